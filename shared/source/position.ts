@@ -1,0 +1,75 @@
+/**
+ * Where a record stands in its shard: the sequence number, and for a sub-record of a KPL aggregate its number inside.
+ * Positions are totally ordered within a shard.
+ */
+export interface Position {
+  /** Decimal digits without leading zeros: 56 in practice, up to 129 by Kinesis' contract. */
+  readonly sequence: string;
+  /** 0 for a record that was not aggregated. */
+  readonly sub: number;
+}
+
+const SEQUENCE_PATTERN = /^\d{1,129}$/;
+
+/**
+ * Reads a sequence number as Kinesis writes it.
+ * @throws RangeError when it is not 1 to 129 decimal digits.
+ */
+export function parseSequence(text: string): string {
+  if (!SEQUENCE_PATTERN.test(text)) {
+    throw new RangeError(
+      `Sequence number ${JSON.stringify(text)} is not 1 to 129 decimal digits; is this event from Kinesis?`,
+    );
+  }
+  return text.charCodeAt(0) === 48 && text.length > 1 ? text.replace(/^0+(?=\d)/, '') : text;
+}
+
+/** Compares as integers: by length, then by text. Neither Number (53 bits) nor plain text order would be right. */
+export function compareSequences(a: string, b: string): number {
+  if (a.length !== b.length) return a.length - b.length;
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+export function comparePositions(a: Position, b: Position): number {
+  return compareSequences(a.sequence, b.sequence) || a.sub - b.sub;
+}
+
+/** In ascending order of their character codes, so that the compact form sorts as text. */
+const DIGITS = '-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz';
+const DIGIT_VALUES = new Map([...DIGITS].map((digit, value) => [digit, BigInt(value)]));
+
+function encodeInteger(value: bigint): string {
+  let digits = '';
+  for (let rest = value; rest > 0n; rest >>= 6n) digits = DIGITS.charAt(Number(rest & 63n)) + digits;
+  // 429 bits, the largest sequence number, are 72 digits: more than one length digit holds.
+  const length = digits.length;
+  return (length < 63 ? DIGITS.charAt(length) : DIGITS.charAt(63) + DIGITS.charAt(length - 63)) + digits;
+}
+
+function decodeInteger(text: string): bigint {
+  let value = 0n;
+  for (const digit of text.slice(text.startsWith('z') ? 2 : 1)) {
+    const digitValue = DIGIT_VALUES.get(digit);
+    if (digitValue === undefined) throw new RangeError(`${JSON.stringify(text)} is not an encoded integer.`);
+    value = (value << 6n) | digitValue;
+  }
+  return value;
+}
+
+/**
+ * The form that is stored: 34 characters for a 56-digit sequence number (write units are counted in bytes), in an
+ * order that is the order of the text, so that DynamoDB can compare it in a condition.
+ */
+export function encodePosition(position: Position): string {
+  const sequence = encodeInteger(BigInt(position.sequence));
+  return position.sub === 0 ? sequence : `${sequence}.${encodeInteger(BigInt(position.sub))}`;
+}
+
+/** @throws RangeError when the text is not an encoded position. */
+export function decodePosition(text: string): Position {
+  const [sequence = '', sub] = text.split('.');
+  return {
+    sequence: decodeInteger(sequence).toString(),
+    sub: sub === undefined ? 0 : Number(decodeInteger(sub)),
+  };
+}
