@@ -1,0 +1,107 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import type { Document } from '../state/document.ts';
+
+/** How the bytes of a record become a value. gzip is recognized by its magic bytes and unpacked first. */
+export type CodecName = 'json' | 'text' | 'bytes';
+
+export interface KinesisSource {
+  readonly kind: 'kinesis';
+  /** Logical name of the stream; infra decides which physical stream it is. */
+  readonly stream: string;
+  readonly codec: CodecName;
+  readonly schema?: StandardSchemaV1;
+  /** How long the stream keeps records, hours: 24 to 8760. The horizon of marks is this and an hour. */
+  readonly retentionHours: number;
+}
+
+export interface MapStage {
+  readonly kind: 'map';
+  readonly apply: (value: unknown) => unknown;
+}
+export interface FlatMapStage {
+  readonly kind: 'flatMap';
+  readonly apply: (value: unknown) => Iterable<unknown>;
+}
+export interface FilterStage {
+  readonly kind: 'filter';
+  readonly apply: (value: unknown) => boolean;
+}
+export type StatelessStage = MapStage | FlatMapStage | FilterStage;
+
+/** One operator's state while a record is folded. */
+export interface StateCell {
+  get(): Document | undefined;
+  set(state: unknown): void;
+  remove(): void;
+}
+
+export interface StatefulStage {
+  readonly kind: 'stateful';
+  /** The storage name, unique in the pipeline: renaming a variable never orphans state. */
+  readonly name: string;
+  /** Version of the state's form; 1 where the user gave none. */
+  readonly version: number;
+  /** `event`: every output counts. `change`: an output is the key's new value and only the newest counts. */
+  readonly outputs: 'event' | 'change';
+  /** State of a key never seen before. */
+  readonly initial?: (key: string) => unknown;
+  /** Folds one value; gives the outputs, in order. */
+  readonly fold: (key: string, value: unknown, state: StateCell) => readonly unknown[];
+}
+
+/** A Kinesis stream as a sink. */
+export interface KinesisSink {
+  readonly kind: 'kinesis';
+  /** Unique among the pipeline's sinks; a part of each output's id. The stream's name unless given. */
+  readonly name: string;
+  readonly stream: string;
+  /** Destination key of a value; the state's key where absent. Order is kept per destination key. */
+  readonly key?: (value: unknown, key: string) => string;
+}
+
+/** A DynamoDB table as a sink: one item per output id (events) or per destination key (changes). */
+export interface DynamoDbSink {
+  readonly kind: 'dynamodb';
+  readonly name: string;
+  readonly table: string;
+  readonly upsertBy: 'id' | 'key';
+  readonly key?: (value: unknown, key: string) => string;
+}
+
+/** The user's own idempotent call. */
+export interface ForEachSink {
+  readonly kind: 'forEach';
+  readonly name: string;
+  readonly call: (output: { readonly id: string; readonly key: string; readonly value: unknown }) => Promise<void> | void;
+}
+
+export type Sink = KinesisSink | DynamoDbSink | ForEachSink;
+export interface SinkStage {
+  readonly kind: 'sink';
+  readonly sink: Sink;
+}
+export type KeyedStage = StatelessStage | StatefulStage | SinkStage;
+
+export type RecordErrorPolicy = 'deadLetter' | 'stop';
+
+/** A pipeline as frozen data: CDK reads it, the engine runs it, importing it does nothing. */
+export interface PipelineDefinition {
+  readonly name: string;
+  readonly source: KinesisSource;
+  /** Before `keyBy`. */
+  readonly stages: readonly StatelessStage[];
+  readonly keyBy: (value: unknown) => unknown;
+  /** After `keyBy`, in order; the value that leaves one stage enters the next. */
+  readonly keyedStages: readonly KeyedStage[];
+  readonly onRecordError: RecordErrorPolicy;
+}
+
+/** What `infra/` and the handler take: the end of a fluent chain. */
+export interface Pipeline {
+  readonly definition: PipelineDefinition;
+}
+
+/** The sinks of a pipeline, in order. */
+export function sinksOf(definition: PipelineDefinition): Sink[] {
+  return definition.keyedStages.flatMap((stage) => (stage.kind === 'sink' ? [stage.sink] : []));
+}

@@ -1,0 +1,59 @@
+import type { Position } from '../source/position.ts';
+import type { Document } from './document.ts';
+
+/** Per lane: the position up to which that lane's records are in an item, and when that record arrived. */
+export interface Mark {
+  readonly position: Position;
+  /** Whole seconds since the epoch; a mark may be dropped only when the horizon has passed since (I9). */
+  readonly arrivalSeconds: number;
+}
+
+interface OutboxEntryBase {
+  /** The lane of the record that made the entry. */
+  readonly lane: string;
+  readonly position: Position;
+  /** Which of the elements of the record made it. */
+  readonly element: number;
+}
+
+/** An output that is committed and perhaps not yet published. */
+export interface OutputEntry extends OutboxEntryBase {
+  readonly kind: 'output';
+  readonly sink: string;
+  /** Which of the outputs of the element for this sink it is. */
+  readonly index: number;
+  /** The key under which the sink gets it, and per which publication keeps its order. */
+  readonly destinationKey: string;
+  /** A change is superseded by a newer one of the same sink and destination key; every event counts. */
+  readonly isChange: boolean;
+  /** Milliseconds since the epoch at which the record arrived that made the output. */
+  readonly arrivalMs: number;
+  /** The value as JSON text, or the operator whose current state is the value (bytes are write units). */
+  readonly value: { readonly json: string } | { readonly stateOf: string };
+}
+
+/** A record, or one element of it for one key, that was rejected; the record itself is in hand when it is stored. */
+export interface DeadLetterEntry extends OutboxEntryBase {
+  readonly kind: 'deadLetter';
+  readonly stage: DeadLetterStage;
+  readonly reason: string;
+}
+
+export type DeadLetterStage = 'decode' | 'schema' | 'stateless' | 'key' | 'fold' | 'output' | 'state' | 'killed';
+export type OutboxEntry = OutputEntry | DeadLetterEntry;
+
+/** The one item that holds everything of one key in one pipeline. Never changed in place: a write makes a new one. */
+export interface StateItem {
+  /** `<generation>/s/<key>`, or `<generation>/d/<shard>` for a shard's own dead letters. */
+  readonly pk: string;
+  /** One up at every write; the condition of the next. Starts at the first record's arrival in seconds. */
+  readonly revision: number;
+  readonly marks: ReadonlyMap<string, Mark>;
+  /** By operator name. An operator without an entry has no state; an item without any is a tombstone. */
+  readonly states: ReadonlyMap<string, Document>;
+  /** State version by operator name, as last written. */
+  readonly versions: ReadonlyMap<string, number>;
+  readonly outbox: readonly OutboxEntry[];
+  /** The table's TTL, seconds since the epoch: only on a tombstone with an empty outbox. */
+  readonly expiresAtSeconds?: number;
+}

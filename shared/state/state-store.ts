@@ -1,0 +1,104 @@
+import type { Position } from '../source/position.ts';
+import type { StateItem } from './state-item.ts';
+
+/** `live`: the mapping's events are processed. `replay`: only those of a rewind are. */
+export type Phase = 'live' | 'replay';
+
+/** Row `c`: which generation is current. */
+export interface Control {
+  readonly generation: number;
+  /** The next one; never used twice. */
+  readonly nextGeneration: number;
+  readonly phase: Phase;
+}
+
+/** Per shard and generation: how far the shard has come, and what is known of attempts that died. */
+export interface Progress {
+  /** Everything at or below it is committed, published and acknowledged (I5); absent before the first batch. */
+  readonly position?: Position;
+  /** Arrival of the record at `position`, milliseconds since the epoch. */
+  readonly arrivalMs?: number;
+  /** Records acknowledged so far, as the batches told: a figure for people, not a promise. */
+  readonly records: number;
+  readonly phase: Phase;
+  /** By encoded first position of a batch: attempts that began and have not ended in order. */
+  readonly attempts: ReadonlyMap<string, number>;
+  /** By encoded position, while records are folded one at a time: how often that record's turn began and did not end. */
+  readonly suspects: ReadonlyMap<string, number>;
+}
+
+export type BeginResult =
+  | { readonly kind: 'open'; readonly progress: Progress }
+  | { readonly kind: 'sealed' }
+  | { readonly kind: 'missing' };
+
+export interface ItemWrite {
+  readonly item: StateItem;
+  /** The revision that was loaded; `undefined` where there was no item. */
+  readonly expectedRevision: number | undefined;
+}
+
+/**
+ * - `committed`: the write is confirmed.
+ * - `conflict`: the condition did not hold. That does not tell who won (our own retry may have): read again.
+ * - `failed`: throttled or in doubt; read again before anything is built on it.
+ */
+export type CommitResult = 'committed' | 'conflict' | 'failed';
+
+export interface Advance {
+  /** Encoded-by-value first position of the batch that Lambda handed in: its attempt has ended in order. */
+  readonly first: Position;
+  /** The new position, when at least one record was done. A lower one than the row's changes nothing (I2). */
+  readonly position?: Position;
+  readonly arrivalMs?: number;
+  /** Records done in this batch. */
+  readonly records: number;
+  /** At or below `position`, one at a time: suspicions that are now over. */
+  readonly clearedSuspects: readonly Position[];
+}
+
+/** Requests and capacity units that a store has used since it was made: exact counts, never estimates of time. */
+export interface StoreCosts {
+  readonly writes: number;
+  readonly writeRequests: number;
+  readonly reads: number;
+  readonly readRequests: number;
+  readonly wcu: number;
+  readonly rcu: number;
+}
+
+/** Where keyed state, marks, outboxes and progress live. One contract suite runs on every version of it. */
+export interface StateStore {
+  /** Reads consistently, whatever the number of keys; a missing item has no entry. @throws when reading fails. */
+  load(pks: readonly string[]): Promise<Map<string, StateItem>>;
+
+  /**
+   * Writes each item under its own condition, at most one write per key.
+   * Results are in the order of the writes. Never throws for one write's failure: the whole request's failure makes
+   * each of its writes `failed`.
+   */
+  commit(writes: readonly ItemWrite[]): Promise<CommitResult[]>;
+
+  /** The control row; made with generation 1 where there is none. */
+  readControl(): Promise<Control>;
+
+  /**
+   * Counts one attempt at the batch that begins at `first` and gives the row: one write, no read.
+   * A sealed row is not touched.
+   */
+  beginAttempt(generation: number, shard: string, first: Position): Promise<BeginResult>;
+
+  /**
+   * Makes the shard's progress row, in a transaction that checks that the control row still has this generation and
+   * phase `live`: else a shard that appears while a rewind seals would be acknowledged in a dead generation.
+   */
+  createProgress(generation: number, shard: string): Promise<'created' | 'exists' | 'refused'>;
+
+  /** Counts that the turn of this record begins. @returns how often it has begun and not ended, this time included. */
+  suspect(generation: number, shard: string, position: Position): Promise<number>;
+
+  /** Under the condition that the row is not sealed. @throws when the outcome is unknown. */
+  advance(generation: number, shard: string, advance: Advance): Promise<'advanced' | 'sealed'>;
+
+  costs(): StoreCosts;
+}
