@@ -1,0 +1,29 @@
+import { RemovalPolicy } from 'aws-cdk-lib';
+import { AttributeType, Billing, TableEncryptionV2, TableV2, type ITable } from 'aws-cdk-lib/aws-dynamodb';
+import type { Construct } from 'constructs';
+
+/** The partition key of every table of a pipeline, a string; there is no sort key. */
+export const PARTITION_KEY = 'pk';
+/** The attribute of the state table that holds when an item expires, seconds since the epoch. */
+export const STATE_TTL_ATTRIBUTE = 'x';
+
+/** A table made here or an imported one: TableV2's optional members are declared a little wider than ITable's. */
+export type AnyTable = ITable | TableV2;
+
+export interface KeyedTableProps {
+  readonly removalPolicy: RemovalPolicy;
+  readonly timeToLiveAttribute?: string;
+}
+
+/** A table on demand with the one key form that state and sinks use, recoverable to any second of 35 days. */
+export function keyedTable(scope: Construct, id: string, props: KeyedTableProps): TableV2 {
+  return new TableV2(scope, id, {
+    partitionKey: { name: PARTITION_KEY, type: AttributeType.STRING },
+    billing: Billing.onDemand(),
+    encryption: TableEncryptionV2.awsManagedKey(),
+    pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
+    removalPolicy: props.removalPolicy,
+    deletionProtection: props.removalPolicy !== RemovalPolicy.DESTROY,
+    ...(props.timeToLiveAttribute === undefined ? {} : { timeToLiveAttribute: props.timeToLiveAttribute }),
+  });
+}

@@ -1,0 +1,89 @@
+import { Stack, Validations } from 'aws-cdk-lib';
+import { PolicyStatement, type Role } from 'aws-cdk-lib/aws-iam';
+import type { IStream } from 'aws-cdk-lib/aws-kinesis';
+import type { LogGroup } from 'aws-cdk-lib/aws-logs';
+import { CfnBucket, type Bucket } from 'aws-cdk-lib/aws-s3';
+import type { AnyTable } from './keyed-table.ts';
+import type { SinkDestinations } from './sink-destinations.ts';
+
+/**
+ * What the engine does with its state table: loads, conditional writes by PartiQL, progress rows by UpdateItem, and
+ * the transaction that makes a progress row (a transaction needs the permissions of its parts). It never scans or
+ * deletes: checkpoints and restores are the operator's, under the operator's own permissions.
+ */
+const STATE_ACTIONS = [
+  'dynamodb:BatchGetItem',
+  'dynamodb:ConditionCheckItem',
+  'dynamodb:GetItem',
+  'dynamodb:PartiQLInsert',
+  'dynamodb:PartiQLUpdate',
+  'dynamodb:PutItem',
+  'dynamodb:UpdateItem',
+];
+const SINK_TABLE_ACTIONS = ['dynamodb:PutItem', 'dynamodb:UpdateItem'];
+
+/** What a pipeline's function touches. */
+export interface PipelineResources {
+  readonly pipelineName: string;
+  readonly stream: IStream;
+  readonly stateTable: AnyTable;
+  readonly bucket: Bucket;
+  readonly sinks: SinkDestinations;
+  readonly logGroup: LogGroup;
+}
+
+/** Where in the bucket a pipeline's rejected records are stored. */
+export function deadLetterPrefix(pipelineName: string): string {
+  return `dead-letters/${pipelineName}/`;
+}
+
+/** Allows the function exactly what its pipeline's description needs, and says why for each wildcard. */
+export function grantPipeline(role: Role, resources: PipelineResources): void {
+  allow(role, STATE_ACTIONS, resources.stateTable.tableArn);
+  resources.stateTable.encryptionKey?.grantEncryptDecrypt(role);
+
+  const deadLetters = resources.bucket.arnForObjects(`${deadLetterPrefix(resources.pipelineName)}*`);
+  allow(role, ['s3:PutObject'], deadLetters);
+
+  // Covers the customer's key of an encrypted stream; Lambda polls in the name of this role.
+  resources.stream.grantRead(role);
+
+  for (const stream of new Set(resources.sinks.streams.values())) {
+    allow(role, ['kinesis:PutRecords'], stream.streamArn);
+    stream.encryptionKey?.grant(role, 'kms:GenerateDataKey');
+  }
+  for (const table of new Set(resources.sinks.tables.values())) {
+    allow(role, SINK_TABLE_ACTIONS, table.tableArn);
+    table.encryptionKey?.grantEncryptDecrypt(role);
+  }
+
+  resources.logGroup.grantWrite(role);
+
+  acknowledgeWildcards(role, resources.bucket, resources.pipelineName);
+}
+
+function allow(role: Role, actions: string[], resource: string): void {
+  role.addToPrincipalPolicy(new PolicyStatement({ actions, resources: [resource] }));
+}
+
+function acknowledgeWildcards(role: Role, bucket: Bucket, pipelineName: string): void {
+  const resource = bucket.node.defaultChild;
+  if (!(resource instanceof CfnBucket)) {
+    throw new Error(`${bucket.node.path} has no AWS::S3::Bucket to allow writing to.`);
+  }
+  const bucketId = Stack.of(bucket).getLogicalId(resource);
+  Validations.of(role).acknowledge(
+    {
+      id: 'AwsSolutions-IAM5[Resource::*]',
+      reason:
+        'xray:PutTraceSegments and xray:PutTelemetryRecords know no resources: AWS accepts them for every resource ' +
+        'or for none.',
+    },
+    {
+      id: `AwsSolutions-IAM5[Resource::<${bucketId}.Arn>/${deadLetterPrefix(pipelineName)}*]`,
+      reason:
+        "A dead letter's object key holds generation, shard, position and key, which are not known before it is " +
+        'written; the wildcard ends inside the folder of this pipeline, and only writing is allowed.',
+    },
+  );
+}

@@ -1,0 +1,104 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { Names, RemovalPolicy, Stage } from 'aws-cdk-lib';
+import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { Architecture, Code, Function, LoggingFormat, Runtime, Tracing } from 'aws-cdk-lib/aws-lambda';
+import { LogGroup } from 'aws-cdk-lib/aws-logs';
+import { DISABLE_ASSET_STAGING_CONTEXT } from 'aws-cdk-lib/cx-api';
+import type { Construct } from 'constructs';
+import { ENVIRONMENT, sinkVariable } from '../../shared/lambda/environment.ts';
+import { DEFAULTS } from './defaults.ts';
+import { bundleHandler } from './handler-bundle.ts';
+import { METRICS_NAMESPACE } from './pipeline-metrics.ts';
+import type { SinkDestinations } from './sink-destinations.ts';
+import type { StatefulPipelineProps } from './stateful-pipeline-props.ts';
+
+/** What the function's environment variables name. */
+export interface FunctionSurroundings {
+  readonly stateTableName: string;
+  readonly bucketName: string;
+  readonly sinks: SinkDestinations;
+}
+
+export interface PipelineFunction {
+  readonly function: Function;
+  /** The function's own role, without AWS's managed policies: these allow more than one log group. */
+  readonly role: Role;
+  readonly logGroup: LogGroup;
+}
+
+/** The function that folds batches, with its bundled code, log group, role and environment; it may do nothing yet. */
+export function pipelineFunction(
+  scope: Construct,
+  props: StatefulPipelineProps,
+  surroundings: FunctionSurroundings,
+): PipelineFunction {
+  const { name } = props.pipeline.definition;
+  const role = new Role(scope, 'Role', {
+    assumedBy: new ServicePrincipal('lambda.amazonaws.com'),
+    description: `Runs the pipeline ${name}`,
+  });
+  const logGroup = new LogGroup(scope, 'Logs', {
+    retention: props.logRetention ?? DEFAULTS.logRetention,
+    removalPolicy: RemovalPolicy.DESTROY,
+  });
+  const code = bundledCode(scope, props.handlerFile);
+  const lambda = new Function(scope, 'Function', {
+    description: `Pipeline ${name}: keyed state, exactly once`,
+    runtime: Runtime.NODEJS_24_X,
+    architecture: Architecture.ARM_64,
+    handler: 'index.handler',
+    code: code.code,
+    role,
+    logGroup,
+    loggingFormat: LoggingFormat.JSON,
+    tracing: Tracing.ACTIVE,
+    timeout: props.timeout ?? DEFAULTS.timeout,
+    memorySize: props.memorySize ?? DEFAULTS.memorySize,
+    environment: {
+      ...props.environment,
+      ...variables(name, props.parallelizationFactor ?? DEFAULTS.parallelizationFactor, surroundings),
+    },
+  });
+  code.remove();
+  return { function: lambda, role, logGroup };
+}
+
+function variables(
+  name: string,
+  parallelizationFactor: number,
+  { stateTableName, bucketName, sinks }: FunctionSurroundings,
+): Record<string, string> {
+  return {
+    NODE_OPTIONS: '--enable-source-maps',
+    POWERTOOLS_SERVICE_NAME: name,
+    POWERTOOLS_METRICS_NAMESPACE: METRICS_NAMESPACE,
+    [ENVIRONMENT.stateTable]: stateTableName,
+    [ENVIRONMENT.bucket]: bucketName,
+    [ENVIRONMENT.parallelizationFactor]: String(parallelizationFactor),
+    [ENVIRONMENT.writes]: 'partiql',
+    ...Object.fromEntries([...sinks.streams].map(([sink, stream]) => [sinkVariable(sink), stream.streamName])),
+    ...Object.fromEntries([...sinks.tables].map(([sink, table]) => [sinkVariable(sink), table.tableName])),
+  };
+}
+
+/**
+ * Bundles beside the other assets. CDK copies the folder under the name of its hash as soon as the function exists,
+ * so that it can be removed then; with staging switched off CDK refers to the folder itself, which stays.
+ */
+function bundledCode(scope: Construct, handlerFile: string): { readonly code: Code; remove(): void } {
+  const assetFolder = Stage.of(scope)?.assetOutdir;
+  if (assetFolder === undefined) {
+    throw new Error(`${scope.node.path} is in no App or Stage, so there is no folder for its code: put it into one.`);
+  }
+  const directory = join(assetFolder, `bundle-${Names.uniqueId(scope)}`);
+  const bundle = bundleHandler(handlerFile, directory);
+  const staysInPlace = scope.node.tryGetContext(DISABLE_ASSET_STAGING_CONTEXT) !== undefined;
+  return {
+    // CDK caches an asset by its path unless told its hash; the path is the same for every version of the code.
+    code: Code.fromAsset(directory, { assetHash: bundle.digest }),
+    remove: () => {
+      if (!staysInPlace) rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,224 @@
+import { StreamMode } from 'aws-cdk-lib/aws-kinesis';
+import { StartingPosition } from 'aws-cdk-lib/aws-lambda';
+import { sinkVariable } from '../../shared/lambda/environment.ts';
+import { sinksOf, type Sink } from '../../shared/pipeline/definition.ts';
+import type { StatefulPipelineProps } from './stateful-pipeline-props.ts';
+
+/** Stack, metric dimension and S3 prefix carry the name; a stack's name takes letters, digits and hyphens only. */
+const NAME_PATTERN = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
+/** Leaves room for `Tidemark-` and suffixes in names that AWS limits to 128 characters. */
+const NAME_MAX_LENGTH = 64;
+
+/** The engine stops starting work this long before Lambda's deadline, seconds. */
+const DEADLINE_MARGIN_SECONDS = 2;
+/** The least time for work before that margin: a cold start and one batch with its retries. */
+const LEAST_WORK_SECONDS = 10;
+const TIMEOUT_SECONDS: Range = [DEADLINE_MARGIN_SECONDS + LEAST_WORK_SECONDS, 900];
+
+type Range = readonly [lowest: number, highest: number];
+/** AWS Lambda, event source mapping parameters for Kinesis. */
+const BATCH_SIZE: Range = [1, 10_000];
+const BATCHING_WINDOW_SECONDS: Range = [0, 300];
+const PARALLELIZATION_FACTOR: Range = [1, 10];
+/** AWS Lambda quotas: function memory, MiB. */
+const MEMORY_SIZE: Range = [128, 10_240];
+/** Amazon Kinesis quotas: one to 365 days. */
+const RETENTION_HOURS: Range = [24, 8760];
+/** Amazon Kinesis, CreateStream: the shards that one stream can be given. */
+const SHARD_COUNT: Range = [1, 10_000];
+
+/**
+ * Says what is wrong with a pipeline's settings, all of it at once.
+ * @throws Error that lists for each wrong setting its value, what is allowed and what to do.
+ */
+export function refuseWrongSettings(props: StatefulPipelineProps): void {
+  const problems = [
+    ...nameProblems(props),
+    ...sinkProblems(props),
+    ...streamProblems(props),
+    ...mappingProblems(props),
+    ...functionProblems(props),
+    ...alarmProblems(props),
+  ];
+  if (problems.length === 0) return;
+  const name = JSON.stringify(props.pipeline.definition.name);
+  throw new Error(`Pipeline ${name} cannot be deployed:\n${problems.map((problem) => `- ${problem}`).join('\n')}`);
+}
+
+function* nameProblems({ pipeline }: StatefulPipelineProps): Generator<string> {
+  const { name } = pipeline.definition;
+  if (name.length > NAME_MAX_LENGTH) {
+    yield `The pipeline's name has ${name.length} characters; at most ${NAME_MAX_LENGTH} are allowed: shorten it.`;
+  }
+  if (!NAME_PATTERN.test(name)) {
+    yield `The pipeline's name is ${JSON.stringify(name)}; it must be lower-case letters and digits in words joined ` +
+      'by single hyphens, beginning with a letter, such as "airport-delays": rename it.';
+  }
+}
+
+function* sinkProblems(props: StatefulPipelineProps): Generator<string> {
+  const { source } = props.pipeline.definition;
+  const sinks = sinksOf(props.pipeline.definition);
+  const names = new Set<string>();
+  for (const { name } of sinks) {
+    if (name === '') yield 'A sink has an empty name: give each sink a name, since output ids contain it.';
+    if (names.has(name)) {
+      yield `Two sinks are named ${JSON.stringify(name)}; output ids contain the name: rename one of them.`;
+    }
+    names.add(name);
+  }
+
+  const variables = new Map<string, string>();
+  for (const { name, kind } of sinks) {
+    if (kind === 'forEach') continue;
+    const variable = sinkVariable(name);
+    const other = variables.get(variable);
+    if (other !== undefined && other !== name) {
+      yield `Sinks ${JSON.stringify(other)} and ${JSON.stringify(name)} would share the environment variable ` +
+        `${variable}: rename one so that they differ in more than case and punctuation.`;
+    }
+    variables.set(variable, name);
+  }
+
+  for (const sink of sinks) {
+    if (sink.kind !== 'kinesis') continue;
+    const existing = props.sinkStreams?.[sink.name];
+    if (
+      sink.stream === source.stream ||
+      (existing !== undefined && existing.streamArn === props.stream?.streamArn)
+    ) {
+      yield `Sink ${JSON.stringify(sink.name)} writes to ${JSON.stringify(sink.stream)}, the stream that the ` +
+        'pipeline reads: every output would come back as input, without end. Give the sink another stream.';
+    }
+  }
+
+  yield* givenProblems('sinkStreams', 'Kinesis', sinks, 'kinesis', Object.keys(props.sinkStreams ?? {}));
+  yield* givenProblems('sinkTables', 'DynamoDB', sinks, 'dynamodb', Object.keys(props.sinkTables ?? {}));
+  yield* sharedProblems(sinks, props);
+}
+
+function* givenProblems(
+  setting: string,
+  service: string,
+  sinks: readonly Sink[],
+  kind: Sink['kind'],
+  given: readonly string[],
+): Generator<string> {
+  const known = sinks.filter((sink) => sink.kind === kind).map((sink) => sink.name);
+  for (const name of given) {
+    if (known.includes(name)) continue;
+    yield `${setting} names ${JSON.stringify(name)}, which is no ${service} sink of the pipeline; its ${service} ` +
+      `sinks are ${JSON.stringify(known)}: use one of these names or remove the entry.`;
+  }
+}
+
+/** Sinks with one logical destination have one physical destination: either all of them are told which, or none. */
+function* sharedProblems(sinks: readonly Sink[], props: StatefulPipelineProps): Generator<string> {
+  const first = new Map<string, { readonly sink: string; readonly arn: string | undefined }>();
+  for (const sink of sinks) {
+    if (sink.kind === 'forEach') continue;
+    const destination = sink.kind === 'kinesis' ? `stream ${sink.stream}` : `table ${sink.table}`;
+    const arn =
+      sink.kind === 'kinesis'
+        ? props.sinkStreams?.[sink.name]?.streamArn
+        : props.sinkTables?.[sink.name]?.tableArn;
+    const other = first.get(destination);
+    if (other === undefined) first.set(destination, { sink: sink.name, arn });
+    else if (other.arn !== arn) {
+      yield `Sinks ${JSON.stringify(other.sink)} and ${JSON.stringify(sink.name)} both write to ${destination}, ` +
+        'but are given different ones: give both the same existing one, or name two destinations in the pipeline.';
+    }
+  }
+}
+
+function* streamProblems(props: StatefulPipelineProps): Generator<string> {
+  const { source } = props.pipeline.definition;
+  yield* rangeProblems('The source\'s "retentionHours"', source.retentionHours, RETENTION_HOURS, 'hours');
+  if (props.stream !== undefined) {
+    for (const setting of ['shardCount', 'streamMode'] as const) {
+      if (props[setting] === undefined) continue;
+      yield `${setting} is ${JSON.stringify(props[setting])}, but the source stream exists already: remove ` +
+        `${setting}, or remove "stream" to have one created.`;
+    }
+  } else if (props.streamMode === StreamMode.ON_DEMAND && props.shardCount !== undefined) {
+    yield `shardCount is ${props.shardCount}, but the stream is on demand, where Kinesis chooses the shards: remove ` +
+      'shardCount, or set streamMode to PROVISIONED.';
+  } else if (props.streamMode === StreamMode.PROVISIONED && props.shardCount === undefined) {
+    yield 'streamMode is "PROVISIONED", but shardCount is not given: give it, or set streamMode to ON_DEMAND.';
+  }
+  yield* rangeProblems('shardCount', props.shardCount, SHARD_COUNT, 'shards');
+  yield* rangeProblems('sinkShardCount', props.sinkShardCount, SHARD_COUNT, 'shards');
+  if (props.sinkShardCount !== undefined) {
+    const created = sinksOf(props.pipeline.definition).some(
+      (sink) => sink.kind === 'kinesis' && props.sinkStreams?.[sink.name] === undefined,
+    );
+    if (!created) {
+      yield `sinkShardCount is ${props.sinkShardCount}, but no sink stream is created: remove sinkShardCount.`;
+    }
+  }
+}
+
+function* mappingProblems(props: StatefulPipelineProps): Generator<string> {
+  yield* rangeProblems('batchSize', props.batchSize, BATCH_SIZE, 'records');
+  yield* rangeProblems(
+    'maximumBatchingWindow',
+    props.maximumBatchingWindow?.toSeconds({ integral: false }),
+    BATCHING_WINDOW_SECONDS,
+    'seconds',
+  );
+  yield* rangeProblems('parallelizationFactor', props.parallelizationFactor, PARALLELIZATION_FACTOR, 'batches');
+  if (props.maximumRetryAttempts !== undefined && props.maximumRetryAttempts !== -1) {
+    yield `maximumRetryAttempts is ${props.maximumRetryAttempts}; only -1, endless, is allowed, because Lambda ` +
+      'discards the records on which it gives up and their effect on state would be lost. Remove it: records that ' +
+      'user code rejects become dead letters, and a record that kills the process is found and set aside.';
+  }
+  if (props.maximumRecordAge !== undefined) {
+    yield `maximumRecordAge is ${props.maximumRecordAge.toSeconds({ integral: false })} seconds; only endless is ` +
+      "allowed, because Lambda discards older records and their effect on state would be lost. Remove it; the source's " +
+      'retentionHours say how long records are kept.';
+  }
+  const atTimestamp = props.startingPosition === StartingPosition.AT_TIMESTAMP;
+  const timestamp = props.startingPositionTimestamp;
+  if (atTimestamp && (timestamp === undefined || !Number.isSafeInteger(timestamp) || timestamp < 0)) {
+    yield `startingPosition is AT_TIMESTAMP and startingPositionTimestamp is ${String(timestamp)}; it must be whole ` +
+      'seconds since the epoch, such as 1767225600: give it.';
+  }
+  if (!atTimestamp && timestamp !== undefined) {
+    yield `startingPositionTimestamp is ${timestamp}, but startingPosition is ` +
+      `${props.startingPosition ?? 'TRIM_HORIZON'}: set startingPosition to AT_TIMESTAMP or remove the timestamp.`;
+  }
+}
+
+function* functionProblems(props: StatefulPipelineProps): Generator<string> {
+  const timeout = props.timeout?.toSeconds({ integral: false });
+  for (const problem of rangeProblems('timeout', timeout, TIMEOUT_SECONDS, 'seconds')) {
+    yield `${problem} The engine stops ${DEADLINE_MARGIN_SECONDS} seconds before the deadline and needs at least ` +
+      `${LEAST_WORK_SECONDS} for work; Lambda ends an invocation after ${TIMEOUT_SECONDS[1]}.`;
+  }
+  yield* rangeProblems('memorySize', props.memorySize, MEMORY_SIZE, 'MiB');
+  for (const variable of Object.keys(props.environment ?? {})) {
+    if (/^(TIDEMARK_|POWERTOOLS_)|^NODE_OPTIONS$/.test(variable)) {
+      yield `environment sets ${variable}, which the construct sets itself: choose another name.`;
+    }
+  }
+}
+
+function* alarmProblems(props: StatefulPipelineProps): Generator<string> {
+  const seconds = props.alarms?.iteratorAge?.toSeconds({ integral: false });
+  if (seconds === undefined) return;
+  const highest = (props.pipeline.definition.source.retentionHours * 3600) / 2;
+  if (!(seconds > 0 && seconds <= highest)) {
+    yield `alarms.iteratorAge is ${seconds} seconds; it must be above 0 and at most ${highest}, half of the source's ` +
+      'retention, since records are lost after that: lower it.';
+  }
+}
+
+function* rangeProblems(
+  setting: string,
+  value: number | undefined,
+  [lowest, highest]: Range,
+  unit: string,
+): Generator<string> {
+  if (value === undefined || (Number.isInteger(value) && value >= lowest && value <= highest)) return;
+  yield `${setting} is ${value}; it must be a whole number from ${lowest} to ${highest} ${unit}.`;
+}

@@ -1,0 +1,46 @@
+import { Stream, StreamEncryption, StreamMode, type IStream } from 'aws-cdk-lib/aws-kinesis';
+import type { Construct } from 'constructs';
+import { sinksOf } from '../../shared/pipeline/definition.ts';
+import { DEFAULTS } from './defaults.ts';
+import { keyedTable, type AnyTable } from './keyed-table.ts';
+import type { StatefulPipelineProps } from './stateful-pipeline-props.ts';
+
+/** Where a pipeline's outputs go, by sink name. Sinks with the same logical destination share one resource. */
+export interface SinkDestinations {
+  readonly streams: ReadonlyMap<string, IStream>;
+  readonly tables: ReadonlyMap<string, AnyTable>;
+}
+
+/** The given streams and tables of the sinks, and new ones where none is given. */
+export function sinkDestinations(scope: Construct, props: StatefulPipelineProps): SinkDestinations {
+  const removalPolicy = props.removalPolicy ?? DEFAULTS.removalPolicy;
+  const createdStreams = new Map<string, IStream>();
+  const createdTables = new Map<string, AnyTable>();
+  const streams = new Map<string, IStream>();
+  const tables = new Map<string, AnyTable>();
+
+  for (const sink of sinksOf(props.pipeline.definition)) {
+    if (sink.kind === 'kinesis') {
+      const stream =
+        props.sinkStreams?.[sink.name] ??
+        createdStreams.get(sink.stream) ??
+        new Stream(scope, `SinkStream-${sink.stream}`, {
+          ...(props.sinkShardCount === undefined
+            ? { streamMode: StreamMode.ON_DEMAND }
+            : { streamMode: StreamMode.PROVISIONED, shardCount: props.sinkShardCount }),
+          encryption: StreamEncryption.MANAGED,
+          removalPolicy,
+        });
+      createdStreams.set(sink.stream, stream);
+      streams.set(sink.name, stream);
+    } else if (sink.kind === 'dynamodb') {
+      const table =
+        props.sinkTables?.[sink.name] ??
+        createdTables.get(sink.table) ??
+        keyedTable(scope, `SinkTable-${sink.table}`, { removalPolicy });
+      createdTables.set(sink.table, table);
+      tables.set(sink.name, table);
+    }
+  }
+  return { streams, tables };
+}

@@ -1,0 +1,18 @@
+import { Duration } from 'aws-cdk-lib';
+import { Stream, StreamEncryption, StreamMode, type IStream } from 'aws-cdk-lib/aws-kinesis';
+import type { Construct } from 'constructs';
+import { DEFAULTS } from './defaults.ts';
+import type { StatefulPipelineProps } from './stateful-pipeline-props.ts';
+
+/** The stream that the pipeline reads: the given one, or a new one that keeps records as long as the source says. */
+export function sourceStream(scope: Construct, props: StatefulPipelineProps): IStream {
+  if (props.stream !== undefined) return props.stream;
+  return new Stream(scope, 'Source', {
+    ...(props.shardCount === undefined
+      ? { streamMode: StreamMode.ON_DEMAND }
+      : { streamMode: StreamMode.PROVISIONED, shardCount: props.shardCount }),
+    retentionPeriod: Duration.hours(props.pipeline.definition.source.retentionHours),
+    encryption: StreamEncryption.MANAGED,
+    removalPolicy: props.removalPolicy ?? DEFAULTS.removalPolicy,
+  });
+}

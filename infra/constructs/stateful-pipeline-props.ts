@@ -1,0 +1,85 @@
+import type { Duration, RemovalPolicy } from 'aws-cdk-lib';
+import type { IAlarmAction } from 'aws-cdk-lib/aws-cloudwatch';
+import type { IStream, StreamMode } from 'aws-cdk-lib/aws-kinesis';
+import type { StartingPosition } from 'aws-cdk-lib/aws-lambda';
+import type { RetentionDays } from 'aws-cdk-lib/aws-logs';
+import type { IBucket } from 'aws-cdk-lib/aws-s3';
+import type { Pipeline } from '../../shared/pipeline/definition.ts';
+import type { AnyTable } from './keyed-table.ts';
+
+/** When a pipeline's alarms go off and whom they tell. */
+export interface AlarmSettings {
+  /**
+   * How old the newest record of a batch may be, for three minutes, before someone is told. At most half of the
+   * source's retention, where a second alarm says that records are about to be lost. Default: 5 minutes.
+   */
+  readonly iteratorAge?: Duration;
+  /** What every alarm does, when it goes off and when it is over. Default: nothing; alarms only show their state. */
+  readonly actions?: readonly IAlarmAction[];
+}
+
+/** What a pipeline's description does not say. Streams, tables and permissions follow from the description. */
+export interface StatefulPipelineProps {
+  readonly pipeline: Pipeline;
+  /** Absolute path of the module that exports `handler`. */
+  readonly handlerFile: string;
+
+  /**
+   * An existing source stream. Its retention must not exceed the source's `retentionHours`, since marks are kept
+   * only that long; that cannot be checked without an account. Default: a stream is created.
+   */
+  readonly stream?: IStream;
+  /** Of the created source stream. Default: provisioned where `shardCount` is given, else on demand. */
+  readonly streamMode?: StreamMode;
+  /** Shards of the created source stream, when it is provisioned. */
+  readonly shardCount?: number;
+
+  /** Existing streams, by the name of the Kinesis sink. Default: created. */
+  readonly sinkStreams?: Readonly<Record<string, IStream>>;
+  /**
+   * Existing tables, by the name of the DynamoDB sink; their key must be a string partition key `pk` alone.
+   * Default: created.
+   */
+  readonly sinkTables?: Readonly<Record<string, AnyTable>>;
+  /** Shards of each created sink stream. Default: on demand. */
+  readonly sinkShardCount?: number;
+
+  /** Records to a batch, 1 to 10,000. Default: 500. */
+  readonly batchSize?: number;
+  /**
+   * How long Lambda gathers records, whole seconds, 0 to 300. Default: 1 second.
+   * Lambda's reference asks for at least 1 second above 10 records, yet Kinesis mappings run with AWS's own
+   * defaults of 100 records and 0 seconds, so that 0 is not refused.
+   */
+  readonly maximumBatchingWindow?: Duration;
+  /** Batches of one shard at a time, 1 to 10. Default: 1, which alone keeps a shard's order. */
+  readonly parallelizationFactor?: number;
+  /** Whether Lambda halves a batch whose invocation failed. Default: true. */
+  readonly bisectOnError?: boolean;
+  /** Where a new mapping begins. Default: TRIM_HORIZON. */
+  readonly startingPosition?: StartingPosition;
+  /** With AT_TIMESTAMP: whole seconds since the epoch. */
+  readonly startingPositionTimestamp?: number;
+  /** Only -1, endless, is accepted: a mapping that gives up discards records. Default: -1. */
+  readonly maximumRetryAttempts?: number;
+  /** Not accepted: a mapping that skips old records discards them. Records live as long as the stream keeps them. */
+  readonly maximumRecordAge?: Duration;
+
+  /** Whole seconds, 12 to 900. Default: 60 seconds. */
+  readonly timeout?: Duration;
+  /** MiB, 128 to 10,240; processor time grows with it. Default: 1024. */
+  readonly memorySize?: number;
+  /** Variables for the user's own code; names that begin with TIDEMARK_ or POWERTOOLS_ are taken. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Default: one month. Logs never hold the content of records. */
+  readonly logRetention?: RetentionDays;
+
+  readonly alarms?: AlarmSettings;
+  /** Receives the bucket's server access logs. Default: none are written. */
+  readonly accessLogsBucket?: IBucket;
+  /**
+   * What becomes of streams, tables and bucket when the stack is deleted. Default: RETAIN, with deletion protection
+   * on the tables. DESTROY is for stacks whose data may go.
+   */
+  readonly removalPolicy?: RemovalPolicy.RETAIN | RemovalPolicy.DESTROY;
+}

@@ -1,0 +1,84 @@
+import type { Dashboard } from 'aws-cdk-lib/aws-cloudwatch';
+import type { TableV2 } from 'aws-cdk-lib/aws-dynamodb';
+import type { IStream } from 'aws-cdk-lib/aws-kinesis';
+import type { EventSourceMapping, Function } from 'aws-cdk-lib/aws-lambda';
+import type { Bucket } from 'aws-cdk-lib/aws-s3';
+import { Construct } from 'constructs';
+import { DEFAULTS } from './defaults.ts';
+import { keyedTable, STATE_TTL_ATTRIBUTE } from './keyed-table.ts';
+import { grantPipeline } from './permissions.ts';
+import { PipelineAlarms } from './pipeline-alarms.ts';
+import { pipelineBucket } from './pipeline-bucket.ts';
+import { pipelineDashboard } from './pipeline-dashboard.ts';
+import { pipelineFunction } from './pipeline-function.ts';
+import { pipelineMetrics } from './pipeline-metrics.ts';
+import { refuseWrongSettings } from './refuse-wrong-settings.ts';
+import { sinkDestinations, type SinkDestinations } from './sink-destinations.ts';
+import { sourceMapping } from './source-mapping.ts';
+import { sourceStream } from './source-stream.ts';
+import type { StatefulPipelineProps } from './stateful-pipeline-props.ts';
+
+/**
+ * Everything that one pipeline needs to run: which streams and tables there are and what the function may do follows
+ * from the pipeline's description alone.
+ * @throws Error when settings are wrong or do not go together, before anything is made.
+ */
+export class StatefulPipeline extends Construct {
+  readonly stream: IStream;
+  readonly stateTable: TableV2;
+  readonly bucket: Bucket;
+  /** Streams and tables of the sinks, by sink name: what a next pipeline reads. */
+  readonly sinks: SinkDestinations;
+  /** For permissions that the user's own `forEach` sinks need. */
+  readonly function: Function;
+  readonly mapping: EventSourceMapping;
+  readonly alarms: PipelineAlarms;
+  readonly dashboard: Dashboard;
+
+  constructor(scope: Construct, id: string, props: StatefulPipelineProps) {
+    refuseWrongSettings(props);
+    super(scope, id);
+    const { name: pipelineName, source } = props.pipeline.definition;
+    const removalPolicy = props.removalPolicy ?? DEFAULTS.removalPolicy;
+
+    this.stream = sourceStream(this, props);
+    this.stateTable = keyedTable(this, 'State', { removalPolicy, timeToLiveAttribute: STATE_TTL_ATTRIBUTE });
+    this.bucket = pipelineBucket(this, { removalPolicy, accessLogsBucket: props.accessLogsBucket });
+    this.sinks = sinkDestinations(this, props);
+
+    const { function: lambda, role, logGroup } = pipelineFunction(this, props, {
+      stateTableName: this.stateTable.tableName,
+      bucketName: this.bucket.bucketName,
+      sinks: this.sinks,
+    });
+    this.function = lambda;
+    grantPipeline(role, {
+      pipelineName,
+      stream: this.stream,
+      stateTable: this.stateTable,
+      bucket: this.bucket,
+      sinks: this.sinks,
+      logGroup,
+    });
+    this.mapping = sourceMapping(this, props, this.stream, lambda);
+
+    const metrics = pipelineMetrics({
+      pipelineName,
+      function: lambda,
+      stream: this.stream,
+      stateTable: this.stateTable,
+    });
+    this.alarms = new PipelineAlarms(this, 'Alarms', {
+      pipelineName,
+      metrics,
+      retentionHours: source.retentionHours,
+      settings: props.alarms ?? {},
+    });
+    this.dashboard = pipelineDashboard(this, 'Dashboard', {
+      pipelineName,
+      metrics,
+      alarms: this.alarms.alarms,
+      sinks: this.sinks,
+    });
+  }
+}

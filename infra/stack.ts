@@ -1,0 +1,46 @@
+import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
+import type { Construct } from 'constructs';
+import { StatefulPipeline } from './constructs/stateful-pipeline.ts';
+import type { StatefulPipelineProps } from './constructs/stateful-pipeline-props.ts';
+
+/** The id of a pipeline's stack, by which the operator's command finds it. */
+export function stackIdOf(pipelineName: string): string {
+  return `Tidemark-${pipelineName}`;
+}
+
+/** The outputs of a pipeline's stack: physical names, for people and for the operator's command. */
+export const OUTPUTS = {
+  stream: 'SourceStreamName',
+  stateTable: 'StateTableName',
+  bucket: 'BucketName',
+  function: 'FunctionName',
+  mapping: 'EventSourceMappingId',
+  dashboard: 'DashboardName',
+} as const;
+
+/** One pipeline, one stack: it is deployed, rolled back and removed by itself. */
+export class PipelineStack extends Stack {
+  readonly pipeline: StatefulPipeline;
+
+  constructor(scope: Construct, props: StatefulPipelineProps & StackProps) {
+    const { name } = props.pipeline.definition;
+    super(scope, stackIdOf(name), {
+      ...props,
+      description: props.description ?? `Tidemark pipeline ${name}`,
+      tags: { 'tidemark:pipeline': name, ...props.tags },
+    });
+    this.pipeline = new StatefulPipeline(this, 'Pipeline', props);
+
+    const values: Record<keyof typeof OUTPUTS, string> = {
+      stream: this.pipeline.stream.streamName,
+      stateTable: this.pipeline.stateTable.tableName,
+      bucket: this.pipeline.bucket.bucketName,
+      function: this.pipeline.function.functionName,
+      mapping: this.pipeline.mapping.eventSourceMappingId,
+      dashboard: this.pipeline.dashboard.dashboardName,
+    };
+    for (const [output, id] of Object.entries(OUTPUTS)) {
+      new CfnOutput(this, id, { value: values[output as keyof typeof OUTPUTS] });
+    }
+  }
+}
