@@ -1,0 +1,8 @@
+import type { MappingAction } from '../mapping/mapping-action.ts';
+
+export type FailureDelivery = Extract<MappingAction, { kind: 'sendOnFailure' }>;
+
+/** Delivers on-failure documents. Rejects when it could not. */
+export interface FailureSender {
+  send(delivery: FailureDelivery): Promise<void>;
+}
