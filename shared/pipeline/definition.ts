@@ -30,7 +30,11 @@ export type StatelessStage = MapStage | FlatMapStage | FilterStage;
 
 /** One operator's state while a record is folded. */
 export interface StateCell {
+  /** The state itself: whoever changes it in place must `set` or `remove` it in the same call. */
   get(): Document | undefined;
+  /** A copy, which may be changed without any effect. */
+  copy(): Document | undefined;
+  /** @throws StateError when it is not a document, or too large. */
   set(state: unknown): void;
   remove(): void;
 }
@@ -72,7 +76,11 @@ export interface DynamoDbSink {
 export interface ForEachSink {
   readonly kind: 'forEach';
   readonly name: string;
-  readonly call: (output: { readonly id: string; readonly key: string; readonly value: unknown }) => Promise<void> | void;
+  readonly call: (output: {
+    readonly id: string;
+    readonly key: string;
+    readonly value: unknown;
+  }) => Promise<void> | void;
 }
 
 export type Sink = KinesisSink | DynamoDbSink | ForEachSink;

@@ -1,0 +1,472 @@
+import { comparePositions, type Position } from '../source/position.ts';
+import { partitionLane, shardOfLane } from '../source/lane.ts';
+import { rejectionOf, type Rejection } from '../source/record-error.ts';
+import type { SourceRecord } from '../source/record.ts';
+import { ConfigurationError } from '../pipeline/configuration-error.ts';
+import type { Document } from '../state/document.ts';
+import type { DeadLetterEntry, Mark, OutboxEntry, StateItem } from '../state/state-item.ts';
+import { freshValue, type Element } from './elements.ts';
+import {
+  HORIZON_SLACK_SECONDS,
+  ITEM_LIMIT_BYTES,
+  ITEM_RESERVE_BYTES,
+  MARKS_LIMIT,
+  RECORDS_BETWEEN_CLOCK_READS,
+  STATE_LIMIT_BYTES,
+} from './limits.ts';
+import {
+  entryBytes,
+  entryId,
+  isAcknowledged,
+  OutboxDraft,
+  type EntryDraft,
+  type StateReference,
+} from './outbox-draft.ts';
+import { outputDraft } from './output-draft.ts';
+import type { Program, SinkStep } from './program.ts';
+import { Cell, type SavedCell } from './state-cell.ts';
+
+/** What fold needs to know of the batch. */
+export interface FoldScope {
+  readonly program: Program;
+  readonly shard: string;
+  readonly records: readonly SourceRecord[];
+  /** By lane: its first position in the batch that Lambda handed in. */
+  readonly firsts: ReadonlyMap<string, Position>;
+  /** Ids of entries that this invocation has published: as good as acknowledged. */
+  readonly published: ReadonlySet<string>;
+  /** By shard, where it was read: everything of the shard at or below it is acknowledged (ParallelizationFactor 1). */
+  readonly acknowledged: ReadonlyMap<string, Position>;
+}
+
+/** One item's share of a batch: the elements of its key, in order. */
+export interface KeyWork {
+  readonly pk: string;
+  /** `undefined` for a shard's own item, whose elements all have a rejection. */
+  readonly key: string | undefined;
+  readonly elements: readonly Element[];
+}
+
+/** Why a record cannot be folded although it is no dead letter: its shard waits in front of it. */
+export interface Stop {
+  readonly record: number;
+  readonly kind: 'policy' | 'marks' | 'outbox';
+  readonly reason: string;
+}
+
+export interface Fold {
+  /** The item as it should be written; nothing where no record ran. */
+  readonly item: StateItem | undefined;
+  /** The first element that was not folded: there was no room or no time for it, or its record stops the shard. */
+  readonly next: number;
+  /** Records that ran, by their place in the batch. */
+  readonly ran: readonly number[];
+  /** Records at or below the mark. */
+  readonly skipped: readonly number[];
+  readonly deadLetters: number;
+  readonly stop?: Stop;
+}
+
+/**
+ * Folds one key's new records, one after the other: pure, synchronous, and the same however the batch was cut (I10).
+ * @param from the first element to fold.
+ * @param isFirst whether the elements' values are as decoded: user code may change what it is given, so a second fold
+ * decodes again.
+ * @param keepGoing asked between records; where it stops makes no difference to what comes of them.
+ * @throws ConfigurationError where the item was written by newer code.
+ */
+export function foldItem(
+  scope: FoldScope,
+  work: KeyWork,
+  loaded: StateItem | undefined,
+  from: number,
+  isFirst: boolean,
+  keepGoing: () => boolean,
+): Fold {
+  return (
+    new ItemFold(scope, work, loaded, false, !isFirst).run(from, keepGoing) ??
+    // Something must be put back: once more from the item as loaded, with guarded cells and values made anew.
+    new ItemFold(scope, work, loaded, true, true).run(from, keepGoing) ??
+    unreachable(work)
+  );
+}
+
+function unreachable(work: KeyWork): never {
+  throw new Error(`The guarded fold of item '${work.pk}' asked to be run again.`);
+}
+
+/** One run over one key's records. */
+class ItemFold {
+  readonly #scope: FoldScope;
+  readonly #work: KeyWork;
+  readonly #loaded: StateItem | undefined;
+  readonly #isGuarded: boolean;
+  readonly #isFresh: boolean;
+  readonly #ran: number[] = [];
+  readonly #skipped: number[] = [];
+  #deadLetters = 0;
+  #marks: Map<string, Mark> | undefined;
+  #cells: readonly Cell[] = [];
+  #unknownStates: ReadonlyMap<string, Document> = new Map();
+  #unknownBytes = 0;
+  #outbox = new OutboxDraft([]);
+  #newestSeconds = 0;
+  #canPutBack = false;
+  // Of the record that runs:
+  #entries: EntryDraft[] = [];
+
+  constructor(
+    scope: FoldScope,
+    work: KeyWork,
+    loaded: StateItem | undefined,
+    isGuarded: boolean,
+    isFresh: boolean,
+  ) {
+    this.#scope = scope;
+    this.#work = work;
+    this.#loaded = loaded;
+    this.#isGuarded = isGuarded;
+    this.#isFresh = isFresh;
+    if (loaded !== undefined) requireKnownVersions(scope.program, loaded);
+  }
+
+  /** @returns `undefined` where an unguarded run cannot put back what a record did. */
+  run(from: number, keepGoing: () => boolean): Fold | undefined {
+    const { elements } = this.#work;
+    let at = from;
+    let stop: Stop | undefined;
+    while (at < elements.length) {
+      if (this.#ran.length % RECORDS_BETWEEN_CLOCK_READS === RECORDS_BETWEEN_CLOCK_READS - 1 && !keepGoing())
+        break;
+      const index = (elements[at] as Element).record;
+      let end = at + 1;
+      while (end < elements.length && elements[end]?.record === index) end++;
+      const record = this.#scope.records[index] as SourceRecord;
+      if (this.#isCovered(record)) {
+        this.#skipped.push(index);
+      } else {
+        this.#begin();
+        const outcome = this.#foldRecord(record, at, end);
+        if (outcome === 'again') return undefined;
+        if (outcome === 'full') break;
+        if (outcome !== 'done') {
+          stop = outcome;
+          break;
+        }
+        this.#ran.push(index);
+      }
+      at = end;
+    }
+    return {
+      item: this.#ran.length === 0 ? undefined : this.#item(),
+      next: at,
+      ran: this.#ran,
+      skipped: this.#skipped,
+      deadLetters: this.#deadLetters,
+      ...(stop && { stop }),
+    };
+  }
+
+  /** I1: a record at or below its lane's mark is in the item already. */
+  #isCovered({ lane, position, partitionKey }: SourceRecord): boolean {
+    const marks = this.#marks ?? this.#loaded?.marks;
+    if (marks === undefined || marks.size === 0) return false;
+    const { shard } = this.#scope;
+    if (isAtOrBelow(position, marks.get(lane)) || isAtOrBelow(position, marks.get(shard))) return true;
+    // The mapping's ParallelizationFactor may have been changed to 1: the partition key's own mark still holds.
+    if (lane !== shard || marks.size === Number(marks.has(shard))) return false;
+    return isAtOrBelow(position, marks.get(partitionLane(shard, partitionKey)));
+  }
+
+  /** Prepares the draft when the first record runs: a key where none runs costs nothing more. */
+  #begin(): void {
+    if (this.#marks !== undefined) return;
+    const { program, shard, firsts, published, acknowledged } = this.#scope;
+    const { operators } = program;
+    const loaded = this.#loaded;
+    this.#marks = new Map(loaded?.marks);
+    for (const { arrivalSeconds } of this.#marks.values()) {
+      this.#newestSeconds = Math.max(this.#newestSeconds, arrivalSeconds);
+    }
+    const names = new Set(operators.map(({ name }) => name));
+    this.#unknownStates = new Map([...(loaded?.states ?? [])].filter(([name]) => !names.has(name)));
+    for (const [name, state] of this.#unknownStates) {
+      this.#unknownBytes += new Cell({ ...UNKNOWN_OPERATOR, name }, '', state, true, true).bytes;
+    }
+    const { key } = this.#work;
+    this.#cells =
+      key === undefined
+        ? []
+        : operators.map((operator) => {
+            const isSeen = loaded?.versions.has(operator.name) === true;
+            return new Cell(operator, key, loaded?.states.get(operator.name), isSeen, this.#isGuarded);
+          });
+    this.#canPutBack = this.#isGuarded || this.#cells.length === 0;
+    const pending = (loaded?.outbox ?? []).filter((entry) => {
+      if (isAcknowledged(entry, shard, firsts)) return false;
+      const own = acknowledged.get(entry.lane);
+      if (own !== undefined && comparePositions(entry.position, own) <= 0) return false;
+      return published.size === 0 || !published.has(entryId(entry));
+    });
+    this.#outbox = new OutboxDraft(pending);
+  }
+
+  #foldRecord(record: SourceRecord, at: number, end: number): 'done' | 'again' | 'full' | Stop {
+    const index = (this.#work.elements[at] as Element).record;
+    const tooMany = this.#requireMark(record, index);
+    if (tooMany !== undefined) return tooMany;
+    this.#forgetTombstone(record);
+    const saved = this.#cells.map((cell) => cell.save());
+    const putBack = (): void => this.#cells.forEach((cell, place) => cell.putBack(saved[place] as SavedCell));
+
+    const rejection = this.#runRecord(record, at, end);
+    if (rejection !== undefined) {
+      if (!this.#canPutBack) return 'again';
+      putBack();
+      if (this.#scope.program.definition.onRecordError === 'stop') {
+        return { record: index, kind: 'policy', reason: `${rejection.stage}: ${rejection.reason}` };
+      }
+      this.#entries = this.#work.elements
+        .slice(at, end)
+        .map((element) => deadLetter(record, element, element.rejection ?? rejection));
+    }
+    if (this.#cells.some((cell) => cell.lostReference)) return 'again';
+    if (
+      this.#outbox.bytes + this.#outbox.lostReferenceBytes(this.#stateJson) + this.#entriesBytes() >
+      this.#room()
+    ) {
+      if (!this.#canPutBack) return 'again';
+      putBack();
+      return this.#ran.length > 0 ? 'full' : { record: index, kind: 'outbox', reason: OUTBOX_IS_FULL };
+    }
+    this.#outbox.add(this.#entries);
+    for (const entry of this.#entries) this.#deadLetters += Number(entry.kind === 'deadLetter');
+    const arrivalSeconds = Math.floor(record.arrivalMs / 1_000);
+    this.#newestSeconds = Math.max(this.#newestSeconds, arrivalSeconds);
+    (this.#marks as Map<string, Mark>).set(record.lane, { position: record.position, arrivalSeconds });
+    return 'done';
+  }
+
+  /**
+   * Runs all elements that the record has for this key, or none: one that throws rejects them all.
+   * @returns why they are rejected, where they are.
+   */
+  #runRecord(record: SourceRecord, at: number, end: number): Rejection | undefined {
+    this.#entries = [];
+    for (let place = at; place < end; place++) {
+      const element = this.#work.elements[place] as Element;
+      const rejection = element.rejection ?? this.#runElement(record, element);
+      if (rejection !== undefined) return rejection;
+    }
+    return this.#requireSizes();
+  }
+
+  /** A tombstone is forgotten by the record's time, never by the clock: a replay must see what the first run saw. */
+  #forgetTombstone({ arrivalMs }: SourceRecord): void {
+    if (arrivalMs / 1_000 < this.#newestSeconds + this.#scope.program.horizonSeconds) return;
+    if (this.#unknownStates.size > 0 || this.#cells.some(({ held }) => held !== undefined)) return;
+    for (const cell of this.#cells) cell.forget();
+  }
+
+  /** @returns why the element cannot be folded, where it cannot. */
+  #runElement(record: SourceRecord, element: Element): Rejection | undefined {
+    try {
+      const value =
+        this.#isFresh || element.isShared
+          ? freshValue(this.#scope.program, record, element.number)
+          : element.value;
+      this.#runSteps(0, value, record, element.number);
+      return undefined;
+    } catch (error) {
+      if (error instanceof ConfigurationError) throw error;
+      return rejectionOf(error, 'fold');
+    }
+  }
+
+  #runSteps(from: number, value: unknown, record: SourceRecord, element: number): void {
+    const { steps } = this.#scope.program;
+    let current = value;
+    for (let at = from; at < steps.length; at++) {
+      const step = steps[at] as (typeof steps)[number];
+      switch (step.kind) {
+        case 'map':
+          current = step.apply(current);
+          break;
+        case 'filter':
+          if (!step.apply(current)) return;
+          break;
+        case 'flatMap':
+          for (const each of step.apply(current)) this.#runSteps(at + 1, each, record, element);
+          return;
+        case 'sink':
+          this.#emit(step, current, record, element);
+          break;
+        case 'operator': {
+          const cell = this.#cells[step.cell] as Cell;
+          const outputs = step.operator.fold(this.#work.key as string, current, cell);
+          if (outputs.length === 0) return;
+          for (const output of outputs.slice(0, -1)) this.#runSteps(at + 1, output, record, element);
+          current = outputs[outputs.length - 1];
+          break;
+        }
+      }
+    }
+  }
+
+  #emit(step: SinkStep, value: unknown, record: SourceRecord, element: number): void {
+    this.#entries.push(
+      outputDraft(step, this.#cells, this.#work.key as string, value, {
+        lane: record.lane,
+        position: record.position,
+        element,
+        index: this.#nextIndex(step, element),
+        arrivalMs: record.arrivalMs,
+      }),
+    );
+  }
+
+  #nextIndex({ sink }: SinkStep, element: number): number {
+    const last = this.#entries.findLast((entry) => entry.kind === 'output' && entry.sink === sink.name);
+    return last?.kind === 'output' && last.element === element ? last.index + 1 : 0;
+  }
+
+  /** The limits that the records alone decide: on the states, and on the outputs of one record. */
+  #requireSizes(): Rejection | undefined {
+    const stateBytes = this.#stateBytes();
+    if (stateBytes > STATE_LIMIT_BYTES) {
+      return {
+        stage: 'state',
+        reason:
+          `the key's state would have ${stateBytes} bytes, the limit is ${STATE_LIMIT_BYTES} (a DynamoDB item holds ` +
+          `${ITEM_LIMIT_BYTES}, outputs and marks included); keep less under one key, or refine the key`,
+      };
+    }
+    const outputBytes = this.#entriesBytes();
+    if (outputBytes <= this.#room()) return undefined;
+    return {
+      stage: 'output',
+      reason:
+        `the record's outputs have ${outputBytes} bytes; beside a state of ${stateBytes} bytes the item can hold ` +
+        `${this.#room()}, and outputs are committed with the state`,
+    };
+  }
+
+  #stateBytes(): number {
+    let bytes = this.#unknownBytes;
+    for (const cell of this.#cells) bytes += cell.bytes;
+    return bytes;
+  }
+
+  #entriesBytes(): number {
+    let bytes = 0;
+    for (const entry of this.#entries) bytes += entryBytes(entry);
+    return bytes;
+  }
+
+  #room(): number {
+    return ITEM_LIMIT_BYTES - ITEM_RESERVE_BYTES - this.#stateBytes();
+  }
+
+  /** A new lane needs room for its mark. */
+  #requireMark({ lane, arrivalMs }: SourceRecord, index: number): Stop | undefined {
+    const marks = this.#marks as Map<string, Mark>;
+    if (marks.has(lane) || marks.size < MARKS_LIMIT) return undefined;
+    this.#dropMarks(arrivalMs / 1_000);
+    if (marks.size < MARKS_LIMIT) return undefined;
+    return {
+      record: index,
+      kind: 'marks',
+      reason:
+        `its item has marks of ${marks.size} lanes, the limit: the key is fed by too many shards or partition keys. ` +
+        'Let the producer use this key, or a part of it, as the partition key.',
+    };
+  }
+
+  /** Marks go when their lane can bring nothing any more (I9), or when the mark of the whole shard covers them. */
+  #dropMarks(nowSeconds: number): void {
+    const marks = this.#marks as Map<string, Mark>;
+    if (marks.size < 2) return;
+    const oldest = nowSeconds - this.#scope.program.horizonSeconds - HORIZON_SLACK_SECONDS;
+    const pending = new Set([...this.#outbox.entries()].map(({ lane }) => lane));
+    for (const [lane, mark] of marks) {
+      const shard = shardOfLane(lane);
+      const isCovered = shard !== lane && isAtOrBelow(mark.position, marks.get(shard));
+      if (isCovered || (mark.arrivalSeconds < oldest && !pending.has(lane))) marks.delete(lane);
+    }
+  }
+
+  #item(): StateItem {
+    const loaded = this.#loaded;
+    const states = new Map(this.#unknownStates);
+    const versions = new Map(loaded?.versions);
+    for (const cell of this.#cells) {
+      const { name, version } = cell.operator;
+      if (cell.held !== undefined) states.set(name, cell.held.document);
+      if (cell.isSeen) versions.set(name, version);
+    }
+    const firstRan = this.#scope.records[this.#ran[0] as number] as SourceRecord;
+    this.#dropMarks(firstRan.arrivalMs / 1_000);
+    return {
+      pk: this.#work.pk,
+      // An item that is deleted and made again must not match an old holder's condition: it does not start at 1.
+      revision:
+        loaded === undefined ? Math.max(1, Math.floor(firstRan.arrivalMs / 1_000)) : loaded.revision + 1,
+      marks: this.#marks as Map<string, Mark>,
+      states,
+      versions,
+      outbox: [...this.#outbox.entries()].map((entry) => this.#settled(entry)),
+    };
+  }
+
+  /** Gives an entry the form that is stored; one that refers to a state refers to what is written beside it. */
+  #settled(entry: OutboxEntry | EntryDraft): OutboxEntry {
+    if (entry.kind === 'deadLetter' || 'json' in entry.value) return entry as OutboxEntry;
+    const lost = this.#stateJson(entry.value);
+    if (lost !== undefined) return { ...entry, value: { json: lost } };
+    const stateOf = 'cell' in entry.value ? entry.value.cell.operator.name : entry.value.stateOf;
+    return { ...entry, value: { stateOf } };
+  }
+
+  /** The JSON text of a state that an output refers to and that is not the operator's state any more. */
+  readonly #stateJson = (value: StateReference): string | undefined => {
+    if ('cell' in value) {
+      return value.cell.held === value.document ? undefined : JSON.stringify(value.document.document);
+    }
+    const cell = this.#cells.find(({ operator }) => operator.name === value.stateOf);
+    return cell === undefined || cell.isUntouched
+      ? undefined
+      : JSON.stringify(this.#loaded?.states.get(value.stateOf));
+  };
+}
+
+/** Other shards publish their entries first; with ParallelizationFactor 1 their progress shows when they have. */
+const OUTBOX_IS_FULL =
+  'its outputs wait for room in the item, which is full of outputs of other lanes that are not published yet';
+
+function deadLetter(record: SourceRecord, element: Element, { stage, reason }: Rejection): DeadLetterEntry {
+  const { lane, position } = record;
+  return { kind: 'deadLetter', lane, position, element: element.number, stage, reason };
+}
+
+const UNKNOWN_OPERATOR = { kind: 'stateful', version: 1, outputs: 'event', fold: () => [] } as const;
+
+function isAtOrBelow(position: Position, mark: Mark | undefined): boolean {
+  return mark !== undefined && comparePositions(position, mark.position) <= 0;
+}
+
+function requireKnownVersions({ operators, definition }: Program, item: StateItem): void {
+  for (const { name, version } of operators) {
+    const stored = item.versions.get(name);
+    if (stored !== undefined && stored !== version && item.states.has(name)) {
+      const isNewer = stored > version;
+      throw new ConfigurationError(
+        `Item '${item.pk}' of pipeline '${definition.name}' holds state of operator '${name}' in version ${stored}, ` +
+          `this code is version ${version}: ${
+            isNewer
+              ? 'it is older than the code that wrote it; deploy that or newer code'
+              : 'it has no migration from it'
+          }. Nothing of the batch was processed.`,
+      );
+    }
+  }
+}

@@ -1,0 +1,47 @@
+/** DynamoDB's item limit, attribute names included (DynamoDB quotas). */
+export const ITEM_LIMIT_BYTES = 400 * 1024;
+
+/** Kept free of state and outbox in every item: its key, its marks, attribute names. */
+export const ITEM_RESERVE_BYTES = 32 * 1024;
+
+/**
+ * What the states of one key may take together. The limit is on the state alone, so that what is unpublished does not
+ * decide a record's fate; what an item can hold beyond it belongs to the outbox.
+ */
+export const STATE_LIMIT_BYTES = 336 * 1024;
+
+/** Lanes whose marks one item may gather: at most 70 bytes each, they fit into the reserve with room to spare. */
+export const MARKS_LIMIT = 256;
+
+/** A partition key value of DynamoDB is 2,048 bytes at most; 48 are ours (generation, kind of row). */
+export const KEY_LIMIT_BYTES = 2_000;
+
+/** What one output may take in a Kinesis record: 1 MiB less its partition key and the envelope around the value. */
+export const KINESIS_OUTPUT_LIMIT_BYTES = 1024 * 1024 - 4 * 1024;
+
+/** What one output may take as an item of a DynamoDB table. */
+export const TABLE_OUTPUT_LIMIT_BYTES = ITEM_LIMIT_BYTES - 8 * 1024;
+
+/** A user's own sink has no limit of its own, and no output is larger than an item. */
+export const CALL_OUTPUT_LIMIT_BYTES = ITEM_LIMIT_BYTES;
+
+/** Approximate arrival is neither exact nor monotonic: the horizon is the stream's retention and this. */
+export const HORIZON_SLACK_SECONDS = 3_600;
+
+/** Time before Lambda's deadline at which no work is started any more, milliseconds. */
+export const DEADLINE_MARGIN_MS = 2_000;
+
+/** How often a key's fold and write is tried in one invocation before its records are left to the next. */
+export const COMMIT_TRIES = 4;
+
+/** Attempts of one batch that may begin and not end before its records are taken one at a time. */
+export const DEATHS_BEFORE_SUSPICION = 3;
+
+/** Turns of one record, taken alone, that may begin and not end before it is rejected. */
+export const DEATHS_BEFORE_REJECTION = 2;
+
+/** Rejected killers that a progress row remembers, so that a late duplicate does not run them again. */
+export const KILLERS_REMEMBERED = 50;
+
+/** How many records of a key are folded between two looks at the clock. */
+export const RECORDS_BETWEEN_CLOCK_READS = 64;

@@ -1,0 +1,118 @@
+import { compareSequences, comparePositions, encodePosition, type Position } from '../source/position.ts';
+import { shardOfLane } from '../source/lane.ts';
+import type { CanonicalDocument } from '../state/canonical-document.ts';
+import type { DeadLetterEntry, OutboxEntry, OutputEntry } from '../state/state-item.ts';
+import type { Cell } from './state-cell.ts';
+
+/** An output's value that is a state: what a cell held when it was made, or what the loaded item holds. */
+export type StateReference =
+  { readonly cell: Cell; readonly document: CanonicalDocument } | { readonly stateOf: string };
+
+/** An output as fold makes it. */
+export interface OutputDraft extends Omit<OutputEntry, 'value'> {
+  readonly value: { readonly json: string } | Extract<StateReference, { cell: Cell }>;
+}
+export type EntryDraft = OutputDraft | DeadLetterEntry;
+type PendingEntry = OutboxEntry | EntryDraft;
+
+/** Attribute names, numbers and flags of one entry, an upper bound in bytes. */
+const ENTRY_OVERHEAD_BYTES = 64;
+const ENCODED_POSITION_BYTES = 40;
+
+/** What an entry takes in the item, an upper bound in bytes. A value that is the state itself takes none. */
+export function entryBytes(entry: PendingEntry): number {
+  const fixed = ENTRY_OVERHEAD_BYTES + ENCODED_POSITION_BYTES + entry.lane.length;
+  if (entry.kind === 'deadLetter') return fixed + Buffer.byteLength(entry.reason);
+  const value = 'json' in entry.value ? Buffer.byteLength(entry.value.json) : 0;
+  return fixed + entry.sink.length + Buffer.byteLength(entry.destinationKey) + value;
+}
+
+/** Names an entry inside its item. */
+export function entryId(entry: OutboxEntry): string {
+  const { lane, position, element } = entry;
+  const output = entry.kind === 'output' ? `${entry.sink} ${entry.index}` : '!';
+  return `${lane} ${encodePosition(position)} ${element} ${output}`;
+}
+
+/**
+ * Whether handing in a batch proves that this entry was acknowledged, and so published: it lies below the first
+ * position of its lane in the batch that Lambda handed in. With ParallelizationFactor 1 the shard is one lane, which
+ * holds also for entries of a time when it was above 1. Nothing else proves it.
+ */
+export function isAcknowledged(
+  entry: OutboxEntry,
+  shard: string,
+  firsts: ReadonlyMap<string, Position>,
+): boolean {
+  const first = firsts.get(entry.lane) ?? (shardOfLane(entry.lane) === shard ? firsts.get(shard) : undefined);
+  return first !== undefined && comparePositions(entry.position, first) < 0;
+}
+
+/** The outbox of one item while its key is folded: what is pending, and what the records add. */
+export class OutboxDraft {
+  readonly #others: PendingEntry[] = [];
+  readonly #changes = new Map<string, PendingEntry[]>();
+  #bytes = 0;
+
+  /** @param pending entries of the loaded item that are neither acknowledged nor published in this invocation. */
+  constructor(pending: readonly OutboxEntry[]) {
+    for (const entry of pending) this.#put(entry);
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /**
+   * Adds one record's entries. A change supersedes those of earlier elements for the same sink and destination key,
+   * of whatever lane: only a key's newest value counts, and this one is committed with the state that it tells.
+   */
+  add(entries: readonly EntryDraft[]): void {
+    for (const entry of entries) this.#put(entry);
+  }
+
+  /** What the entries would take whose state is not the operator's any more, so that they need a copy of it. */
+  lostReferenceBytes(stateJson: (value: StateReference) => string | undefined): number {
+    let bytes = 0;
+    // Only changes refer to a state.
+    for (const changes of this.#changes.values()) {
+      for (const entry of changes) {
+        const json = 'value' in entry && !('json' in entry.value) ? stateJson(entry.value) : undefined;
+        if (json !== undefined) bytes += Buffer.byteLength(json);
+      }
+    }
+    return bytes;
+  }
+
+  *entries(): Generator<PendingEntry> {
+    yield* this.#others;
+    for (const changes of this.#changes.values()) yield* changes;
+  }
+
+  #put(entry: PendingEntry): void {
+    this.#bytes += entryBytes(entry);
+    if (entry.kind === 'deadLetter' || !entry.isChange) {
+      this.#others.push(entry);
+      return;
+    }
+    const target = `${entry.sink} ${entry.destinationKey}`;
+    const earlier = this.#changes.get(target);
+    if (earlier === undefined) {
+      this.#changes.set(target, [entry]);
+    } else if (isSameElement(earlier[0] as PendingEntry, entry)) {
+      earlier.push(entry);
+    } else {
+      for (const superseded of earlier) this.#bytes -= entryBytes(superseded);
+      this.#changes.set(target, [entry]);
+    }
+  }
+}
+
+function isSameElement(a: PendingEntry, b: PendingEntry): boolean {
+  return (
+    a.lane === b.lane &&
+    a.element === b.element &&
+    a.position.sub === b.position.sub &&
+    compareSequences(a.position.sequence, b.position.sequence) === 0
+  );
+}

@@ -1,0 +1,83 @@
+import { decoderOf, type Decode } from '../source/decode.ts';
+import type {
+  KeyedStage,
+  PipelineDefinition,
+  Sink,
+  StatefulStage,
+  StatelessStage,
+} from '../pipeline/definition.ts';
+import { HORIZON_SLACK_SECONDS } from './limits.ts';
+
+/** A stateful operator with its place among the cells of an item. */
+export interface OperatorStep {
+  readonly kind: 'operator';
+  readonly operator: StatefulStage;
+  readonly cell: number;
+}
+
+/** A sink with what its outputs are, given the operators before it. */
+export interface SinkStep {
+  readonly kind: 'sink';
+  readonly sink: Sink;
+  readonly isChange: boolean;
+  /** The operator whose new state is the value itself, so that the outbox needs no copy of it. */
+  readonly stateOf: OperatorStep | undefined;
+}
+
+export type KeyedStep = StatelessStage | OperatorStep | SinkStep;
+
+/** A pipeline's definition, made ready to run. */
+export interface Program {
+  readonly definition: PipelineDefinition;
+  readonly decode: Decode;
+  readonly steps: readonly KeyedStep[];
+  readonly operators: readonly StatefulStage[];
+  readonly sinks: ReadonlyMap<string, Sink>;
+  /** The time within which a record can come again, seconds. */
+  readonly horizonSeconds: number;
+}
+
+export function programOf(definition: PipelineDefinition): Program {
+  const steps: KeyedStep[] = [];
+  const operators: StatefulStage[] = [];
+  let lastOperator: OperatorStep | undefined;
+  let isStateItself = false;
+  for (const stage of definition.keyedStages) {
+    const step = stepOf(stage, lastOperator, isStateItself, operators.length);
+    steps.push(step);
+    if (step.kind === 'operator') {
+      lastOperator = step;
+      operators.push(step.operator);
+      isStateItself = step.operator.outputs === 'change';
+    } else if (step.kind !== 'sink') {
+      isStateItself = false;
+    }
+  }
+  return {
+    definition,
+    decode: decoderOf(definition.source),
+    steps,
+    operators,
+    sinks: new Map(steps.flatMap((step) => (step.kind === 'sink' ? [[step.sink.name, step.sink]] : []))),
+    horizonSeconds: definition.source.retentionHours * 3_600 + HORIZON_SLACK_SECONDS,
+  };
+}
+
+function stepOf(
+  stage: KeyedStage,
+  lastOperator: OperatorStep | undefined,
+  isStateItself: boolean,
+  cell: number,
+): KeyedStep {
+  if (stage.kind === 'stateful') return { kind: 'operator', operator: stage, cell };
+  if (stage.kind !== 'sink') return stage;
+  const { sink } = stage;
+  // With a key function of the user's, a removed state's last change may stay beside that of another key.
+  const ownKey = sink.kind === 'forEach' || sink.key === undefined;
+  return {
+    kind: 'sink',
+    sink,
+    isChange: lastOperator?.operator.outputs === 'change',
+    stateOf: isStateItself && ownKey ? lastOperator : undefined,
+  };
+}

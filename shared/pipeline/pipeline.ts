@@ -1,0 +1,274 @@
+import type { DynamoDbOutput } from './dynamodb.ts';
+import type { KinesisInput, KinesisOutput } from './kinesis.ts';
+import { requireName } from './name.ts';
+import type {
+  ForEachSink,
+  KeyedStage,
+  Pipeline,
+  PipelineDefinition,
+  RecordErrorPolicy,
+  Sink,
+  StateCell,
+  StatefulStage,
+  StatelessStage,
+} from './definition.ts';
+
+export interface PipelineOptions {
+  /**
+   * What happens to a record that the decoder or user code rejects: it becomes a dead letter and the shard goes on
+   * (`deadLetter`, the default), or the shard stops in front of it until the code is mended (`stop`).
+   */
+  onRecordError?: RecordErrorPolicy;
+}
+
+interface StatefulOptions<S> {
+  /** State of a key that was never seen before; called with the key. */
+  initial?: (key: string) => S;
+  /** Version of the state's form, a whole number from 1. Code that meets newer state than its own refuses it. */
+  version?: number;
+}
+
+interface ChangeOptions<S> extends StatefulOptions<S> {
+  /** `last`: of several changes of a key in one batch only the newest is published. `every`: each one counts. */
+  emit?: 'last' | 'every';
+}
+
+/** One key's state inside `mapWithState`. */
+export interface KeyState<S> {
+  exists(): boolean;
+  get(): S | undefined;
+  /** Replaces the state; a state that was got and changed in place counts only once it is given here. */
+  update(state: S): void;
+  remove(): void;
+}
+
+const NOTHING: readonly unknown[] = Object.freeze([]);
+
+/** Where a pipeline begins. */
+export interface PipelineStart {
+  from<T>(input: KinesisInput<T>): Stream<T>;
+}
+
+/**
+ * Begins a pipeline. The name is storage: it names the table and is a part of every output's id.
+ * Everything that follows only builds frozen data; nothing runs.
+ * @throws TypeError when the name cannot be used.
+ */
+export function pipeline(name: string, options: PipelineOptions = {}): PipelineStart {
+  requireName('pipeline', name);
+  const { onRecordError = 'deadLetter' } = options;
+  if (onRecordError !== 'deadLetter' && onRecordError !== 'stop') {
+    throw new TypeError(
+      `Pipeline '${name}': onRecordError is ${JSON.stringify(onRecordError)}; allowed are 'deadLetter' and 'stop'.`,
+    );
+  }
+  return Object.freeze({
+    from: <T>(input: KinesisInput<T>) => new Stream<T>({ name, source: input.source, onRecordError }, []),
+  });
+}
+
+type Head = Pick<PipelineDefinition, 'name' | 'source' | 'onRecordError'>;
+
+/** Values of type `T` before they have a key. Immutable: each method gives a new stream. */
+export class Stream<T> {
+  readonly #head: Head;
+  readonly #stages: readonly StatelessStage[];
+
+  /** Use `pipeline(name).from(source)`. */
+  constructor(head: Head, stages: readonly StatelessStage[]) {
+    this.#head = head;
+    this.#stages = stages;
+  }
+
+  map<U>(apply: (value: T) => U): Stream<U> {
+    return this.#then({ kind: 'map', apply: apply as (value: unknown) => unknown });
+  }
+
+  flatMap<U>(apply: (value: T) => Iterable<U>): Stream<U> {
+    return this.#then({ kind: 'flatMap', apply: apply as (value: unknown) => Iterable<unknown> });
+  }
+
+  filter<U extends T>(apply: (value: T) => value is U): Stream<U>;
+  filter(apply: (value: T) => boolean): Stream<T>;
+  filter(apply: (value: T) => boolean): Stream<T> {
+    return this.#then({ kind: 'filter', apply: apply as (value: unknown) => boolean });
+  }
+
+  /** Applies a reusable piece of pipeline. */
+  transform<R>(piece: (stream: Stream<T>) => R): R {
+    return piece(this);
+  }
+
+  /**
+   * State belongs to the key from here on. A key is a string of up to 2,000 bytes of UTF-8; a record whose key is
+   * none becomes a dead letter.
+   */
+  keyBy(key: (value: T) => string): KeyedStream<T> {
+    return new KeyedStream<T>({
+      ...this.#head,
+      stages: this.#stages,
+      keyBy: key as (value: unknown) => unknown,
+      keyedStages: [],
+    });
+  }
+
+  #then<U>(stage: StatelessStage): Stream<U> {
+    return new Stream<U>(this.#head, Object.freeze([...this.#stages, Object.freeze(stage)]));
+  }
+}
+
+/** Values of type `T` under their key. Immutable: each method gives a new stream, and each is a whole pipeline. */
+export class KeyedStream<T> implements Pipeline {
+  readonly definition: PipelineDefinition;
+
+  /** Use `stream.keyBy(key)`. */
+  constructor(definition: PipelineDefinition) {
+    this.definition = Object.freeze(definition);
+  }
+
+  map<U>(apply: (value: T) => U): KeyedStream<U> {
+    return this.#then({ kind: 'map', apply: apply as (value: unknown) => unknown });
+  }
+
+  flatMap<U>(apply: (value: T) => Iterable<U>): KeyedStream<U> {
+    return this.#then({ kind: 'flatMap', apply: apply as (value: unknown) => Iterable<unknown> });
+  }
+
+  filter<U extends T>(apply: (value: T) => value is U): KeyedStream<U>;
+  filter(apply: (value: T) => boolean): KeyedStream<T>;
+  filter(apply: (value: T) => boolean): KeyedStream<T> {
+    return this.#then({ kind: 'filter', apply: apply as (value: unknown) => boolean });
+  }
+
+  /** Applies a reusable piece of pipeline. */
+  transform<R>(piece: (stream: KeyedStream<T>) => R): R {
+    return piece(this);
+  }
+
+  /**
+   * Spark's `updateStateByKey`: from new values and the old state (`undefined` where there is none) to the new state,
+   * or to `undefined` to remove it. Called record by record, so `values` has one value: grouping by batch would let
+   * the cut of a batch change the state. Each new state goes downstream, as a change.
+   */
+  updateStateByKey<S>(
+    name: string,
+    update: (values: readonly T[], state: S | undefined, key: string) => S | undefined,
+    options: ChangeOptions<S> = {},
+  ): KeyedStream<S> {
+    const fold = (key: string, value: unknown, cell: StateCell): readonly unknown[] => {
+      const next = update([value as T], cell.get() as S | undefined, key);
+      if (next === undefined) {
+        cell.remove();
+        return NOTHING;
+      }
+      cell.set(next);
+      return [next];
+    };
+    return this.#stateful(name, fold, options, options.emit === 'every' ? 'event' : 'change');
+  }
+
+  /**
+   * Spark's `mapWithState`: per value, with the key's state to look at, update or remove; what it returns goes
+   * downstream as an event, `undefined` nothing.
+   */
+  mapWithState<S, U>(
+    name: string,
+    map: (value: T, state: KeyState<S>, key: string) => U | undefined,
+    options: StatefulOptions<S> = {},
+  ): KeyedStream<U> {
+    const fold = (key: string, value: unknown, cell: StateCell): readonly unknown[] => {
+      const state: KeyState<S> = {
+        exists: () => cell.get() !== undefined,
+        // A copy: a change in place that is never given to `update` must not last until the batch happens to end.
+        get: () => cell.copy() as S | undefined,
+        update: (next) => cell.set(next),
+        remove: () => cell.remove(),
+      };
+      const output = map(value as T, state, key);
+      return output === undefined ? NOTHING : [output];
+    };
+    return this.#stateful<U, S>(name, fold, options, 'event');
+  }
+
+  /** Running reduction per key; the result after each value goes downstream, as a change. */
+  reduceByKey(
+    name: string,
+    reduce: (accumulated: T, value: T) => T,
+    options: ChangeOptions<T> = {},
+  ): KeyedStream<T> {
+    return this.updateStateByKey<T>(
+      name,
+      ([value], state) => (state === undefined ? (value as T) : reduce(state, value as T)),
+      options,
+    );
+  }
+
+  /** Running aggregation per key from `zero`; the result after each value goes downstream, as a change. */
+  aggregateByKey<A>(
+    name: string,
+    zero: (key: string) => A,
+    add: (aggregate: A, value: T) => A,
+    options: Omit<ChangeOptions<A>, 'initial'> = {},
+  ): KeyedStream<A> {
+    return this.updateStateByKey<A>(
+      name,
+      ([value], state, key) => add(state === undefined ? zero(key) : state, value as T),
+      options,
+    );
+  }
+
+  /** Publishes each value; the stream goes on behind it, so that several sinks can follow each other. */
+  to(output: KinesisOutput<T> | DynamoDbOutput<T>): KeyedStream<T> {
+    return this.#sink(output.sink);
+  }
+
+  /**
+   * The user's own call per value, in order per key. It comes again after a failure, with the same id: make it
+   * idempotent. A call that throws is made again by Lambda's retry and holds its shard back until it succeeds.
+   */
+  forEach(
+    name: string,
+    call: (output: { readonly id: string; readonly key: string; readonly value: T }) => Promise<void> | void,
+  ): KeyedStream<T> {
+    requireName('sink', name);
+    return this.#sink(Object.freeze({ kind: 'forEach', name, call: call as ForEachSink['call'] }));
+  }
+
+  #stateful<U, S>(
+    name: string,
+    fold: StatefulStage['fold'],
+    { initial, version = 1 }: StatefulOptions<S>,
+    outputs: StatefulStage['outputs'],
+  ): KeyedStream<U> {
+    requireName('operator', name);
+    const { name: pipelineName, keyedStages } = this.definition;
+    if (keyedStages.some((stage) => stage.kind === 'stateful' && stage.name === name)) {
+      throw new TypeError(
+        `Pipeline '${pipelineName}' has two operators named '${name}'; the name is where the state is stored, so ` +
+          'give each its own.',
+      );
+    }
+    if (!Number.isInteger(version) || version < 1) {
+      throw new TypeError(`Operator '${name}': version is ${version}; it is a whole number from 1.`);
+    }
+    return this.#then({ kind: 'stateful', name, version, outputs, fold, ...(initial && { initial }) });
+  }
+
+  #sink(sink: Sink): KeyedStream<T> {
+    const { name, keyedStages } = this.definition;
+    if (keyedStages.some((stage) => stage.kind === 'sink' && stage.sink.name === sink.name)) {
+      throw new TypeError(
+        `Pipeline '${name}' has two sinks named '${sink.name}'; the name is a part of each output's id, so give ` +
+          "each its own with the option 'name'.",
+      );
+    }
+    return this.#then({ kind: 'sink', sink });
+  }
+
+  #then<U>(stage: KeyedStage): KeyedStream<U> {
+    return new KeyedStream<U>({
+      ...this.definition,
+      keyedStages: Object.freeze([...this.definition.keyedStages, Object.freeze(stage)]),
+    });
+  }
+}

@@ -1,0 +1,29 @@
+import { createHash } from 'node:crypto';
+
+const SHARD_ID_PATTERN = /^shardId-0*(\d+)$/;
+
+/** 36 bits of the stream's name: a pipeline reads a few streams at most. */
+const STREAM_TAG_CHARACTERS = 6;
+/** 64 bits of the partition key's hash. */
+const KEY_HASH_CHARACTERS = 11;
+
+/**
+ * Stream and shard in few bytes, for it stands in every mark: `x3Fa_q/6`. The stream is a part of it because a
+ * pipeline that is moved to another stream must not take that stream's first records for records it has seen.
+ */
+export function shardLane(streamName: string, shardId: string): string {
+  const tag = createHash('sha256').update(streamName).digest('base64url').slice(0, STREAM_TAG_CHARACTERS);
+  return `${tag}/${SHARD_ID_PATTERN.exec(shardId)?.[1] ?? shardId}`;
+}
+
+/** The lane of one partition key where ParallelizationFactor is above 1: order holds only per partition key there. */
+export function partitionLane(shard: string, partitionKey: string): string {
+  const hash = createHash('sha256').update(partitionKey).digest('base64url').slice(0, KEY_HASH_CHARACTERS);
+  return `${shard}#${hash}`;
+}
+
+/** The shard part of a lane. */
+export function shardOfLane(lane: string): string {
+  const end = lane.indexOf('#');
+  return end === -1 ? lane : lane.slice(0, end);
+}
