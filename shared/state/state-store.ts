@@ -36,6 +36,11 @@ export interface ItemWrite {
   readonly item: StateItem;
   /** The revision that was loaded; `undefined` where there was no item. */
   readonly expectedRevision: number | undefined;
+  /**
+   * The item that was loaded, for counting: a write costs the larger of the item before and after, and not every
+   * engine says what it consumed. Without it only the new item is counted there.
+   */
+  readonly loaded?: StateItem;
 }
 
 /**
@@ -57,10 +62,15 @@ export interface Advance {
   readonly clearedSuspects: readonly Position[];
 }
 
-/** Requests and capacity units that a store has used since it was made: exact counts, never estimates of time. */
+/**
+ * Requests and capacity units that a store has used since it was made: exact counts, never estimates of time.
+ * A write whose condition fails is counted and billed like one that succeeds; one that was throttled is not.
+ */
 export interface StoreCosts {
+  /** Rows whose write was decided, by success or by a failed condition. */
   readonly writes: number;
   readonly writeRequests: number;
+  /** Rows that were read, those that were missing included. */
   readonly reads: number;
   readonly readRequests: number;
   readonly wcu: number;
@@ -69,13 +79,18 @@ export interface StoreCosts {
 
 /** Where keyed state, marks, outboxes and progress live. One contract suite runs on every version of it. */
 export interface StateStore {
-  /** Reads consistently, whatever the number of keys; a missing item has no entry. @throws when reading fails. */
+  /**
+   * Reads consistently, whatever the number of keys; a missing item has no entry.
+   * @throws when reading fails, and RangeError for a key that DynamoDB cannot take (`rowKeyProblem` tells beforehand).
+   */
   load(pks: readonly string[]): Promise<Map<string, StateItem>>;
 
   /**
    * Writes each item under its own condition, at most one write per key.
    * Results are in the order of the writes. Never throws for one write's failure: the whole request's failure makes
    * each of its writes `failed`.
+   * @throws for what no retry can mend: an item above DynamoDB's limit (before anything is written), a key that it
+   * cannot take, two writes of one key, or a refused request (no permission, no such table, invalid).
    */
   commit(writes: readonly ItemWrite[]): Promise<CommitResult[]>;
 
@@ -94,11 +109,26 @@ export interface StateStore {
    */
   createProgress(generation: number, shard: string): Promise<'created' | 'exists' | 'refused'>;
 
-  /** Counts that the turn of this record begins. @returns how often it has begun and not ended, this time included. */
-  suspect(generation: number, shard: string, position: Position): Promise<number>;
+  /**
+   * Counts that the turn of this record begins.
+   * @param ended the record before it, whose turn ended in order: its suspicion is cleared in the same write, so that
+   * the row does not grow by every record of a batch.
+   * @returns how often it has begun and not ended, this time included.
+   * @throws when the row is sealed or missing.
+   */
+  suspect(generation: number, shard: string, position: Position, ended?: Position): Promise<number>;
 
-  /** Under the condition that the row is not sealed. @throws when the outcome is unknown. */
+  /**
+   * Under the condition that the row is not sealed; a row that is gone, its generation cleaned up, counts as sealed.
+   * @throws when the outcome is unknown.
+   */
   advance(generation: number, shard: string, advance: Advance): Promise<'advanced' | 'sealed'>;
+
+  /**
+   * Seals the progress row for ever: nothing of its generation can be acknowledged any more. A sealed row stays sealed.
+   * @returns the row, which no longer changes; `undefined` where there is none.
+   */
+  seal(generation: number, shard: string): Promise<Progress | undefined>;
 
   costs(): StoreCosts;
 }

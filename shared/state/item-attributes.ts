@@ -1,0 +1,45 @@
+/** Every attribute of a state item. The names are short because they are paid for at every write. */
+export const ITEM = {
+  /** S. The partition key: see `row-key`. */
+  pk: 'pk',
+  /** N. The revision, the condition of the next write. */
+  revision: 'r',
+  /** M. Marks by lane: an encoded position, `@`, and the arrival in seconds as base 36. */
+  marks: 'm',
+  /** M. States by operator name, as native documents. Absent on a tombstone. */
+  states: 's',
+  /** M. State versions by operator name; an operator with a state and no entry here has version 1. */
+  versions: 'v',
+  /** L. The outbox: maps with the names of `ENTRY`. Absent where it is empty. */
+  outbox: 'o',
+  /** N. The table's TTL attribute, seconds since the epoch. */
+  expiry: 'x',
+} as const;
+
+/** The names inside an outbox entry. An entry with a `stage` is a dead letter, any other an output. */
+export const ENTRY = {
+  /** S. The lane of the record that made the entry. */
+  lane: 'l',
+  /** S. The encoded position of that record. */
+  position: 'p',
+  /** N. Which of the record's elements; absent for 0. */
+  element: 'e',
+  /** S. Output: the sink's name. */
+  sink: 's',
+  /** N. Output: which of the element's outputs for the sink; absent for 0. */
+  index: 'i',
+  /** S. Output: the destination key. */
+  destinationKey: 'd',
+  /** BOOL. Output: present and true for a change. */
+  isChange: 'c',
+  /** N. Output: arrival of the record, milliseconds since the epoch. */
+  arrivalMs: 'a',
+  /** S. Output: the value as JSON text; absent where the operator named by `stateOf` holds it as its state. */
+  json: 'j',
+  /** S. Output: that operator. */
+  stateOf: 'f',
+  /** S. Dead letter: where the record was rejected. */
+  stage: 'g',
+  /** S. Dead letter: why. */
+  reason: 'w',
+} as const;

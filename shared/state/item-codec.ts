@@ -1,0 +1,153 @@
+import type { AttributeValue } from '@aws-sdk/client-dynamodb';
+import { decodePosition, encodePosition } from '../source/position.ts';
+import { rowBytes, type Row } from './attribute-bytes.ts';
+import { decodeDocument, encodeDocument } from './document-codec.ts';
+import type { Document } from './document.ts';
+import { ENTRY, ITEM } from './item-attributes.ts';
+import { setOwn } from './own-property.ts';
+import type { DeadLetterEntry, DeadLetterStage, Mark, OutboxEntry, OutputEntry, StateItem } from './state-item.ts';
+
+/** A state item as a row. Empty parts are left out, marks excepted. */
+export function encodeItem(item: StateItem): Row {
+  const row: Row = {
+    [ITEM.pk]: { S: item.pk },
+    [ITEM.revision]: { N: String(item.revision) },
+    [ITEM.marks]: { M: encodeMap(item.marks, encodeMark) },
+  };
+  if (item.states.size > 0) row[ITEM.states] = { M: encodeMap(item.states, encodeDocument) };
+  const versions = new Map(
+    [...item.versions].filter(([operator, version]) => version !== 1 || !item.states.has(operator)),
+  );
+  if (versions.size > 0) row[ITEM.versions] = { M: encodeMap(versions, (version) => ({ N: String(version) })) };
+  if (item.outbox.length > 0) row[ITEM.outbox] = { L: item.outbox.map((entry) => ({ M: encodeEntry(entry) })) };
+  if (item.expiresAtSeconds !== undefined) row[ITEM.expiry] = { N: String(item.expiresAtSeconds) };
+  return row;
+}
+
+/**
+ * The state item of a row. Operators and lanes come in the order of their names, because the database keeps none; an
+ * operator with a state and no version has version 1.
+ * @throws TypeError when the row is not a state item.
+ */
+export function decodeItem(row: Row): StateItem {
+  const states = decodeMap(row[ITEM.states], decodeDocument);
+  const expiry = row[ITEM.expiry]?.N;
+  return {
+    pk: textOf(row, ITEM.pk),
+    revision: Number(numberOf(row, ITEM.revision)),
+    marks: decodeMap(row[ITEM.marks], decodeMark),
+    states,
+    versions: decodeVersions(row[ITEM.versions], states),
+    outbox: (row[ITEM.outbox]?.L ?? []).map((entry) => decodeEntry(entry.M ?? {})),
+    ...(expiry === undefined ? {} : { expiresAtSeconds: Number(expiry) }),
+  };
+}
+
+/** The item's size by DynamoDB's rules, exactly. */
+export function itemBytes(item: StateItem): number {
+  return rowBytes(encodeItem(item));
+}
+
+function encodeMap<T>(map: ReadonlyMap<string, T>, encode: (value: T) => AttributeValue): Row {
+  const row: Row = {};
+  for (const [name, value] of map) setOwn(row, name, encode(value));
+  return row;
+}
+
+function decodeMap<T>(value: AttributeValue | undefined, decode: (value: AttributeValue) => T): Map<string, T> {
+  const map = new Map<string, T>();
+  const row = value?.M ?? {};
+  for (const name of Object.keys(row).sort()) map.set(name, decode(row[name] as AttributeValue));
+  return map;
+}
+
+function decodeVersions(
+  value: AttributeValue | undefined,
+  states: ReadonlyMap<string, Document>,
+): Map<string, number> {
+  const stored = decodeMap(value, (version) => Number(version.N));
+  const operators = new Set([...states.keys(), ...stored.keys()]);
+  return new Map([...operators].sort().map((operator) => [operator, stored.get(operator) ?? 1]));
+}
+
+function encodeMark(mark: Mark): AttributeValue {
+  return { S: `${encodePosition(mark.position)}@${mark.arrivalSeconds.toString(36)}` };
+}
+
+function decodeMark(value: AttributeValue): Mark {
+  const text = value.S ?? '';
+  const at = text.indexOf('@');
+  if (at < 0) throw new TypeError(`${JSON.stringify(value)} is not a mark: it has no "@".`);
+  return {
+    position: decodePosition(text.slice(0, at)),
+    arrivalSeconds: Number.parseInt(text.slice(at + 1), 36),
+  };
+}
+
+function encodeEntry(entry: OutboxEntry): Row {
+  const row: Row = {
+    [ENTRY.lane]: { S: entry.lane },
+    [ENTRY.position]: { S: encodePosition(entry.position) },
+  };
+  if (entry.element !== 0) row[ENTRY.element] = { N: String(entry.element) };
+  if (entry.kind === 'deadLetter') {
+    row[ENTRY.stage] = { S: entry.stage };
+    row[ENTRY.reason] = { S: entry.reason };
+    return row;
+  }
+  row[ENTRY.sink] = { S: entry.sink };
+  if (entry.index !== 0) row[ENTRY.index] = { N: String(entry.index) };
+  row[ENTRY.destinationKey] = { S: entry.destinationKey };
+  if (entry.isChange) row[ENTRY.isChange] = { BOOL: true };
+  row[ENTRY.arrivalMs] = { N: String(entry.arrivalMs) };
+  if ('json' in entry.value) row[ENTRY.json] = { S: entry.value.json };
+  else row[ENTRY.stateOf] = { S: entry.value.stateOf };
+  return row;
+}
+
+function decodeEntry(row: Row): OutboxEntry {
+  const base = {
+    lane: textOf(row, ENTRY.lane),
+    position: decodePosition(textOf(row, ENTRY.position)),
+    element: Number(row[ENTRY.element]?.N ?? 0),
+  };
+  const stage = row[ENTRY.stage]?.S;
+  if (stage !== undefined) {
+    return {
+      kind: 'deadLetter',
+      ...base,
+      stage: stage as DeadLetterStage,
+      reason: textOf(row, ENTRY.reason),
+    } satisfies DeadLetterEntry;
+  }
+  const json = row[ENTRY.json]?.S;
+  return {
+    kind: 'output',
+    ...base,
+    sink: textOf(row, ENTRY.sink),
+    index: Number(row[ENTRY.index]?.N ?? 0),
+    destinationKey: textOf(row, ENTRY.destinationKey),
+    isChange: row[ENTRY.isChange]?.BOOL ?? false,
+    arrivalMs: Number(numberOf(row, ENTRY.arrivalMs)),
+    value: json === undefined ? { stateOf: textOf(row, ENTRY.stateOf) } : { json },
+  } satisfies OutputEntry;
+}
+
+function textOf(row: Row, name: string): string {
+  const text = row[name]?.S;
+  if (text === undefined) throw notAnItem(row, name);
+  return text;
+}
+
+function numberOf(row: Row, name: string): string {
+  const text = row[name]?.N;
+  if (text === undefined) throw notAnItem(row, name);
+  return text;
+}
+
+function notAnItem(row: Row, name: string): TypeError {
+  const key = row[ITEM.pk]?.S ?? 'without a key';
+  return new TypeError(
+    `Row ${JSON.stringify(key)} lacks the attribute "${name}" or has it in another type: it is not a state item of Tidemark.`,
+  );
+}

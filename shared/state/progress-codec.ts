@@ -1,0 +1,129 @@
+import { decodePosition } from '../source/position.ts';
+import type { AttributeValue } from '@aws-sdk/client-dynamodb';
+import type { Row } from './attribute-bytes.ts';
+import { CONTROL_KEY } from './row-key.ts';
+import type { Control, Phase, Progress } from './state-store.ts';
+
+/** Every attribute of a progress row. */
+export const PROGRESS = {
+  /** S. The partition key. */
+  pk: 'pk',
+  /** S. The encoded position: its order as text is its order as a position, so that conditions can compare it. */
+  position: 'p',
+  /** N. Arrival of the record at the position, milliseconds since the epoch. */
+  arrivalMs: 't',
+  /** N. Records acknowledged. */
+  records: 'n',
+  /** S. The phase. */
+  phase: 'h',
+  /** M. Attempts by encoded first position. */
+  attempts: 'a',
+  /** M. Suspicions by encoded position. */
+  suspects: 'u',
+  /** BOOL. Present and true once the row is sealed. */
+  sealed: 'z',
+} as const;
+
+/** Every attribute of the control row. */
+export const CONTROL = {
+  /** S. The partition key. */
+  pk: 'pk',
+  /** N. The current generation. */
+  generation: 'g',
+  /** N. The next one, never used before. */
+  nextGeneration: 'x',
+  /** S. The phase. */
+  phase: 'h',
+} as const;
+
+/** What a table without a control row begins with. */
+export const FIRST_CONTROL: Control = { generation: 1, nextGeneration: 2, phase: 'live' };
+
+/** A progress row before the first batch. */
+export function newProgressRow(pk: string): Row {
+  return {
+    [PROGRESS.pk]: { S: pk },
+    [PROGRESS.records]: { N: '0' },
+    [PROGRESS.phase]: { S: 'live' satisfies Phase },
+    [PROGRESS.attempts]: { M: {} },
+    [PROGRESS.suspects]: { M: {} },
+  };
+}
+
+/** @throws TypeError when the row is not a progress row. */
+export function decodeProgress(row: Row): Progress {
+  const position = row[PROGRESS.position]?.S;
+  const arrivalMs = row[PROGRESS.arrivalMs]?.N;
+  return {
+    ...(position === undefined ? {} : { position: decodePosition(position) }),
+    ...(arrivalMs === undefined ? {} : { arrivalMs: Number(arrivalMs) }),
+    records: Number(row[PROGRESS.records]?.N ?? 0),
+    phase: phaseOf(row[PROGRESS.phase], row),
+    attempts: countsOf(row[PROGRESS.attempts]),
+    suspects: countsOf(row[PROGRESS.suspects]),
+  };
+}
+
+export function isSealed(row: Row): boolean {
+  return row[PROGRESS.sealed]?.BOOL === true;
+}
+
+export function encodeControl(control: Control): Row {
+  return {
+    [CONTROL.pk]: { S: CONTROL_KEY },
+    [CONTROL.generation]: { N: String(control.generation) },
+    [CONTROL.nextGeneration]: { N: String(control.nextGeneration) },
+    [CONTROL.phase]: { S: control.phase },
+  };
+}
+
+/** @throws TypeError when the row is not a control row. */
+export function decodeControl(row: Row): Control {
+  const generation = row[CONTROL.generation]?.N;
+  const nextGeneration = row[CONTROL.nextGeneration]?.N;
+  if (generation === undefined || nextGeneration === undefined) {
+    throw new TypeError(`${JSON.stringify(row)} is not a control row of Tidemark: it names no generations.`);
+  }
+  return {
+    generation: Number(generation),
+    nextGeneration: Number(nextGeneration),
+    phase: phaseOf(row[CONTROL.phase], row),
+  };
+}
+
+/** How often, by encoded position; in the order of positions. */
+function countsOf(value: AttributeValue | undefined): Map<string, number> {
+  const counts = value?.M ?? {};
+  return new Map(
+    Object.keys(counts)
+      .sort()
+      .map((name) => [name, Number(counts[name]?.N)]),
+  );
+}
+
+function phaseOf(value: AttributeValue | undefined, row: Row): Phase {
+  const phase = value?.S;
+  if (phase === 'live' || phase === 'replay') return phase;
+  throw new TypeError(
+    `Row ${JSON.stringify(row['pk']?.S)} has the phase ${JSON.stringify(phase)}; it must be "live" or "replay".`,
+  );
+}
+
+/** More attempts than batches of one shard can be under way at once: Lambda's highest ParallelizationFactor is 10. */
+const MAX_ATTEMPTS_KEPT = 16;
+
+/**
+ * The attempts to forget, so that those which died and whose batches were then cut otherwise do not fill the row.
+ * Position alone cannot tell: with a ParallelizationFactor above 1 the position is a high-water mark, and a batch far
+ * below it may be the very one that kills the process. So the least often begun go, the lowest first.
+ */
+export function attemptsToForget(attempts: ReadonlyMap<string, number>, current: string): string[] {
+  const excess = attempts.size - MAX_ATTEMPTS_KEPT;
+  if (excess <= 0) return [];
+  return [...attempts]
+    .filter(([first]) => first !== current)
+    .sort(([firstA, countA], [firstB, countB]) => countA - countB || (firstA < firstB ? -1 : 1))
+    .slice(0, excess)
+    .map(([first]) => first);
+}
+

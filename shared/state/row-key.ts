@@ -1,0 +1,36 @@
+import { MAX_KEY_BYTES } from './dynamodb-limits.ts';
+import { utf8Bytes } from './utf8-bytes.ts';
+
+/** The row that says which generation is current. */
+export const CONTROL_KEY = 'c';
+
+/** The item of a key: the key comes last, so that whatever it holds cannot be taken for another row. */
+export function itemKey(generation: number, key: string): string {
+  return `${generation}/s/${key}`;
+}
+
+/** The shard's own item: dead letters that have no key. */
+export function shardItemKey(generation: number, shard: string): string {
+  return `${generation}/d/${shard}`;
+}
+
+/** The progress of a shard. */
+export function progressKey(generation: number, shard: string): string {
+  return `${generation}/p/${shard}`;
+}
+
+/** Why DynamoDB cannot take a row under this key, or `undefined` where it can. Two such keys could become one row. */
+export function rowKeyProblem(pk: string): string | undefined {
+  const bytes = utf8Bytes(pk);
+  if (bytes < 0) return `the key ${JSON.stringify(pk)} holds a lone surrogate, which UTF-8 cannot express`;
+  if (bytes > MAX_KEY_BYTES) {
+    return `the key ${JSON.stringify(pk.slice(0, 50))}… has ${bytes} bytes in UTF-8, and DynamoDB takes ${MAX_KEY_BYTES}`;
+  }
+  return bytes === 0 ? 'the key is empty' : undefined;
+}
+
+/** @throws RangeError where DynamoDB cannot take a row under this key. */
+export function checkRowKey(pk: string): void {
+  const problem = rowKeyProblem(pk);
+  if (problem !== undefined) throw new RangeError(`${problem}: reject the record whose key it is.`);
+}
