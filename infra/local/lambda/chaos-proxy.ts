@@ -1,0 +1,161 @@
+import { Agent, createServer, request as sendRequest } from 'node:http';
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import { describeRequest } from './aws-service.ts';
+import type { AwsService } from './aws-service.ts';
+import type { RequestFault } from './chaos-plan.ts';
+import { serverErrorReply, throttlingReply } from './error-reply.ts';
+import type { ErrorReply } from './error-reply.ts';
+import { closeServer, listenOnLoopback } from './loopback-server.ts';
+import { readBody } from './message-body.ts';
+import type { Timer } from './timer.ts';
+
+/** The environment behind a proxy, as the proxy needs it. */
+export interface ChaosVictim {
+  readonly isKilled: boolean;
+  /** Counts the request, and decides what goes wrong with it. */
+  faultAt(service: AwsService, operation: string): RequestFault | undefined;
+  kill(): void;
+  /** Tells the caller that the invocation failed; resolves when the request may go on. */
+  becomeZombie(resumeAfterInvocations: number): Promise<void>;
+}
+
+export interface ChaosProxy {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+interface EngineReply {
+  readonly status: number;
+  readonly headers: OutgoingHttpHeaders;
+  readonly body: Buffer;
+}
+
+/** Those that belong to one connection and so are not handed on, and the length, which is set anew. */
+const CONNECTION_HEADERS = new Set([
+  'connection',
+  'content-length',
+  'expect',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/**
+ * Stands between one environment and one engine. Replies are handed on whole, so a reply that never ends
+ * (SubscribeToShard) cannot pass.
+ * @throws TypeError when the engine's address is not plain HTTP.
+ */
+export async function startChaosProxy(engine: URL, victim: ChaosVictim, timer: Timer): Promise<ChaosProxy> {
+  if (engine.protocol !== 'http:') {
+    throw new TypeError(
+      `The chaos proxy cannot stand in front of ${engine.href}; it speaks plain HTTP, so give an http: endpoint.`,
+    );
+  }
+  const agent = new Agent({ keepAlive: true });
+  const server = createServer((request, reply) => {
+    pass(request, reply, { engine, agent, victim, timer }).catch(() => request.socket.destroy());
+  });
+  const port = await listenOnLoopback(server);
+  return {
+    url: `http://127.0.0.1:${port}`,
+    async close() {
+      agent.destroy();
+      await closeServer(server);
+    },
+  };
+}
+
+interface Passage {
+  readonly engine: URL;
+  readonly agent: Agent;
+  readonly victim: ChaosVictim;
+  readonly timer: Timer;
+}
+
+async function pass(request: IncomingMessage, reply: ServerResponse, passage: Passage): Promise<void> {
+  const { victim } = passage;
+  const body = (await readBody(request)) ?? Buffer.alloc(0);
+  const { service, operation } = describeRequest(request.headers, request.method ?? 'GET');
+  // A process that was killed may have a request on its way: on this machine too it comes to nothing.
+  if (victim.isKilled) return cut(request);
+  const fault = victim.faultAt(service, operation);
+
+  if (fault?.kind === 'killBeforeForward') {
+    victim.kill();
+    return cut(request);
+  }
+  if (fault?.kind === 'throttle') return sendErrorReply(reply, throttlingReply(service));
+  if (fault?.kind === 'becomeZombie') {
+    await victim.becomeZombie(fault.resumeAfterInvocations);
+    if (victim.isKilled) return cut(request);
+  }
+
+  const engineReply = await forward(request, body, passage);
+  if (fault?.kind === 'killBeforeReply') {
+    victim.kill();
+    return cut(request);
+  }
+  if (fault?.kind === 'failAfterEffect') return sendErrorReply(reply, serverErrorReply(service));
+  if (fault?.kind === 'delayReply') await delay(passage.timer, fault.delayMs);
+  if (fault?.kind === 'killAfterReply') reply.once('finish', () => victim.kill());
+  reply.writeHead(engineReply.status, engineReply.headers).end(engineReply.body);
+}
+
+function forward(request: IncomingMessage, body: Buffer, passage: Passage): Promise<EngineReply> {
+  return new Promise((resolve, reject) => {
+    const outgoing = sendRequest(
+      {
+        host: passage.engine.hostname,
+        port: passage.engine.port,
+        method: request.method,
+        path: request.url,
+        agent: passage.agent,
+        // The Host header stays the client's own: it is a part of what the client has signed.
+        headers: { ...keptHeaders(request), 'content-length': body.length },
+      },
+      (incoming) => {
+        readBody(incoming).then((replyBody) => {
+          const whole = replyBody ?? Buffer.alloc(0);
+          const headers = keptHeaders(incoming);
+          // The reply to HEAD has no body, and the length of what GET would give.
+          const length = request.method === 'HEAD' ? incoming.headers['content-length'] : whole.length;
+          if (length !== undefined) headers['content-length'] = length;
+          resolve({ status: incoming.statusCode ?? 502, headers, body: whole });
+        }, reject);
+      },
+    );
+    outgoing.on('error', reject);
+    outgoing.end(body);
+  });
+}
+
+function keptHeaders(message: IncomingMessage): OutgoingHttpHeaders {
+  return Object.fromEntries(
+    Object.entries(message.headersDistinct).flatMap(([name, values]) =>
+      CONNECTION_HEADERS.has(name) || values === undefined
+        ? []
+        : [[name, values.length === 1 ? values[0] : values]],
+    ),
+  );
+}
+
+function sendErrorReply(reply: ServerResponse, error: ErrorReply): void {
+  reply
+    .writeHead(error.status, {
+      'Content-Type': error.contentType,
+      'Content-Length': Buffer.byteLength(error.body),
+      'x-amzn-RequestId': 'INJECTED',
+    })
+    .end(error.body);
+}
+
+function cut(request: IncomingMessage): void {
+  request.socket.destroy();
+}
+
+function delay(timer: Timer, delayMs: number): Promise<void> {
+  return new Promise((resolve) => void timer.schedule(delayMs, resolve));
+}
