@@ -109,6 +109,9 @@ export interface StateStore {
    */
   createProgress(generation: number, shard: string): Promise<'created' | 'exists' | 'refused'>;
 
+  /** The shard's progress row, read consistently; `undefined` where there is none. */
+  readProgress(generation: number, shard: string): Promise<Progress | undefined>;
+
   /**
    * Counts that the turn of this record begins.
    * @param ended the record before it, whose turn ended in order: its suspicion is cleared in the same write, so that
