@@ -20,7 +20,7 @@ export interface EngineProcessOptions {
   readonly entry: URL;
   readonly settings: object;
   readonly environment?: Readonly<Record<string, string>>;
-  onNotice(text: string): void;
+  readonly onNotice: (text: string) => void;
 }
 
 /** Cold caches on a slow disk take a few seconds; an engine that needs longer than this will not come. */

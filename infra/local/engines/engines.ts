@@ -16,7 +16,7 @@ export interface EngineOptions {
   /** `java`: AWS's own DynamoDB Local; `dynalite`: no Java needed; `auto` (default): Java where it is new enough. */
   readonly dynamo?: 'java' | 'dynalite' | 'auto';
   /** Told, in sentences for a person, what is weaker here than on AWS and when an engine ends by itself. */
-  onNotice(text: string): void;
+  readonly onNotice: (text: string) => void;
 }
 
 /** The embedded services, each in a process of its own, which ends with this one. */
@@ -58,7 +58,7 @@ export async function startEngines(options: EngineOptions): Promise<Engines> {
   ] as const;
   const stopAll = async () => {
     const settled = await Promise.allSettled(starting);
-    await Promise.all(settled.map((engine) => engine.status === 'fulfilled' && engine.value.stop()));
+    await Promise.all(settled.map(async (engine) => engine.status === 'fulfilled' && engine.value.stop()));
   };
   let processes: readonly [EngineProcess, EngineProcess, EngineProcess];
   try {
