@@ -12,6 +12,11 @@ export interface SynthesisOptions {
   readonly outdir?: string;
   /** Settings that replace those of every pipeline. */
   readonly overrides?: Pick<StatefulPipelineProps, 'shardCount' | 'batchSize' | 'parallelizationFactor'>;
+  /**
+   * Whether CDK checks the templates against CloudFormation's resource schemas, which takes some seconds of loading
+   * in a new process. Default: true. Rules and settings are always checked.
+   */
+  readonly checkSchemas?: boolean;
 }
 
 /**
@@ -47,6 +52,7 @@ export function synthesizePipelines(
   const app = new App({
     ...(options.outdir === undefined ? {} : { outdir: options.outdir }),
     analyticsReporting: false,
+    builtinCloudFormationValidation: options.checkSchemas ?? true,
     postCliContext: CONTEXT,
   });
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app, { verbose: true }));
@@ -64,7 +70,9 @@ function selected(
   for (const props of deployed) {
     const { name } = props.pipeline.definition;
     if (byName.has(name)) {
-      throw new Error(`Two pipelines are named ${JSON.stringify(name)}; stacks carry the name: rename one of them.`);
+      throw new Error(
+        `Two pipelines are named ${JSON.stringify(name)}; stacks carry the name: rename one of them.`,
+      );
     }
     byName.set(name, props);
   }

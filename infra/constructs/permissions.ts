@@ -22,6 +22,20 @@ const STATE_ACTIONS = [
 ];
 const SINK_TABLE_ACTIONS = ['dynamodb:PutItem', 'dynamodb:UpdateItem'];
 
+/**
+ * Amazon DynamoDB, "Authorizing use of your customer managed key": what a writer needs of a table's key. Its wildcards
+ * (`ReEncrypt*`, `GenerateDataKey*`) are written out.
+ */
+const TABLE_KEY_ACTIONS = [
+  'kms:Decrypt',
+  'kms:DescribeKey',
+  'kms:Encrypt',
+  'kms:GenerateDataKey',
+  'kms:GenerateDataKeyWithoutPlaintext',
+  'kms:ReEncryptFrom',
+  'kms:ReEncryptTo',
+];
+
 /** What a pipeline's function touches. */
 export interface PipelineResources {
   readonly pipelineName: string;
@@ -40,7 +54,6 @@ export function deadLetterPrefix(pipelineName: string): string {
 /** Allows the function exactly what its pipeline's description needs, and says why for each wildcard. */
 export function grantPipeline(role: Role, resources: PipelineResources): void {
   allow(role, STATE_ACTIONS, resources.stateTable.tableArn);
-  resources.stateTable.encryptionKey?.grantEncryptDecrypt(role);
 
   const deadLetters = resources.bucket.arnForObjects(`${deadLetterPrefix(resources.pipelineName)}*`);
   allow(role, ['s3:PutObject'], deadLetters);
@@ -54,7 +67,7 @@ export function grantPipeline(role: Role, resources: PipelineResources): void {
   }
   for (const table of new Set(resources.sinks.tables.values())) {
     allow(role, SINK_TABLE_ACTIONS, table.tableArn);
-    table.encryptionKey?.grantEncryptDecrypt(role);
+    table.encryptionKey?.grant(role, ...TABLE_KEY_ACTIONS);
   }
 
   resources.logGroup.grantWrite(role);

@@ -64,7 +64,8 @@ export class PipelineAlarms extends Construct {
         metric: metrics.deadLetters,
         above: 0,
         minutes: 1,
-        meaning: "rejected records: read their reasons in the bucket's dead-letters folder, then redrive them.",
+        meaning:
+          "rejected records: read their reasons in the bucket's dead-letters folder, then redrive them.",
       },
       ReadThrottles: {
         metric: metrics.readThrottles,

@@ -1,4 +1,10 @@
-import { AlarmStatusWidget, Dashboard, GraphWidget, PeriodOverride, type IAlarm } from 'aws-cdk-lib/aws-cloudwatch';
+import {
+  AlarmStatusWidget,
+  Dashboard,
+  GraphWidget,
+  PeriodOverride,
+  type IAlarm,
+} from 'aws-cdk-lib/aws-cloudwatch';
 import { Duration } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import type { PipelineMetrics } from './pipeline-metrics.ts';

@@ -77,7 +77,9 @@ function variables(
     [ENVIRONMENT.bucket]: bucketName,
     [ENVIRONMENT.parallelizationFactor]: String(parallelizationFactor),
     [ENVIRONMENT.writes]: 'partiql',
-    ...Object.fromEntries([...sinks.streams].map(([sink, stream]) => [sinkVariable(sink), stream.streamName])),
+    ...Object.fromEntries(
+      [...sinks.streams].map(([sink, stream]) => [sinkVariable(sink), stream.streamName]),
+    ),
     ...Object.fromEntries([...sinks.tables].map(([sink, table]) => [sinkVariable(sink), table.tableName])),
   };
 }
@@ -89,7 +91,9 @@ function variables(
 function bundledCode(scope: Construct, handlerFile: string): { readonly code: Code; remove(): void } {
   const assetFolder = Stage.of(scope)?.assetOutdir;
   if (assetFolder === undefined) {
-    throw new Error(`${scope.node.path} is in no App or Stage, so there is no folder for its code: put it into one.`);
+    throw new Error(
+      `${scope.node.path} is in no App or Stage, so there is no folder for its code: put it into one.`,
+    );
   }
   const directory = join(assetFolder, `bundle-${Names.uniqueId(scope)}`);
   const bundle = bundleHandler(handlerFile, directory);

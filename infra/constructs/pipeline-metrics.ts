@@ -37,51 +37,48 @@ export interface PipelineMetrics {
 
 export function pipelineMetrics(resources: MeasuredResources): PipelineMetrics {
   const { function: lambda, stream, stateTable } = resources;
-  const ofFunction = (metricName: string, statistic: string, label: string): IMetric =>
-    lambda.metric(metricName, { statistic, label, period: PERIOD });
-  const ofTable = (metricName: string, label: string): IMetric =>
+  const ofFunction = (metricName: string, statistic: string): IMetric =>
+    lambda.metric(metricName, { statistic, period: PERIOD });
+  const ofTable = (metricName: string): IMetric =>
     new Metric({
       namespace: 'AWS/DynamoDB',
       metricName,
       dimensionsMap: { TableName: stateTable.tableName },
       statistic: Stats.SUM,
-      label,
       period: PERIOD,
     });
 
   return {
-    iteratorAge: ofFunction('IteratorAge', Stats.MAXIMUM, 'Iterator age'),
-    invocations: ofFunction('Invocations', Stats.SUM, 'Invocations'),
-    errors: ofFunction('Errors', Stats.SUM, 'Errors'),
-    throttles: ofFunction('Throttles', Stats.SUM, 'Throttles'),
-    concurrency: ofFunction('ConcurrentExecutions', Stats.MAXIMUM, 'Concurrent executions'),
-    medianDuration: ofFunction('Duration', Stats.p(50), 'Duration p50'),
-    slowDuration: ofFunction('Duration', Stats.p(99), 'Duration p99'),
+    iteratorAge: ofFunction('IteratorAge', Stats.MAXIMUM),
+    invocations: ofFunction('Invocations', Stats.SUM),
+    errors: ofFunction('Errors', Stats.SUM),
+    throttles: ofFunction('Throttles', Stats.SUM),
+    concurrency: ofFunction('ConcurrentExecutions', Stats.MAXIMUM),
+    medianDuration: ofFunction('Duration', Stats.p(50)),
+    slowDuration: ofFunction('Duration', Stats.p(99)),
     deadLetters: new Metric({
       namespace: METRICS_NAMESPACE,
       metricName: 'deadLetters',
       dimensionsMap: { service: resources.pipelineName },
       statistic: Stats.SUM,
-      label: 'Dead letters',
       period: PERIOD,
     }),
-    recordsIn: stream.metricIncomingRecords({ statistic: Stats.SUM, label: 'Records in', period: PERIOD }),
+    recordsIn: stream.metricIncomingRecords({ statistic: Stats.SUM, period: PERIOD }),
     readThrottles: stream.metricReadProvisionedThroughputExceeded({
       statistic: Stats.SUM,
-      label: 'Source read throttles',
       period: PERIOD,
     }),
     tableThrottles: new MathExpression({
       // Each is only reported in minutes in which it happened; without FILL one of them alone would give no sum.
       expression: 'FILL(reads, 0) + FILL(writes, 0)',
       usingMetrics: {
-        reads: ofTable('ReadThrottleEvents', 'Reads throttled'),
-        writes: ofTable('WriteThrottleEvents', 'Writes throttled'),
+        reads: ofTable('ReadThrottleEvents'),
+        writes: ofTable('WriteThrottleEvents'),
       },
       label: 'State table throttles',
       period: PERIOD,
     }),
-    readUnits: ofTable('ConsumedReadCapacityUnits', 'Read units'),
-    writeUnits: ofTable('ConsumedWriteCapacityUnits', 'Write units'),
+    readUnits: ofTable('ConsumedReadCapacityUnits'),
+    writeUnits: ofTable('ConsumedWriteCapacityUnits'),
   };
 }

@@ -42,7 +42,9 @@ export function refuseWrongSettings(props: StatefulPipelineProps): void {
   ];
   if (problems.length === 0) return;
   const name = JSON.stringify(props.pipeline.definition.name);
-  throw new Error(`Pipeline ${name} cannot be deployed:\n${problems.map((problem) => `- ${problem}`).join('\n')}`);
+  throw new Error(
+    `Pipeline ${name} cannot be deployed:\n${problems.map((problem) => `- ${problem}`).join('\n')}`,
+  );
 }
 
 function* nameProblems({ pipeline }: StatefulPipelineProps): Generator<string> {
@@ -51,8 +53,10 @@ function* nameProblems({ pipeline }: StatefulPipelineProps): Generator<string> {
     yield `The pipeline's name has ${name.length} characters; at most ${NAME_MAX_LENGTH} are allowed: shorten it.`;
   }
   if (!NAME_PATTERN.test(name)) {
-    yield `The pipeline's name is ${JSON.stringify(name)}; it must be lower-case letters and digits in words joined ` +
-      'by single hyphens, beginning with a letter, such as "airport-delays": rename it.';
+    yield (
+      `The pipeline's name is ${JSON.stringify(name)}; it must be lower-case letters and digits in words joined ` +
+      'by single hyphens, beginning with a letter, such as "airport-delays": rename it.'
+    );
   }
 }
 
@@ -74,8 +78,10 @@ function* sinkProblems(props: StatefulPipelineProps): Generator<string> {
     const variable = sinkVariable(name);
     const other = variables.get(variable);
     if (other !== undefined && other !== name) {
-      yield `Sinks ${JSON.stringify(other)} and ${JSON.stringify(name)} would share the environment variable ` +
-        `${variable}: rename one so that they differ in more than case and punctuation.`;
+      yield (
+        `Sinks ${JSON.stringify(other)} and ${JSON.stringify(name)} would share the environment variable ` +
+        `${variable}: rename one so that they differ in more than case and punctuation.`
+      );
     }
     variables.set(variable, name);
   }
@@ -87,8 +93,10 @@ function* sinkProblems(props: StatefulPipelineProps): Generator<string> {
       sink.stream === source.stream ||
       (existing !== undefined && existing.streamArn === props.stream?.streamArn)
     ) {
-      yield `Sink ${JSON.stringify(sink.name)} writes to ${JSON.stringify(sink.stream)}, the stream that the ` +
-        'pipeline reads: every output would come back as input, without end. Give the sink another stream.';
+      yield (
+        `Sink ${JSON.stringify(sink.name)} writes to ${JSON.stringify(sink.stream)}, the stream that the ` +
+        'pipeline reads: every output would come back as input, without end. Give the sink another stream.'
+      );
     }
   }
 
@@ -107,8 +115,10 @@ function* givenProblems(
   const known = sinks.filter((sink) => sink.kind === kind).map((sink) => sink.name);
   for (const name of given) {
     if (known.includes(name)) continue;
-    yield `${setting} names ${JSON.stringify(name)}, which is no ${service} sink of the pipeline; its ${service} ` +
-      `sinks are ${JSON.stringify(known)}: use one of these names or remove the entry.`;
+    yield (
+      `${setting} names ${JSON.stringify(name)}, which is no ${service} sink of the pipeline; its ${service} ` +
+      `sinks are ${JSON.stringify(known)}: use one of these names or remove the entry.`
+    );
   }
 }
 
@@ -125,8 +135,10 @@ function* sharedProblems(sinks: readonly Sink[], props: StatefulPipelineProps): 
     const other = first.get(destination);
     if (other === undefined) first.set(destination, { sink: sink.name, arn });
     else if (other.arn !== arn) {
-      yield `Sinks ${JSON.stringify(other.sink)} and ${JSON.stringify(sink.name)} both write to ${destination}, ` +
-        'but are given different ones: give both the same existing one, or name two destinations in the pipeline.';
+      yield (
+        `Sinks ${JSON.stringify(other.sink)} and ${JSON.stringify(sink.name)} both write to ${destination}, ` +
+        'but are given different ones: give both the same existing one, or name two destinations in the pipeline.'
+      );
     }
   }
 }
@@ -137,12 +149,16 @@ function* streamProblems(props: StatefulPipelineProps): Generator<string> {
   if (props.stream !== undefined) {
     for (const setting of ['shardCount', 'streamMode'] as const) {
       if (props[setting] === undefined) continue;
-      yield `${setting} is ${JSON.stringify(props[setting])}, but the source stream exists already: remove ` +
-        `${setting}, or remove "stream" to have one created.`;
+      yield (
+        `${setting} is ${JSON.stringify(props[setting])}, but the source stream exists already: remove ` +
+        `${setting}, or remove "stream" to have one created.`
+      );
     }
   } else if (props.streamMode === StreamMode.ON_DEMAND && props.shardCount !== undefined) {
-    yield `shardCount is ${props.shardCount}, but the stream is on demand, where Kinesis chooses the shards: remove ` +
-      'shardCount, or set streamMode to PROVISIONED.';
+    yield (
+      `shardCount is ${props.shardCount}, but the stream is on demand, where Kinesis chooses the shards: remove ` +
+      'shardCount, or set streamMode to PROVISIONED.'
+    );
   } else if (props.streamMode === StreamMode.PROVISIONED && props.shardCount === undefined) {
     yield 'streamMode is "PROVISIONED", but shardCount is not given: give it, or set streamMode to ON_DEMAND.';
   }
@@ -166,34 +182,49 @@ function* mappingProblems(props: StatefulPipelineProps): Generator<string> {
     BATCHING_WINDOW_SECONDS,
     'seconds',
   );
-  yield* rangeProblems('parallelizationFactor', props.parallelizationFactor, PARALLELIZATION_FACTOR, 'batches');
+  yield* rangeProblems(
+    'parallelizationFactor',
+    props.parallelizationFactor,
+    PARALLELIZATION_FACTOR,
+    'batches',
+  );
   if (props.maximumRetryAttempts !== undefined && props.maximumRetryAttempts !== -1) {
-    yield `maximumRetryAttempts is ${props.maximumRetryAttempts}; only -1, endless, is allowed, because Lambda ` +
+    yield (
+      `maximumRetryAttempts is ${props.maximumRetryAttempts}; only -1, endless, is allowed, because Lambda ` +
       'discards the records on which it gives up and their effect on state would be lost. Remove it: records that ' +
-      'user code rejects become dead letters, and a record that kills the process is found and set aside.';
+      'user code rejects become dead letters, and a record that kills the process is found and set aside.'
+    );
   }
   if (props.maximumRecordAge !== undefined) {
-    yield `maximumRecordAge is ${props.maximumRecordAge.toSeconds({ integral: false })} seconds; only endless is ` +
+    yield (
+      `maximumRecordAge is ${props.maximumRecordAge.toSeconds({ integral: false })} seconds; only endless is ` +
       "allowed, because Lambda discards older records and their effect on state would be lost. Remove it; the source's " +
-      'retentionHours say how long records are kept.';
+      'retentionHours say how long records are kept.'
+    );
   }
   const atTimestamp = props.startingPosition === StartingPosition.AT_TIMESTAMP;
   const timestamp = props.startingPositionTimestamp;
   if (atTimestamp && (timestamp === undefined || !Number.isSafeInteger(timestamp) || timestamp < 0)) {
-    yield `startingPosition is AT_TIMESTAMP and startingPositionTimestamp is ${String(timestamp)}; it must be whole ` +
-      'seconds since the epoch, such as 1767225600: give it.';
+    yield (
+      `startingPosition is AT_TIMESTAMP and startingPositionTimestamp is ${String(timestamp)}; it must be whole ` +
+      'seconds since the epoch, such as 1767225600: give it.'
+    );
   }
   if (!atTimestamp && timestamp !== undefined) {
-    yield `startingPositionTimestamp is ${timestamp}, but startingPosition is ` +
-      `${props.startingPosition ?? 'TRIM_HORIZON'}: set startingPosition to AT_TIMESTAMP or remove the timestamp.`;
+    yield (
+      `startingPositionTimestamp is ${timestamp}, but startingPosition is ` +
+      `${props.startingPosition ?? 'TRIM_HORIZON'}: set startingPosition to AT_TIMESTAMP or remove the timestamp.`
+    );
   }
 }
 
 function* functionProblems(props: StatefulPipelineProps): Generator<string> {
   const timeout = props.timeout?.toSeconds({ integral: false });
   for (const problem of rangeProblems('timeout', timeout, TIMEOUT_SECONDS, 'seconds')) {
-    yield `${problem} The engine stops ${DEADLINE_MARGIN_SECONDS} seconds before the deadline and needs at least ` +
-      `${LEAST_WORK_SECONDS} for work; Lambda ends an invocation after ${TIMEOUT_SECONDS[1]}.`;
+    yield (
+      `${problem} The engine stops ${DEADLINE_MARGIN_SECONDS} seconds before the deadline and needs at least ` +
+      `${LEAST_WORK_SECONDS} for work; Lambda ends an invocation after ${TIMEOUT_SECONDS[1]}.`
+    );
   }
   yield* rangeProblems('memorySize', props.memorySize, MEMORY_SIZE, 'MiB');
   for (const variable of Object.keys(props.environment ?? {})) {
@@ -208,8 +239,10 @@ function* alarmProblems(props: StatefulPipelineProps): Generator<string> {
   if (seconds === undefined) return;
   const highest = (props.pipeline.definition.source.retentionHours * 3600) / 2;
   if (!(seconds > 0 && seconds <= highest)) {
-    yield `alarms.iteratorAge is ${seconds} seconds; it must be above 0 and at most ${highest}, half of the source's ` +
-      'retention, since records are lost after that: lower it.';
+    yield (
+      `alarms.iteratorAge is ${seconds} seconds; it must be above 0 and at most ${highest}, half of the source's ` +
+      'retention, since records are lost after that: lower it.'
+    );
   }
 }
 

@@ -30,7 +30,9 @@ export function sourceMapping(
   });
   const resource = mapping.node.defaultChild;
   if (!(resource instanceof CfnEventSourceMapping)) {
-    throw new Error(`${mapping.node.path} has no AWS::Lambda::EventSourceMapping, whose record age must be endless.`);
+    throw new Error(
+      `${mapping.node.path} has no AWS::Lambda::EventSourceMapping, whose record age must be endless.`,
+    );
   }
   // Endless is Lambda's default too, but the construct library has no word for it; a template that says so keeps
   // an update from leaving a finite age in place that somebody set by hand.

@@ -46,7 +46,11 @@ export class StatefulPipeline extends Construct {
     this.bucket = pipelineBucket(this, { removalPolicy, accessLogsBucket: props.accessLogsBucket });
     this.sinks = sinkDestinations(this, props);
 
-    const { function: lambda, role, logGroup } = pipelineFunction(this, props, {
+    const {
+      function: lambda,
+      role,
+      logGroup,
+    } = pipelineFunction(this, props, {
       stateTableName: this.stateTable.tableName,
       bucketName: this.bucket.bucketName,
       sinks: this.sinks,

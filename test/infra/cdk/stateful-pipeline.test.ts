@@ -1,0 +1,344 @@
+import { Duration, RemovalPolicy } from 'aws-cdk-lib';
+import { Match } from 'aws-cdk-lib/assertions';
+import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
+import { Stream } from 'aws-cdk-lib/aws-kinesis';
+import { StartingPosition } from 'aws-cdk-lib/aws-lambda';
+import { Topic } from 'aws-cdk-lib/aws-sns';
+import { describe, expect, it } from 'vitest';
+import { ordersPipeline, TOTALS } from './fixtures/orders-pipeline.ts';
+import { ordersStack } from './fixtures/orders-stack.ts';
+
+const EXISTING_ARN = 'arn:aws:kinesis:eu-west-1:111122223333:stream/all-orders';
+
+describe('the source stream', () => {
+  it('is on demand, encrypted, kept, and holds records as long as the description says', () => {
+    const { template } = ordersStack({ pipeline: ordersPipeline({ sinks: [] }) });
+
+    template.resourceCountIs('AWS::Kinesis::Stream', 1);
+    template.hasResource('AWS::Kinesis::Stream', {
+      Properties: {
+        RetentionPeriodHours: 48,
+        StreamEncryption: { EncryptionType: 'KMS', KeyId: 'alias/aws/kinesis' },
+        StreamModeDetails: { StreamMode: 'ON_DEMAND' },
+        ShardCount: Match.absent(),
+      },
+      DeletionPolicy: 'Retain',
+      UpdateReplacePolicy: 'Retain',
+    });
+  });
+
+  it('has the shards that it is given', () => {
+    const { template } = ordersStack({ pipeline: ordersPipeline({ sinks: [] }), shardCount: 4 });
+
+    template.hasResourceProperties('AWS::Kinesis::Stream', {
+      ShardCount: 4,
+      StreamModeDetails: { StreamMode: 'PROVISIONED' },
+    });
+  });
+
+  it('is not created where one exists', () => {
+    const { template } = ordersStack((stack) => ({
+      pipeline: ordersPipeline({ sinks: [] }),
+      stream: Stream.fromStreamArn(stack, 'AllOrders', EXISTING_ARN),
+    }));
+
+    template.resourceCountIs('AWS::Kinesis::Stream', 0);
+    template.hasResourceProperties('AWS::Lambda::EventSourceMapping', { EventSourceArn: EXISTING_ARN });
+    template.hasResourceProperties('AWS::CloudWatch::Alarm', {
+      MetricName: 'ReadProvisionedThroughputExceeded',
+      Dimensions: [{ Name: 'StreamName', Value: 'all-orders' }],
+    });
+  });
+});
+
+describe('the state table', () => {
+  it('has the partition key pk alone, expires by x, can be recovered and cannot be deleted', () => {
+    const { template } = ordersStack({ pipeline: ordersPipeline({ sinks: [] }) });
+
+    template.resourceCountIs('AWS::DynamoDB::GlobalTable', 1);
+    template.hasResource('AWS::DynamoDB::GlobalTable', {
+      Properties: {
+        AttributeDefinitions: [{ AttributeName: 'pk', AttributeType: 'S' }],
+        KeySchema: [{ AttributeName: 'pk', KeyType: 'HASH' }],
+        BillingMode: 'PAY_PER_REQUEST',
+        TimeToLiveSpecification: { AttributeName: 'x', Enabled: true },
+        SSESpecification: { SSEEnabled: true, SSEType: 'KMS' },
+        GlobalSecondaryIndexes: Match.absent(),
+        Replicas: [
+          {
+            Region: { Ref: 'AWS::Region' },
+            DeletionProtectionEnabled: true,
+            PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+          },
+        ],
+      },
+      DeletionPolicy: 'Retain',
+      UpdateReplacePolicy: 'Retain',
+    });
+  });
+});
+
+describe('the bucket', () => {
+  it('is private, encrypted, versioned, kept, and forgets abandoned uploads', () => {
+    const { template } = ordersStack();
+
+    template.hasResource('AWS::S3::Bucket', {
+      Properties: {
+        BucketEncryption: {
+          ServerSideEncryptionConfiguration: [{ ServerSideEncryptionByDefault: { SSEAlgorithm: 'AES256' } }],
+        },
+        PublicAccessBlockConfiguration: {
+          BlockPublicAcls: true,
+          BlockPublicPolicy: true,
+          IgnorePublicAcls: true,
+          RestrictPublicBuckets: true,
+        },
+        VersioningConfiguration: { Status: 'Enabled' },
+        LifecycleConfiguration: {
+          Rules: [
+            { Status: 'Enabled', AbortIncompleteMultipartUpload: { DaysAfterInitiation: 1 } },
+            {
+              Status: 'Enabled',
+              NoncurrentVersionExpiration: { NoncurrentDays: 30 },
+              ExpiredObjectDeleteMarker: true,
+            },
+          ],
+        },
+      },
+      DeletionPolicy: 'Retain',
+    });
+  });
+
+  it('refuses requests without TLS', () => {
+    const { template } = ordersStack();
+
+    template.hasResourceProperties('AWS::S3::BucketPolicy', {
+      PolicyDocument: {
+        Statement: Match.arrayWith([
+          Match.objectLike({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
+        ]),
+      },
+    });
+  });
+});
+
+describe('the sinks', () => {
+  it('get a stream, a table with the key pk, and nothing for a function of the user', () => {
+    const { template, pipeline } = ordersStack();
+
+    template.resourceCountIs('AWS::Kinesis::Stream', 2);
+    template.resourceCountIs('AWS::DynamoDB::GlobalTable', 2);
+    template.hasResourceProperties('AWS::DynamoDB::GlobalTable', {
+      KeySchema: [{ AttributeName: 'pk', KeyType: 'HASH' }],
+      TimeToLiveSpecification: Match.absent(),
+    });
+    expect([...pipeline.sinks.streams.keys(), ...pipeline.sinks.tables.keys()]).toEqual(['totals', 'latest']);
+  });
+
+  it('are existing streams where they are given', () => {
+    const { template } = ordersStack((stack) => ({
+      pipeline: ordersPipeline({ sinks: [TOTALS] }),
+      sinkStreams: { totals: Stream.fromStreamArn(stack, 'AllTotals', EXISTING_ARN) },
+    }));
+
+    template.resourceCountIs('AWS::Kinesis::Stream', 1);
+    template.hasResourceProperties('AWS::Lambda::Function', {
+      Environment: { Variables: Match.objectLike({ TIDEMARK_SINK_TOTALS: 'all-orders' }) },
+    });
+  });
+
+  it('have the shards that they are given, which the source does not share', () => {
+    const { template } = ordersStack({ sinkShardCount: 2 });
+
+    template.hasResourceProperties('AWS::Kinesis::Stream', { ShardCount: 2, RetentionPeriodHours: 24 });
+    template.hasResourceProperties('AWS::Kinesis::Stream', {
+      StreamModeDetails: { StreamMode: 'ON_DEMAND' },
+      RetentionPeriodHours: 48,
+    });
+  });
+});
+
+describe('the function', () => {
+  it('runs Node 24 on ARM, traced, with the bundle as its code', () => {
+    const { template } = ordersStack();
+
+    template.hasResourceProperties('AWS::Lambda::Function', {
+      Runtime: 'nodejs24.x',
+      Architectures: ['arm64'],
+      Handler: 'index.handler',
+      Timeout: 60,
+      MemorySize: 1024,
+      TracingConfig: { Mode: 'Active' },
+      LoggingConfig: { LogFormat: 'JSON', LogGroup: { Ref: Match.stringLikeRegexp('^PipelineLogs') } },
+    });
+  });
+
+  it('is told by its environment where everything is', () => {
+    const { template } = ordersStack({ parallelizationFactor: 3, environment: { CURRENCY: 'EUR' } });
+
+    template.hasResourceProperties('AWS::Lambda::Function', {
+      Environment: {
+        Variables: {
+          CURRENCY: 'EUR',
+          NODE_OPTIONS: '--enable-source-maps',
+          POWERTOOLS_METRICS_NAMESPACE: 'Tidemark',
+          POWERTOOLS_SERVICE_NAME: 'orders',
+          TIDEMARK_BUCKET: { Ref: Match.stringLikeRegexp('^PipelineBucket') },
+          TIDEMARK_PARALLELIZATION_FACTOR: '3',
+          TIDEMARK_SINK_LATEST: { Ref: Match.stringLikeRegexp('^PipelineSinkTablelatestorders') },
+          TIDEMARK_SINK_TOTALS: { Ref: Match.stringLikeRegexp('^PipelineSinkStreamordertotals') },
+          TIDEMARK_STATE_TABLE: { Ref: Match.stringLikeRegexp('^PipelineState') },
+          TIDEMARK_WRITES: 'partiql',
+        },
+      },
+    });
+  });
+
+  it('keeps its logs for a month', () => {
+    ordersStack().template.hasResource('AWS::Logs::LogGroup', {
+      Properties: { RetentionInDays: 30 },
+      DeletionPolicy: 'Delete',
+    });
+  });
+});
+
+describe('the event source mapping', () => {
+  it('never gives up, and takes partial answers', () => {
+    const { template } = ordersStack();
+
+    template.resourcePropertiesCountIs(
+      'AWS::Lambda::EventSourceMapping',
+      {
+        EventSourceArn: { 'Fn::GetAtt': [Match.stringLikeRegexp('^PipelineSource'), 'Arn'] },
+        FunctionName: { Ref: Match.stringLikeRegexp('^PipelineFunction') },
+        BatchSize: 500,
+        MaximumBatchingWindowInSeconds: 1,
+        ParallelizationFactor: 1,
+        BisectBatchOnFunctionError: true,
+        FunctionResponseTypes: ['ReportBatchItemFailures'],
+        MaximumRecordAgeInSeconds: -1,
+        MaximumRetryAttempts: -1,
+        StartingPosition: 'TRIM_HORIZON',
+        DestinationConfig: Match.absent(),
+        FilterCriteria: Match.absent(),
+      },
+      1,
+    );
+  });
+
+  it('has the settings that it is given', () => {
+    const { template } = ordersStack({
+      batchSize: 10,
+      maximumBatchingWindow: Duration.seconds(0),
+      parallelizationFactor: 2,
+      bisectOnError: false,
+      startingPosition: StartingPosition.AT_TIMESTAMP,
+      startingPositionTimestamp: 1_767_225_600,
+    });
+
+    template.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
+      BatchSize: 10,
+      MaximumBatchingWindowInSeconds: 0,
+      ParallelizationFactor: 2,
+      BisectBatchOnFunctionError: false,
+      StartingPosition: 'AT_TIMESTAMP',
+      StartingPositionTimestamp: 1_767_225_600,
+    });
+  });
+});
+
+describe('the alarms', () => {
+  it.each([
+    ['AWS/Lambda', 'IteratorAge', 300_000, 3],
+    ['AWS/Lambda', 'IteratorAge', 86_400_000, 1],
+    ['AWS/Lambda', 'Errors', 0, 3],
+    ['AWS/Lambda', 'Throttles', 0, 3],
+    ['AWS/Kinesis', 'ReadProvisionedThroughputExceeded', 0, 3],
+  ])('watch %s %s above %i for %i minutes', (Namespace, MetricName, Threshold, EvaluationPeriods) => {
+    ordersStack().template.hasResourceProperties('AWS::CloudWatch::Alarm', {
+      Namespace,
+      MetricName,
+      Threshold,
+      EvaluationPeriods,
+      Period: 60,
+      ComparisonOperator: 'GreaterThanThreshold',
+      TreatMissingData: 'notBreaching',
+    });
+  });
+
+  it('watch dead letters by the metric that the engine writes', () => {
+    ordersStack().template.hasResourceProperties('AWS::CloudWatch::Alarm', {
+      Namespace: 'Tidemark',
+      MetricName: 'deadLetters',
+      Dimensions: [{ Name: 'service', Value: 'orders' }],
+      Statistic: 'Sum',
+      Threshold: 0,
+      EvaluationPeriods: 1,
+    });
+  });
+
+  it('watch reads and writes of the state table together', () => {
+    const ofState = {
+      Namespace: 'AWS/DynamoDB',
+      Dimensions: [{ Name: 'TableName', Value: { Ref: Match.stringLikeRegexp('^PipelineState') } }],
+    };
+    ordersStack().template.hasResourceProperties('AWS::CloudWatch::Alarm', {
+      Metrics: Match.arrayWith([
+        Match.objectLike({ Expression: 'FILL(reads, 0) + FILL(writes, 0)' }),
+        Match.objectLike({
+          Id: 'reads',
+          MetricStat: Match.objectLike({ Metric: { ...ofState, MetricName: 'ReadThrottleEvents' } }),
+        }),
+        Match.objectLike({
+          Id: 'writes',
+          MetricStat: Match.objectLike({ Metric: { ...ofState, MetricName: 'WriteThrottleEvents' } }),
+        }),
+      ]),
+    });
+  });
+
+  it('tell the same to whom they are told to tell, when they begin and when they end', () => {
+    const { template, pipeline } = ordersStack((stack) => ({
+      alarms: { iteratorAge: Duration.minutes(1), actions: [new SnsAction(new Topic(stack, 'OnCall'))] },
+    }));
+
+    const topic = [{ Ref: Match.stringLikeRegexp('^OnCall') }];
+    template.allResourcesProperties('AWS::CloudWatch::Alarm', { AlarmActions: topic, OKActions: topic });
+    template.resourceCountIs('AWS::CloudWatch::Alarm', pipeline.alarms.alarms.length);
+    template.hasResourceProperties('AWS::CloudWatch::Alarm', {
+      MetricName: 'IteratorAge',
+      Threshold: 60_000,
+    });
+  });
+});
+
+describe('the dashboard', () => {
+  it('shows the alarms, the engine, the table and the sinks', () => {
+    const [dashboard] = Object.values(ordersStack().template.findResources('AWS::CloudWatch::Dashboard'));
+    const body = JSON.stringify(dashboard);
+
+    for (const shown of [
+      'IteratorAge',
+      'IncomingRecords',
+      'deadLetters',
+      'ConsumedWriteCapacityUnits',
+      'WriteProvisionedThroughputExceeded',
+      'PipelineAlarmsRecordsNearLoss',
+    ]) {
+      expect(body).toContain(shown);
+    }
+  });
+});
+
+describe('a pipeline whose data may go', () => {
+  it('leaves nothing behind', () => {
+    const { template } = ordersStack({ removalPolicy: RemovalPolicy.DESTROY });
+
+    for (const type of ['AWS::Kinesis::Stream', 'AWS::DynamoDB::GlobalTable', 'AWS::S3::Bucket']) {
+      template.allResources(type, { DeletionPolicy: 'Delete' });
+    }
+    template.allResourcesProperties('AWS::DynamoDB::GlobalTable', {
+      Replicas: [Match.objectLike({ DeletionProtectionEnabled: false })],
+    });
+  });
+});
