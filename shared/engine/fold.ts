@@ -59,11 +59,15 @@ export interface Fold {
   readonly item: StateItem | undefined;
   /** The first element that was not folded: there was no room or no time for it, or its record stops the shard. */
   readonly next: number;
-  /** Records that ran, by their place in the batch. */
+  /** Records that ran, by their place in the batch: the item is to be written where there is one. */
   readonly ran: readonly number[];
+  /** Those of them that became dead letters. */
+  readonly rejected: readonly number[];
   /** Records at or below the mark. */
   readonly skipped: readonly number[];
   readonly deadLetters: number;
+  /** What the states take in the item. */
+  readonly stateBytes: number;
   readonly stop?: Stop;
 }
 
@@ -104,6 +108,7 @@ class ItemFold {
   readonly #isFresh: boolean;
   readonly #ran: number[] = [];
   readonly #skipped: number[] = [];
+  readonly #rejected: number[] = [];
   #deadLetters = 0;
   #marks: Map<string, Mark> | undefined;
   #cells: readonly Cell[] = [];
@@ -161,8 +166,10 @@ class ItemFold {
       item: this.#ran.length === 0 ? undefined : this.#item(),
       next: at,
       ran: this.#ran,
+      rejected: this.#rejected,
       skipped: this.#skipped,
       deadLetters: this.#deadLetters,
+      stateBytes: this.#stateBytes(),
       ...(stop && { stop }),
     };
   }
@@ -219,6 +226,7 @@ class ItemFold {
     const saved = this.#cells.map((cell) => cell.save());
     const putBack = (): void => this.#cells.forEach((cell, place) => cell.putBack(saved[place] as SavedCell));
 
+    let isRejected = false;
     const rejection = this.#runRecord(record, at, end);
     if (rejection !== undefined) {
       if (!this.#canPutBack) return 'again';
@@ -229,6 +237,7 @@ class ItemFold {
       this.#entries = this.#work.elements
         .slice(at, end)
         .map((element) => deadLetter(record, element, element.rejection ?? rejection));
+      isRejected = true;
     }
     if (this.#cells.some((cell) => cell.lostReference)) return 'again';
     if (
@@ -240,7 +249,10 @@ class ItemFold {
       return this.#ran.length > 0 ? 'full' : { record: index, kind: 'outbox', reason: OUTBOX_IS_FULL };
     }
     this.#outbox.add(this.#entries);
-    for (const entry of this.#entries) this.#deadLetters += Number(entry.kind === 'deadLetter');
+    if (isRejected) {
+      this.#rejected.push(index);
+      this.#deadLetters += this.#entries.length;
+    }
     const arrivalSeconds = Math.floor(record.arrivalMs / 1_000);
     this.#newestSeconds = Math.max(this.#newestSeconds, arrivalSeconds);
     (this.#marks as Map<string, Mark>).set(record.lane, { position: record.position, arrivalSeconds });

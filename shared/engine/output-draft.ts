@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type { Sink } from '../pipeline/definition.ts';
 import { RecordError } from '../source/record-error.ts';
 import { canonicalDocument, type CanonicalDocument } from '../state/canonical-document.ts';
@@ -119,10 +118,4 @@ function tooLarge(sink: Sink, bytes: number, limit: number): RecordError {
     'output',
     `the output for sink '${sink.name}' has ${bytes} bytes, the sink takes ${limit}`,
   );
-}
-
-/** Kinesis takes partition keys of 1 to 256 characters: other destination keys are dealt by their hash. */
-export function partitionKeyOf(destinationKey: string): string {
-  const isFitting = destinationKey.length >= 1 && destinationKey.length <= 256;
-  return isFitting ? destinationKey : createHash('sha256').update(destinationKey).digest('base64url');
 }

@@ -1,4 +1,5 @@
 import { comparePositions, type Position } from '../source/position.ts';
+import { inParallel } from './in-parallel.ts';
 import type { Delivery, SinkPort } from './sink-port.ts';
 
 /** How often a delivery is tried in one invocation before it is left to the next. */
@@ -103,7 +104,10 @@ function requestsOf(wave: readonly Delivery[], port: SinkPort): Delivery[][] {
   let bytes = 0;
   for (const delivery of wave) {
     const size = Buffer.byteLength(delivery.json) + Buffer.byteLength(delivery.destinationKey);
-    if (request.length > 0 && (request.length === port.maximumDeliveries || bytes + size > port.maximumBytes)) {
+    if (
+      request.length > 0 &&
+      (request.length === port.maximumDeliveries || bytes + size > port.maximumBytes)
+    ) {
       requests.push(request);
       request = [];
       bytes = 0;
@@ -113,22 +117,4 @@ function requestsOf(wave: readonly Delivery[], port: SinkPort): Delivery[][] {
   }
   if (request.length > 0) requests.push(request);
   return requests;
-}
-
-/** Runs `work` on all items, at most `limit` at a time; ends when all have ended, and then throws the first error. */
-export async function inParallel<T>(
-  items: readonly T[],
-  limit: number,
-  work: (item: T) => Promise<void>,
-): Promise<void> {
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    while (next < items.length) {
-      const item = items[next++] as T;
-      await work(item);
-    }
-  };
-  const results = await Promise.allSettled(Array.from({ length: Math.min(limit, items.length) }, worker));
-  const failed = results.find((result) => result.status === 'rejected');
-  if (failed !== undefined) throw failed.reason;
 }

@@ -1,0 +1,127 @@
+import { comparePositions, encodePosition, type Position } from '../source/position.ts';
+import type { RecordBatch, SourceRecord } from '../source/record.ts';
+import type { StateItem } from '../state/state-item.ts';
+import { itemKey, shardItemKey } from '../state/row-key.ts';
+import { forEachElement, type Element } from './elements.ts';
+import type { FoldScope, KeyWork } from './fold.ts';
+import type { Opened } from './open.ts';
+import type { BatchReport, Runtime } from './runtime.ts';
+
+/** One item's work while a batch runs. */
+export interface ItemWork extends KeyWork {
+  /** Elements in order; grown while the batch is grouped. */
+  readonly elements: Element[];
+  /** The item as last read or confirmed; undefined where there is none, or before it is loaded. */
+  item: StateItem | undefined;
+  isLoaded: boolean;
+  /** Whether user code has not seen its values yet. */
+  isFirst: boolean;
+  /** The first element that is not folded and committed. */
+  next: number;
+  /** Nothing more is tried for it in this invocation. */
+  isHeld: boolean;
+}
+
+/** What one run over records of a batch knows; it ends with the invocation. */
+export interface BatchRun {
+  readonly runtime: Runtime;
+  readonly opened: Opened;
+  readonly batch: RecordBatch;
+  /** Those of the batch that this run is about: all, or one where records are taken one at a time. */
+  readonly records: readonly SourceRecord[];
+  readonly scope: FoldScope & {
+    readonly published: Set<string>;
+    readonly acknowledged: Map<string, Position>;
+  };
+  readonly works: readonly ItemWork[];
+  /** By sink: destination keys of which a delivery failed. */
+  readonly blocked: Map<string, Set<string>>;
+  /** Whether there is time to start more work. */
+  readonly keepGoing: () => boolean;
+  readonly report: BatchReport;
+  /** By record: what became of it so far. */
+  readonly fates: Uint8Array;
+}
+
+/** Bits of a record's fate. */
+export const FATE = { hasElements: 1, applied: 2, skipped: 4 } as const;
+
+/** Steps 2 and 3: decodes the records and groups their elements by key, in order. */
+export function group(
+  runtime: Runtime,
+  { generation, killers }: Opened,
+  records: readonly SourceRecord[],
+): ItemWork[] {
+  const works = new Map<string, ItemWork>();
+  const shardItems = new Map<string, ItemWork>();
+  const add = (
+    into: Map<string, ItemWork>,
+    name: string,
+    key: string | undefined,
+    element: Element,
+  ): void => {
+    let work = into.get(name);
+    if (work === undefined) {
+      const pk = key === undefined ? shardItemKey(generation, name) : itemKey(generation, key);
+      work = {
+        pk,
+        key,
+        elements: [],
+        item: undefined,
+        isLoaded: false,
+        isFirst: true,
+        next: 0,
+        isHeld: false,
+      };
+      into.set(name, work);
+    }
+    work.elements.push(element);
+  };
+  for (const [index, record] of records.entries()) {
+    if (killers.size > 0 && killers.has(encodePosition(record.position))) {
+      add(shardItems, record.lane, undefined, killed(index));
+      continue;
+    }
+    forEachElement(runtime.program, record, index, (key, element) => {
+      if (key === undefined) add(shardItems, record.lane, undefined, element);
+      else add(works, key, key, element);
+    });
+  }
+  return [...works.values(), ...shardItems.values()];
+}
+
+function killed(record: number): Element {
+  const reason =
+    'the process died each time it was this record’s turn, also when it was taken alone (memory, an endless loop, an exit)';
+  return { record, number: 0, value: undefined, rejection: { stage: 'killed', reason }, isShared: false };
+}
+
+/** The first position that is not folded and committed: nothing at or above it is published or acknowledged. */
+export function firstUncommitted({ works, records }: BatchRun): Position | undefined {
+  let first: Position | undefined;
+  for (const { elements, next } of works) {
+    const element = elements[next];
+    if (element !== undefined) first = lower(first, (records[element.record] as SourceRecord).position);
+  }
+  return first;
+}
+
+export function lower(a: Position | undefined, b: Position | undefined): Position | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return comparePositions(a, b) <= 0 ? a : b;
+}
+
+/** The record at this position, where it is one of this run's. */
+export function recordAt(records: readonly SourceRecord[], position: Position): SourceRecord | undefined {
+  let low = 0;
+  let high = records.length - 1;
+  while (low <= high) {
+    const middle = (low + high) >> 1;
+    const record = records[middle] as SourceRecord;
+    const order = comparePositions(record.position, position);
+    if (order === 0) return record;
+    if (order < 0) low = middle + 1;
+    else high = middle - 1;
+  }
+  return undefined;
+}

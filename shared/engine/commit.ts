@@ -1,0 +1,133 @@
+import type { SourceRecord } from '../source/record.ts';
+import { shardOfLane } from '../source/lane.ts';
+import type { StateItem } from '../state/state-item.ts';
+import { FATE, type BatchRun, type ItemWork } from './batch-run.ts';
+import type { Element } from './elements.ts';
+import { foldItem, type Fold } from './fold.ts';
+import { COMMIT_TRIES } from './limits.ts';
+
+/** Step 4: the items that are not in the container's cache, read consistently. */
+export async function load(run: BatchRun, works: readonly ItemWork[]): Promise<void> {
+  const { cache, store } = run.runtime;
+  const missing: ItemWork[] = [];
+  for (const work of works) {
+    if (work.isLoaded) continue;
+    work.item = cache.get(work.pk);
+    if (work.item === undefined) missing.push(work);
+    else work.isLoaded = true;
+  }
+  if (missing.length > 0) await reload(run, missing, store);
+}
+
+async function reload(
+  { runtime }: BatchRun,
+  works: readonly ItemWork[],
+  store = runtime.store,
+): Promise<void> {
+  const items = await store.load(works.map(({ pk }) => pk));
+  for (const work of works) {
+    work.item = items.get(work.pk);
+    work.isLoaded = true;
+  }
+}
+
+/**
+ * Steps 5 and 6: folds each key's records and writes the items, each under the revision that was loaded. A condition
+ * that fails does not tell who won: the item is read again, and where its marks cover our records, they are done.
+ */
+export async function foldAndCommit(run: BatchRun, works: readonly ItemWork[]): Promise<void> {
+  const { store, cache } = run.runtime;
+  let open = works;
+  for (let tries = 1; open.length > 0; tries++) {
+    const folds: { work: ItemWork; fold: Fold; item: StateItem }[] = [];
+    for (const work of open) {
+      if (!run.keepGoing()) break;
+      const fold = foldItem(run.scope, work, work.item, work.next, work.isFirst, run.keepGoing);
+      work.isFirst = false;
+      if (fold.item === undefined) await settle(run, work, fold);
+      else folds.push({ work, fold, item: fold.item });
+    }
+    if (folds.length === 0 || !run.keepGoing()) return;
+
+    const results = await store.commit(
+      folds.map(({ work, item }) => ({ item: stamped(run, item), expectedRevision: work.item?.revision })),
+    );
+    const lost: ItemWork[] = [];
+    for (const [place, { work, fold, item }] of folds.entries()) {
+      if (results[place] === 'committed') {
+        work.item = item;
+        cache.put(item, fold.stateBytes);
+        await settle(run, work, fold);
+      } else {
+        if (results[place] === 'conflict') run.report.conflicts += 1;
+        cache.delete(work.pk);
+        lost.push(work);
+      }
+    }
+    if (lost.length === 0) return;
+    // A fold whose write is in doubt is built upon no more: what counts is what a consistent read gives.
+    await reload(run, lost);
+    if (tries === COMMIT_TRIES) {
+      for (const work of lost) work.isHeld = true;
+      run.runtime.log.warn('Items could not be committed; their records come again', { items: lost.length });
+      return;
+    }
+    open = lost;
+  }
+}
+
+/** A tombstone may go when nothing can come again that its marks must stop; the table's TTL counts from the write. */
+function stamped({ runtime }: BatchRun, item: StateItem): StateItem {
+  if (item.states.size > 0 || item.outbox.length > 0) return item;
+  const { horizonSeconds, definition } = runtime.program;
+  const nowSeconds = Math.ceil(runtime.clock.nowMs() / 1_000);
+  // A record that is processed after the item is gone has arrived at most a retention earlier, and so, by its own
+  // time, after the horizon too: it finds no state either way.
+  const expiresAtSeconds = nowSeconds + horizonSeconds + definition.source.retentionHours * 3_600;
+  return { ...item, expiresAtSeconds };
+}
+
+/** Books what a confirmed fold did. */
+async function settle(run: BatchRun, work: ItemWork, fold: Fold): Promise<void> {
+  const { report, fates, runtime } = run;
+  work.next = fold.next;
+  const rejected = new Set(fold.rejected);
+  for (const record of fold.ran) {
+    if (!rejected.has(record)) fates[record] = (fates[record] as number) | FATE.applied;
+  }
+  for (const record of fold.skipped) fates[record] = (fates[record] as number) | FATE.skipped;
+  report.deadLetters += fold.deadLetters;
+  if (fold.stop === undefined) return;
+  const { kind, record, reason } = fold.stop;
+  if (kind === 'outbox' && (await readAcknowledged(run, work))) return;
+  work.isHeld = true;
+  const { position } = run.records[record] as SourceRecord;
+  const element = work.elements[fold.next] as Element;
+  runtime.log.error(`The shard waits in front of a record: ${reason}`, {
+    shard: run.batch.shard,
+    sequenceNumber: position.sequence,
+    element: element.number,
+    cause: kind,
+  });
+}
+
+/**
+ * With ParallelizationFactor 1 everything at or below a shard's progress is published: its entries may go.
+ * @returns whether anything new was learnt of the shards whose entries fill the item.
+ */
+async function readAcknowledged(
+  { runtime, opened, batch, scope }: BatchRun,
+  { item }: ItemWork,
+): Promise<boolean> {
+  if (runtime.parallelizationFactor !== 1) return false;
+  let hasNews = false;
+  const lanes = new Set((item?.outbox ?? []).map(({ lane }) => lane));
+  for (const lane of lanes) {
+    if (lane === batch.shard || shardOfLane(lane) !== lane || scope.acknowledged.has(lane)) continue;
+    const position = (await runtime.store.readProgress(opened.generation, lane))?.position;
+    if (position === undefined) continue;
+    scope.acknowledged.set(lane, position);
+    hasNews = true;
+  }
+  return hasNews;
+}

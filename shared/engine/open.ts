@@ -1,0 +1,67 @@
+import { encodePosition, type Position } from '../source/position.ts';
+import type { RecordBatch } from '../source/record.ts';
+import type { Progress } from '../state/state-store.ts';
+import { DEATHS_BEFORE_REJECTION, DEATHS_BEFORE_SUSPICION } from './limits.ts';
+import type { Runtime } from './runtime.ts';
+
+/** A batch that may be processed. */
+export interface Opened {
+  readonly kind: 'opened';
+  readonly generation: number;
+  readonly progress: Progress;
+  /** Attempts at this batch have died, again and again: take its records one at a time. */
+  readonly isSuspicious: boolean;
+  /** Encoded positions of records that have killed the process in their turn. */
+  readonly killers: ReadonlySet<string>;
+}
+
+/** Live events are not processed now; the batch comes again. */
+export interface Refused {
+  readonly kind: 'refused';
+  readonly reason: string;
+}
+
+/** How often the rows are read anew where they change under our eyes. */
+const OPEN_TRIES = 5;
+
+/**
+ * Step 1: counts the attempt in the shard's progress row and reads it, with one write. The control row is read only
+ * where this container knows no generation, or where the progress row is missing or sealed.
+ */
+export async function open(runtime: Runtime, batch: RecordBatch, first: Position): Promise<Opened | Refused> {
+  const { store } = runtime;
+  for (let tries = 0; tries < OPEN_TRIES; tries++) {
+    const generation = (runtime.generation ??= (await store.readControl()).generation);
+    const begun = await store.beginAttempt(generation, batch.shard, first);
+    if (begun.kind === 'open') {
+      const { progress } = begun;
+      if (progress.phase !== 'live') return refused(`the pipeline is in phase '${progress.phase}'`);
+      return {
+        kind: 'opened',
+        generation,
+        progress,
+        isSuspicious: (progress.attempts.get(encodePosition(first)) ?? 0) > DEATHS_BEFORE_SUSPICION,
+        killers: killersOf(progress),
+      };
+    }
+    const control = await store.readControl();
+    if (control.generation !== generation) {
+      runtime.generation = control.generation;
+      continue;
+    }
+    if (begun.kind === 'sealed') return refused('the shard is sealed: a rewind is under way');
+    if (control.phase !== 'live') return refused(`the pipeline is in phase '${control.phase}'`);
+    await store.createProgress(generation, batch.shard);
+  }
+  return refused('its progress row cannot be made, or changes all the time');
+}
+
+function killersOf({ suspects }: Progress): ReadonlySet<string> {
+  const killers = new Set<string>();
+  for (const [position, turns] of suspects) if (turns > DEATHS_BEFORE_REJECTION) killers.add(position);
+  return killers;
+}
+
+function refused(reason: string): Refused {
+  return { kind: 'refused', reason };
+}

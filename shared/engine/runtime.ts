@@ -1,0 +1,49 @@
+import type { DeadLetterStore } from '../output/dead-letter-store.ts';
+import type { SinkPort } from '../output/sink-port.ts';
+import type { StateStore } from '../state/state-store.ts';
+import type { Clock } from '../time/clock.ts';
+import type { ItemCache } from './item-cache.ts';
+import type { Program } from './program.ts';
+
+/** What the engine has to say to people: names, numbers and reasons, never the contents of records. */
+export interface EngineLog {
+  warn(message: string, details: Record<string, string | number>): void;
+  error(message: string, details: Record<string, string | number>): void;
+}
+
+/** Everything a container holds between two invocations, and the ports to the world outside. */
+export interface Runtime {
+  readonly program: Program;
+  readonly store: StateStore;
+  /** By sink name. */
+  readonly sinks: ReadonlyMap<string, SinkPort>;
+  readonly deadLetters: DeadLetterStore;
+  readonly clock: Clock;
+  readonly wait: (ms: number) => Promise<void>;
+  readonly log: EngineLog;
+  readonly cache: ItemCache;
+  /** Of the event source mapping. */
+  readonly parallelizationFactor: number;
+  /** The generation that this container works in; unknown before its first batch. */
+  generation: number | undefined;
+}
+
+/** How one batch went, in figures. */
+export interface BatchReport {
+  /** Records that Lambda handed in. */
+  readonly records: number;
+  /** Records that this invocation applied to state, or found to need none. */
+  applied: number;
+  /** Records that were applied before, and skipped. */
+  duplicates: number;
+  /** Dead letters that this invocation committed. */
+  deadLetters: number;
+  /** Writes whose condition did not hold. */
+  conflicts: number;
+  /** Distinct keys. */
+  keys: number;
+  /** Outputs that sinks confirmed. */
+  published: number;
+  /** Records that were not acknowledged. */
+  unfinished: number;
+}
