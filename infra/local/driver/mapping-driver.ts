@@ -6,9 +6,10 @@ import type { InvocationOutcome, MappingInput } from '../mapping/mapping-input.t
 import type { MappingSettings } from '../mapping/mapping-settings.ts';
 import type { MappingSnapshot } from '../mapping/mapping-snapshot.ts';
 import type { MappingStatus } from '../mapping/mapping-status.ts';
+import type { ReadFrom } from '../mapping/read-from.ts';
 import { batchSizeChooser, type Chaos } from './chaos.ts';
 import type { FailureSender } from './failure-sender.ts';
-import type { ShardReader } from './shard-reader.ts';
+import type { PageResult, ShardReader } from './shard-reader.ts';
 import type { Timers } from './timers.ts';
 
 /** Invokes the function with an event and waits for its end; rejects when it could not be started. */
@@ -34,8 +35,12 @@ export interface MappingDriverOptions {
 export interface MappingDriver {
   /** @throws Error when it was started or stopped before. */
   start(): void;
+  /** @throws Error when the driver does not run. */
   enable(): void;
-  /** The state becomes `Disabled` once what is under way has ended. */
+  /**
+   * The state becomes `Disabled` once what is under way has ended.
+   * @throws Error when the driver does not run.
+   */
   disable(): void;
   status(): MappingStatus;
   snapshot(): MappingSnapshot;
@@ -84,10 +89,12 @@ class Driver implements MappingDriver {
   }
 
   enable(): void {
+    this.#requireRunning('enabled');
     this.#handle({ kind: 'enable' });
   }
 
   disable(): void {
+    this.#requireRunning('disabled');
     this.#handle({ kind: 'disable' });
   }
 
@@ -116,6 +123,12 @@ class Driver implements MappingDriver {
     await Promise.race([drained, limit]);
     this.#phase = 'stopped';
     cancelLimit();
+  }
+
+  #requireRunning(wish: string): void {
+    if (this.#phase !== 'running') {
+      throw new Error(`The mapping driver is ${this.#phase}; it can be ${wish} between start() and stop().`);
+    }
   }
 
   #handle(input: MappingInput): void {
@@ -187,30 +200,41 @@ class Driver implements MappingDriver {
   }
 
   async #readPage({ readId, shardId, from, limit, continues }: Action<'readShard'>): Promise<MappingInput> {
-    const { reader } = this.#options;
-    const { signal } = this.#abort;
     const known = this.#iterators.get(shardId);
     this.#iterators.delete(shardId);
-    let iterator = known?.readId === continues ? known?.iterator : undefined;
-    for (;;) {
-      if (iterator === undefined) {
-        let opened = await reader.openIterator(shardId, from, signal);
-        // The mapping skips what it has read before.
-        if (opened.kind === 'unknownPosition') {
-          opened = await reader.openIterator(shardId, { kind: 'trimHorizon' }, signal);
-        }
-        if (opened.kind !== 'iterator') return { kind: 'readFailed', readId, shardGone: true };
-        iterator = opened.iterator;
-      }
-      const page = await reader.readPage(iterator, limit, signal);
-      if (page.kind === 'shardGone') return { kind: 'readFailed', readId, shardGone: true };
-      if (page.kind === 'page') {
+    if (known !== undefined && known.readId === continues) {
+      const page = await this.#options.reader.readPage(known.iterator, limit, this.#abort.signal);
+      if (page.kind !== 'expiredIterator') return this.#pageInput(readId, shardId, page);
+    }
+    const iterator = await this.#openIterator(shardId, from);
+    if (iterator === undefined) return { kind: 'readFailed', readId, shardGone: true };
+    const page = await this.#options.reader.readPage(iterator, limit, this.#abort.signal);
+    return this.#pageInput(readId, shardId, page);
+  }
+
+  /** @returns undefined where the shard is gone. */
+  async #openIterator(shardId: string, from: ReadFrom): Promise<string | undefined> {
+    const { reader } = this.#options;
+    let opened = await reader.openIterator(shardId, from, this.#abort.signal);
+    if (opened.kind === 'unknownPosition') {
+      // From the beginning instead: the mapping skips what it has read before.
+      opened = await reader.openIterator(shardId, { kind: 'trimHorizon' }, this.#abort.signal);
+    }
+    return opened.kind === 'iterator' ? opened.iterator : undefined;
+  }
+
+  #pageInput(readId: string, shardId: string, page: PageResult): MappingInput {
+    switch (page.kind) {
+      case 'shardGone':
+        return { kind: 'readFailed', readId, shardGone: true };
+      case 'expiredIterator':
+        return { kind: 'readFailed', readId, shardGone: false };
+      case 'page': {
         const { records, nextIterator, millisBehindLatest } = page;
         if (nextIterator !== undefined) this.#iterators.set(shardId, { readId, iterator: nextIterator });
         const endOfShard = nextIterator === undefined;
         return { kind: 'recordsRead', readId, records, endOfShard, millisBehindLatest };
       }
-      iterator = undefined;
     }
   }
 
