@@ -219,7 +219,7 @@ function copyOfMap(map: object, container: Container, tally: Tally): Document {
     if (copy === undefined && !Object.is(stored, value)) copy = copyOfFirst(names, at, map);
     if (copy !== undefined && stored !== undefined) setOwn(copy, name, stored);
   }
-  return copy ?? ({ ...map } as Record<string, Document>);
+  return copy ?? { ...map };
 }
 
 /** Names beyond this number are left to the native sort. */

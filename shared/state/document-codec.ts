@@ -9,20 +9,13 @@ import { setOwn } from './own-property.ts';
  * that bigint and number stay apart, and the console still shows a number.
  */
 export function encodeDocument(document: Document): AttributeValue {
-  switch (typeof document) {
-    case 'string':
-      return { S: document };
-    case 'number':
-      return { N: String(document) };
-    case 'bigint':
-      return { NS: [String(document)] };
-    case 'boolean':
-      return { BOOL: document };
-    case 'object':
-      if (document === null) return { NULL: true };
-      if (document instanceof Uint8Array) return { B: document };
-      return isList(document) ? { L: document.map(encodeDocument) } : { M: encodeMap(document) };
-  }
+  if (typeof document === 'number') return { N: String(document) };
+  if (typeof document === 'string') return { S: document };
+  if (typeof document === 'bigint') return { NS: [String(document)] };
+  if (typeof document === 'boolean') return { BOOL: document };
+  if (document === null) return { NULL: true };
+  if (document instanceof Uint8Array) return { B: document };
+  return isList(document) ? { L: document.map(encodeDocument) } : { M: encodeMap(document) };
 }
 
 /** `Array.isArray` does not narrow readonly arrays. */
@@ -63,6 +56,7 @@ export function decodeDocument(value: AttributeValue): Document {
 
 /** DynamoDB may write a long integer with an exponent. */
 function bigintOf(text: string): bigint {
-  const [, digits = text, decimals = '', exponent = '0'] = /^(-?\d+)(?:\.(\d+))?(?:E\+?(\d+))?$/i.exec(text) ?? [];
+  const [, digits = text, decimals = '', exponent = '0'] =
+    /^(-?\d+)(?:\.(\d+))?(?:E\+?(\d+))?$/i.exec(text) ?? [];
   return BigInt(digits + decimals + '0'.repeat(Number(exponent) - decimals.length));
 }

@@ -5,7 +5,14 @@ import { decodeDocument, encodeDocument } from './document-codec.ts';
 import type { Document } from './document.ts';
 import { ENTRY, ITEM } from './item-attributes.ts';
 import { setOwn } from './own-property.ts';
-import type { DeadLetterEntry, DeadLetterStage, Mark, OutboxEntry, OutputEntry, StateItem } from './state-item.ts';
+import type {
+  DeadLetterEntry,
+  DeadLetterStage,
+  Mark,
+  OutboxEntry,
+  OutputEntry,
+  StateItem,
+} from './state-item.ts';
 
 /** A state item as a row. Empty parts are left out, marks excepted. */
 export function encodeItem(item: StateItem): Row {
@@ -18,8 +25,10 @@ export function encodeItem(item: StateItem): Row {
   const versions = new Map(
     [...item.versions].filter(([operator, version]) => version !== 1 || !item.states.has(operator)),
   );
-  if (versions.size > 0) row[ITEM.versions] = { M: encodeMap(versions, (version) => ({ N: String(version) })) };
-  if (item.outbox.length > 0) row[ITEM.outbox] = { L: item.outbox.map((entry) => ({ M: encodeEntry(entry) })) };
+  if (versions.size > 0)
+    row[ITEM.versions] = { M: encodeMap(versions, (version) => ({ N: String(version) })) };
+  if (item.outbox.length > 0)
+    row[ITEM.outbox] = { L: item.outbox.map((entry) => ({ M: encodeEntry(entry) })) };
   if (item.expiresAtSeconds !== undefined) row[ITEM.expiry] = { N: String(item.expiresAtSeconds) };
   return row;
 }
@@ -54,7 +63,10 @@ function encodeMap<T>(map: ReadonlyMap<string, T>, encode: (value: T) => Attribu
   return row;
 }
 
-function decodeMap<T>(value: AttributeValue | undefined, decode: (value: AttributeValue) => T): Map<string, T> {
+function decodeMap<T>(
+  value: AttributeValue | undefined,
+  decode: (value: AttributeValue) => T,
+): Map<string, T> {
   const map = new Map<string, T>();
   const row = value?.M ?? {};
   for (const name of Object.keys(row).sort()) map.set(name, decode(row[name] as AttributeValue));

@@ -126,4 +126,3 @@ export function attemptsToForget(attempts: ReadonlyMap<string, number>, current:
     .slice(0, excess)
     .map(([first]) => first);
 }
-

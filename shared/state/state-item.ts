@@ -39,7 +39,8 @@ export interface DeadLetterEntry extends OutboxEntryBase {
   readonly reason: string;
 }
 
-export type DeadLetterStage = 'decode' | 'schema' | 'stateless' | 'key' | 'fold' | 'output' | 'state' | 'killed';
+export type DeadLetterStage =
+  'decode' | 'schema' | 'stateless' | 'key' | 'fold' | 'output' | 'state' | 'killed';
 export type OutboxEntry = OutputEntry | DeadLetterEntry;
 
 /** The one item that holds everything of one key in one pipeline. Never changed in place: a write makes a new one. */

@@ -1,0 +1,386 @@
+import {
+  GetItemCommand,
+  PutItemCommand,
+  TransactWriteItemsCommand,
+  UpdateItemCommand,
+  type DynamoDBClient,
+  type TransactionCanceledException,
+  type UpdateItemCommandInput,
+} from '@aws-sdk/client-dynamodb';
+import { encodePosition, type Position } from '../source/position.ts';
+import { readUnits, rowBytes, type Row } from './attribute-bytes.ts';
+import { loadInBatches } from './batch-load.ts';
+import { CostCounter } from './cost-counter.ts';
+import { isConditionFailure, MAX_SENDS, pauseMs, type DynamoDbTable } from './dynamodb-table.ts';
+import { prepareWrites } from './prepared-write.ts';
+import {
+  attemptsToForget,
+  CONTROL,
+  decodeControl,
+  decodeProgress,
+  encodeControl,
+  FIRST_CONTROL,
+  newProgressRow,
+  PROGRESS,
+} from './progress-codec.ts';
+import { commitByPuts } from './put-commit.ts';
+import { CONTROL_KEY, progressKey } from './row-key.ts';
+import { sealedOrMissing } from './sealed-error.ts';
+import type { StateItem } from './state-item.ts';
+import { commitByStatements } from './statement-commit.ts';
+import type {
+  Advance,
+  BeginResult,
+  CommitResult,
+  Control,
+  ItemWrite,
+  Progress,
+  StateStore,
+  StoreCosts,
+} from './state-store.ts';
+
+/**
+ * How a store writes. `partiql`: 25 conditional writes to a request, and transactions; AWS and DynamoDB Local.
+ * `single`: one request a write and no transactions, for engines that have neither; for one machine only, because
+ * a progress row is then made without the guard against a rewind that begins at the same moment.
+ */
+export type WriteMode = 'partiql' | 'single';
+
+export interface DynamoDbStateStoreOptions {
+  readonly client: DynamoDBClient;
+  /** The table's name; its partition key is `pk`, a string, and it has no sort key. */
+  readonly table: string;
+  readonly writes: WriteMode;
+  /** Waits, in milliseconds, before something is repeated. */
+  readonly delay: (ms: number) => Promise<void>;
+  /** Told the reason of each `failed`: for logs. */
+  readonly onFailure?: (error: Error) => void;
+}
+
+/** Operands in one update expression, well below DynamoDB's limits of 300 operators and 4 KB. */
+const MAX_REMOVALS_PER_UPDATE = 100;
+
+/** The StateStore on a DynamoDB table. Costs are what DynamoDB reports, and by its rules where it reports nothing. */
+export class DynamoDbStateStore implements StateStore {
+  readonly #table: DynamoDbTable;
+  readonly #writes: WriteMode;
+  /** By progress row: attempts that the next advance removes. */
+  readonly #forgotten = new Map<string, readonly string[]>();
+
+  constructor({ client, table, writes, delay, onFailure }: DynamoDbStateStoreOptions) {
+    this.#table = {
+      client,
+      name: table,
+      delay,
+      costs: new CostCounter(),
+      onFailure: onFailure ?? (() => undefined),
+    };
+    this.#writes = writes;
+  }
+
+  async load(pks: readonly string[]): Promise<Map<string, StateItem>> {
+    return loadInBatches(this.#table, pks);
+  }
+
+  async commit(writes: readonly ItemWrite[]): Promise<CommitResult[]> {
+    const prepared = prepareWrites(writes);
+    return this.#writes === 'partiql'
+      ? commitByStatements(this.#table, prepared)
+      : commitByPuts(this.#table, prepared);
+  }
+
+  async readControl(): Promise<Control> {
+    const row = await this.#read(CONTROL_KEY);
+    if (row !== undefined) return decodeControl(row);
+    if (await this.#putNew(encodeControl(FIRST_CONTROL))) return FIRST_CONTROL;
+    // Another container made it in between.
+    return decodeControl((await this.#read(CONTROL_KEY)) ?? encodeControl(FIRST_CONTROL));
+  }
+
+  async beginAttempt(generation: number, shard: string, first: Position): Promise<BeginResult> {
+    const pk = progressKey(generation, shard);
+    const name = encodePosition(first);
+    const row = await this.#update(pk, {
+      UpdateExpression: 'SET #counts.#name = if_not_exists(#counts.#name, :zero) + :one',
+      ConditionExpression: OPEN,
+      ExpressionAttributeNames: { ...OPEN_NAMES, '#counts': PROGRESS.attempts, '#name': name },
+      ExpressionAttributeValues: { ':zero': { N: '0' }, ':one': { N: '1' } },
+    });
+    if (row === undefined) {
+      return { kind: (await this.#read(pk)) === undefined ? 'missing' : 'sealed' };
+    }
+    const progress = decodeProgress(row);
+    this.#forgotten.set(pk, attemptsToForget(progress.attempts, name));
+    return { kind: 'open', progress };
+  }
+
+  async createProgress(generation: number, shard: string): Promise<'created' | 'exists' | 'refused'> {
+    return this.#writes === 'partiql'
+      ? this.#createInTransaction(generation, shard)
+      : this.#createAfterRead(generation, shard);
+  }
+
+  async readProgress(generation: number, shard: string): Promise<Progress | undefined> {
+    const row = await this.#read(progressKey(generation, shard));
+    return row === undefined ? undefined : decodeProgress(row);
+  }
+
+  async suspect(generation: number, shard: string, position: Position, ended?: Position): Promise<number> {
+    const pk = progressKey(generation, shard);
+    const name = encodePosition(position);
+    const removed = ended === undefined ? name : encodePosition(ended);
+    const isOther = removed !== name;
+    const row = await this.#update(pk, {
+      UpdateExpression:
+        'SET #counts.#name = if_not_exists(#counts.#name, :zero) + :one' +
+        (isOther ? ' REMOVE #counts.#ended' : ''),
+      ConditionExpression: OPEN,
+      ExpressionAttributeNames: {
+        ...OPEN_NAMES,
+        '#counts': PROGRESS.suspects,
+        '#name': name,
+        ...(isOther ? { '#ended': removed } : {}),
+      },
+      ExpressionAttributeValues: { ':zero': { N: '0' }, ':one': { N: '1' } },
+    });
+    if (row === undefined) throw sealedOrMissing(pk);
+    return Number(row[PROGRESS.suspects]?.M?.[name]?.N);
+  }
+
+  async advance(generation: number, shard: string, advance: Advance): Promise<'advanced' | 'sealed'> {
+    const pk = progressKey(generation, shard);
+    const attempts = new Set([encodePosition(advance.first), ...(this.#forgotten.get(pk) ?? [])]);
+    this.#forgotten.delete(pk);
+    const removals = [
+      ...[...attempts].map((name) => ({ counts: '#attempts', name })),
+      ...[...new Set(advance.clearedSuspects.map(encodePosition))].map((name) => ({
+        counts: '#suspects',
+        name,
+      })),
+    ];
+    const removalsNow = removals.slice(0, MAX_REMOVALS_PER_UPDATE);
+    const done =
+      (advance.position !== undefined && (await this.#advanceOnce(pk, advance, removalsNow, true))) ||
+      // The position may be the row's own or lower (I2), or the row may be sealed: the second request tells which.
+      (await this.#advanceOnce(pk, advance, removalsNow, false));
+    if (!done) return 'sealed';
+    for (let from = MAX_REMOVALS_PER_UPDATE; from < removals.length; from += MAX_REMOVALS_PER_UPDATE) {
+      const { expression, names } = removing(removals.slice(from, from + MAX_REMOVALS_PER_UPDATE));
+      await this.#update(pk, {
+        UpdateExpression: expression,
+        ConditionExpression: OPEN,
+        ExpressionAttributeNames: { ...OPEN_NAMES, ...names },
+      });
+    }
+    return 'advanced';
+  }
+
+  async seal(generation: number, shard: string): Promise<Progress | undefined> {
+    const row = await this.#update(progressKey(generation, shard), {
+      UpdateExpression: 'SET #sealed = :true',
+      ConditionExpression: 'attribute_exists(#pk)',
+      ExpressionAttributeNames: OPEN_NAMES,
+      ExpressionAttributeValues: { ':true': { BOOL: true } },
+    });
+    return row === undefined ? undefined : decodeProgress(row);
+  }
+
+  costs(): StoreCosts {
+    return this.#table.costs.total();
+  }
+
+  /** @returns false where the condition fails. */
+  async #advanceOnce(
+    pk: string,
+    advance: Advance,
+    removals: readonly Removal[],
+    withPosition: boolean,
+  ): Promise<boolean> {
+    const { expression, names } = removing(removals);
+    const position = withPosition ? advance.position : undefined;
+    const arrivalMs = position === undefined ? undefined : advance.arrivalMs;
+    const row = await this.#update(pk, {
+      UpdateExpression: [
+        'SET #records = #records + :records',
+        ...(position === undefined ? [] : [', #position = :position']),
+        ...(arrivalMs === undefined ? [] : [', #arrivalMs = :arrivalMs']),
+        ` ${expression}`,
+      ].join(''),
+      ConditionExpression:
+        position === undefined
+          ? OPEN
+          : `${OPEN} AND (attribute_not_exists(#position) OR #position < :position)`,
+      ExpressionAttributeNames: {
+        ...OPEN_NAMES,
+        ...names,
+        '#records': PROGRESS.records,
+        ...(position === undefined ? {} : { '#position': PROGRESS.position }),
+        ...(arrivalMs === undefined ? {} : { '#arrivalMs': PROGRESS.arrivalMs }),
+      },
+      ExpressionAttributeValues: {
+        ':records': { N: String(advance.records) },
+        ...(position === undefined ? {} : { ':position': { S: encodePosition(position) } }),
+        ...(arrivalMs === undefined ? {} : { ':arrivalMs': { N: String(arrivalMs) } }),
+      },
+    });
+    return row !== undefined;
+  }
+
+  async #createInTransaction(generation: number, shard: string): Promise<'created' | 'exists' | 'refused'> {
+    const { client, name, costs, delay } = this.#table;
+    const pk = progressKey(generation, shard);
+    for (let send = 1; ; send++) {
+      costs.add({ writeRequests: 1 });
+      try {
+        const answer = await client.send(
+          new TransactWriteItemsCommand({
+            TransactItems: [
+              {
+                ConditionCheck: {
+                  TableName: name,
+                  Key: { [CONTROL.pk]: { S: CONTROL_KEY } },
+                  ConditionExpression: '#generation = :generation AND #phase = :live',
+                  ExpressionAttributeNames: { '#generation': CONTROL.generation, '#phase': CONTROL.phase },
+                  ExpressionAttributeValues: {
+                    ':generation': { N: String(generation) },
+                    ':live': { S: 'live' },
+                  },
+                },
+              },
+              {
+                Put: {
+                  TableName: name,
+                  Item: newProgressRow(pk),
+                  ConditionExpression: 'attribute_not_exists(#pk)',
+                  ExpressionAttributeNames: { '#pk': PROGRESS.pk },
+                },
+              },
+            ],
+            ReturnConsumedCapacity: 'TOTAL',
+          }),
+        );
+        const consumed = answer.ConsumedCapacity ?? [];
+        costs.add({
+          writes: 1,
+          wcu:
+            consumed.length === 0
+              ? TRANSACTION_UNITS
+              : consumed.reduce((units, { CapacityUnits }) => units + (CapacityUnits ?? 0), 0),
+        });
+        return 'created';
+      } catch (error) {
+        if (!isCancelled(error)) throw error;
+        costs.add({ writes: 1, wcu: TRANSACTION_UNITS });
+        const codes = (error.CancellationReasons ?? []).map((reason) => reason.Code);
+        if (codes[0] === 'ConditionalCheckFailed') return 'refused';
+        if (codes[1] === 'ConditionalCheckFailed') return 'exists';
+        // Another container's transaction or a write was under way on one of the rows, or the table is throttled.
+        if (send === MAX_SENDS) throw error;
+        await delay(pauseMs(send, pk));
+      }
+    }
+  }
+
+  async #createAfterRead(generation: number, shard: string): Promise<'created' | 'exists' | 'refused'> {
+    const row = await this.#read(CONTROL_KEY);
+    if (row === undefined) return 'refused';
+    const control = decodeControl(row);
+    if (control.generation !== generation || control.phase !== 'live') return 'refused';
+    return (await this.#putNew(newProgressRow(progressKey(generation, shard)))) ? 'created' : 'exists';
+  }
+
+  async #read(pk: string): Promise<Row | undefined> {
+    const { client, name, costs } = this.#table;
+    costs.add({ readRequests: 1 });
+    const { Item: row, ConsumedCapacity: consumed } = await client.send(
+      new GetItemCommand({
+        TableName: name,
+        Key: { [PROGRESS.pk]: { S: pk } },
+        ConsistentRead: true,
+        ReturnConsumedCapacity: 'TOTAL',
+      }),
+    );
+    costs.add({
+      reads: 1,
+      rcu: consumed?.CapacityUnits ?? readUnits(row === undefined ? 0 : rowBytes(row)),
+    });
+    return row;
+  }
+
+  /** @returns the row as updated, or `undefined` where the condition fails. */
+  async #update(
+    pk: string,
+    update: Omit<UpdateItemCommandInput, 'TableName' | 'Key'>,
+  ): Promise<Row | undefined> {
+    const { client, name, costs } = this.#table;
+    costs.add({ writeRequests: 1 });
+    try {
+      const { Attributes: row = {}, ConsumedCapacity: consumed } = await client.send(
+        new UpdateItemCommand({
+          ...update,
+          TableName: name,
+          Key: { [PROGRESS.pk]: { S: pk } },
+          ReturnValues: 'ALL_NEW',
+          ReturnConsumedCapacity: 'TOTAL',
+        }),
+      );
+      costs.add({ writes: 1, wcu: consumed?.CapacityUnits ?? 1 });
+      return row;
+    } catch (error) {
+      if (!isConditionFailure(error)) throw error;
+      // A progress row is below 1 KB, so that a failed condition costs one unit.
+      costs.add({ writes: 1, wcu: 1 });
+      return undefined;
+    }
+  }
+
+  /** @returns false where there is a row under its key. */
+  async #putNew(row: Row): Promise<boolean> {
+    const { client, name, costs } = this.#table;
+    costs.add({ writeRequests: 1 });
+    try {
+      const { ConsumedCapacity: consumed } = await client.send(
+        new PutItemCommand({
+          TableName: name,
+          Item: row,
+          ConditionExpression: 'attribute_not_exists(#pk)',
+          ExpressionAttributeNames: { '#pk': PROGRESS.pk },
+          ReturnConsumedCapacity: 'TOTAL',
+        }),
+      );
+      costs.add({ writes: 1, wcu: consumed?.CapacityUnits ?? 1 });
+      return true;
+    } catch (error) {
+      if (!isConditionFailure(error)) throw error;
+      costs.add({ writes: 1, wcu: 1 });
+      return false;
+    }
+  }
+}
+
+/** The condition that a progress row exists and is not sealed. */
+const OPEN = 'attribute_exists(#pk) AND attribute_not_exists(#sealed)';
+const OPEN_NAMES = { '#pk': PROGRESS.pk, '#sealed': PROGRESS.sealed };
+
+/** Twice a unit for the control row that is checked, and twice one for the row that is written. */
+const TRANSACTION_UNITS = 4;
+
+function isCancelled(error: unknown): error is TransactionCanceledException {
+  return error instanceof Error && error.name === 'TransactionCanceledException';
+}
+
+/** A name to take out of one of the row's maps; a name that is not there is no error. */
+interface Removal {
+  readonly counts: string;
+  readonly name: string;
+}
+
+function removing(removals: readonly Removal[]): { expression: string; names: Record<string, string> } {
+  const names: Record<string, string> = {};
+  const paths = removals.map(({ counts, name }, index) => {
+    names[counts] = counts === '#attempts' ? PROGRESS.attempts : PROGRESS.suspects;
+    names[`#n${index}`] = name;
+    return `${counts}.#n${index}`;
+  });
+  return { expression: `REMOVE ${paths.join(', ')}`, names };
+}

@@ -1,0 +1,244 @@
+import type { AttributeValue } from '@aws-sdk/client-dynamodb';
+import { encodePosition, type Position } from '../source/position.ts';
+import { readUnits, rowBytes, writeUnits, type Row } from './attribute-bytes.ts';
+import { CostCounter } from './cost-counter.ts';
+import { MAX_KEYS_PER_READ, MAX_STATEMENTS_PER_WRITE } from './dynamodb-limits.ts';
+import { ITEM } from './item-attributes.ts';
+import { decodeItem } from './item-codec.ts';
+import { setOwn } from './own-property.ts';
+import { prepareWrites, type PreparedWrite } from './prepared-write.ts';
+import {
+  attemptsToForget,
+  decodeControl,
+  decodeProgress,
+  encodeControl,
+  FIRST_CONTROL,
+  isSealed,
+  newProgressRow,
+  PROGRESS,
+} from './progress-codec.ts';
+import { checkRowKey, CONTROL_KEY, progressKey } from './row-key.ts';
+import { sealedOrMissing } from './sealed-error.ts';
+import type { StateItem } from './state-item.ts';
+import type {
+  Advance,
+  BeginResult,
+  CommitResult,
+  Control,
+  ItemWrite,
+  Progress,
+  StateStore,
+  StoreCosts,
+} from './state-store.ts';
+
+/**
+ * A StateStore without a database: deterministic, with no timer and no chance in it, and each call a single step.
+ *
+ * It keeps rows in their encoded form, with the names in maps turned around, so that what DynamoDB would lose or
+ * reorder is lost and reordered here too; and it counts what DynamoDB would bill, in partiql mode.
+ */
+export class MemoryStateStore implements StateStore {
+  readonly #rows = new Map<string, Row>();
+  readonly #costs = new CostCounter();
+  /** By progress row: attempts that the next advance removes. */
+  readonly #forgotten = new Map<string, readonly string[]>();
+
+  async load(pks: readonly string[]): Promise<Map<string, StateItem>> {
+    const unique = new Set(pks);
+    for (const pk of unique) checkRowKey(pk);
+    const items = new Map<string, StateItem>();
+    this.#costs.add({ readRequests: Math.ceil(unique.size / MAX_KEYS_PER_READ) });
+    for (const pk of unique) {
+      const row = this.#read(pk);
+      if (row !== undefined) items.set(pk, decodeItem(row));
+    }
+    return items;
+  }
+
+  async commit(writes: readonly ItemWrite[]): Promise<CommitResult[]> {
+    const prepared = prepareWrites(writes);
+    this.#costs.add({ writeRequests: Math.ceil(prepared.length / MAX_STATEMENTS_PER_WRITE) });
+    return prepared.map((write) => this.#commitOne(write));
+  }
+
+  #commitOne({ pk, row, bytes, write }: PreparedWrite): CommitResult {
+    const before = this.#rows.get(pk);
+    this.#costs.add({ writes: 1, wcu: writeUnits(before === undefined ? 0 : rowBytes(before), bytes) });
+    const revision = before === undefined ? undefined : Number(before[ITEM.revision]?.N);
+    if (revision !== write.expectedRevision) return 'conflict';
+    this.#rows.set(pk, turnedAround(row));
+    return 'committed';
+  }
+
+  async readControl(): Promise<Control> {
+    this.#costs.add({ readRequests: 1 });
+    const row = this.#read(CONTROL_KEY);
+    if (row !== undefined) return decodeControl(row);
+    this.#costs.add({ writeRequests: 1 });
+    this.#write(CONTROL_KEY, encodeControl(FIRST_CONTROL));
+    return FIRST_CONTROL;
+  }
+
+  async beginAttempt(generation: number, shard: string, first: Position): Promise<BeginResult> {
+    const pk = progressKey(generation, shard);
+    this.#costs.add({ writeRequests: 1 });
+    const row = this.#openRow(pk);
+    if (row === undefined) {
+      this.#costs.add({ readRequests: 1 });
+      return { kind: this.#read(pk) === undefined ? 'missing' : 'sealed' };
+    }
+    const name = encodePosition(first);
+    const counted = { ...row, [PROGRESS.attempts]: counting(row[PROGRESS.attempts], name, []) };
+    this.#write(pk, counted);
+    const progress = decodeProgress(counted);
+    this.#forgotten.set(pk, attemptsToForget(progress.attempts, name));
+    return { kind: 'open', progress };
+  }
+
+  async createProgress(generation: number, shard: string): Promise<'created' | 'exists' | 'refused'> {
+    // A transaction costs twice, for the row that is checked and for the row that is written.
+    this.#costs.add({ writes: 1, writeRequests: 1, wcu: 4 });
+    const control = this.#rows.get(CONTROL_KEY);
+    const { generation: current, phase } = control === undefined ? FIRST_CONTROL : decodeControl(control);
+    if (control === undefined || current !== generation || phase !== 'live') return 'refused';
+    const pk = progressKey(generation, shard);
+    if (this.#rows.has(pk)) return 'exists';
+    this.#rows.set(pk, newProgressRow(pk));
+    return 'created';
+  }
+
+  async readProgress(generation: number, shard: string): Promise<Progress | undefined> {
+    this.#costs.add({ readRequests: 1 });
+    const row = this.#read(progressKey(generation, shard));
+    return row === undefined ? undefined : decodeProgress(row);
+  }
+
+  async suspect(generation: number, shard: string, position: Position, ended?: Position): Promise<number> {
+    const pk = progressKey(generation, shard);
+    this.#costs.add({ writeRequests: 1 });
+    const row = this.#openRow(pk);
+    if (row === undefined) throw sealedOrMissing(pk);
+    const name = encodePosition(position);
+    const removed = ended === undefined ? [] : [encodePosition(ended)].filter((other) => other !== name);
+    const suspects = counting(row[PROGRESS.suspects], name, removed);
+    this.#write(pk, { ...row, [PROGRESS.suspects]: suspects });
+    return Number(suspects.M[name]?.N);
+  }
+
+  async advance(generation: number, shard: string, advance: Advance): Promise<'advanced' | 'sealed'> {
+    const pk = progressKey(generation, shard);
+    this.#costs.add({ writeRequests: 1 });
+    const row = this.#openRow(pk);
+    if (row === undefined) {
+      if (advance.position !== undefined) this.#failedCondition(pk);
+      return 'sealed';
+    }
+    const position = advance.position === undefined ? undefined : encodePosition(advance.position);
+    const current = row[PROGRESS.position]?.S;
+    const goesOn = position !== undefined && (current === undefined || current < position);
+    // DynamoDB has to be asked twice where the position turns out not to be higher.
+    if (position !== undefined && !goesOn) this.#failedCondition(pk);
+    const ended = [encodePosition(advance.first), ...(this.#forgotten.get(pk) ?? [])];
+    this.#forgotten.delete(pk);
+    this.#write(pk, {
+      ...row,
+      [PROGRESS.records]: { N: String(Number(row[PROGRESS.records]?.N) + advance.records) },
+      [PROGRESS.attempts]: without(row[PROGRESS.attempts], ended),
+      [PROGRESS.suspects]: without(row[PROGRESS.suspects], advance.clearedSuspects.map(encodePosition)),
+      ...(goesOn ? { [PROGRESS.position]: { S: position } } : {}),
+      ...(goesOn && advance.arrivalMs !== undefined
+        ? { [PROGRESS.arrivalMs]: { N: String(advance.arrivalMs) } }
+        : {}),
+    });
+    return 'advanced';
+  }
+
+  async seal(generation: number, shard: string): Promise<Progress | undefined> {
+    const pk = progressKey(generation, shard);
+    this.#costs.add({ writeRequests: 1 });
+    const row = this.#rows.get(pk);
+    const sealed: Row = { ...row, [PROGRESS.sealed]: { BOOL: true } };
+    if (row === undefined) {
+      this.#costs.add({ writes: 1, wcu: 1 });
+      return undefined;
+    }
+    this.#write(pk, sealed);
+    return decodeProgress(sealed);
+  }
+
+  costs(): StoreCosts {
+    return this.#costs.total();
+  }
+
+  /** Every state item, of all generations, by key: for tests and checkers; costs nothing. */
+  items(): Map<string, StateItem> {
+    const items = [...this.#rows]
+      .filter(([pk]) => /^\d+\/[sd]\//.test(pk))
+      .map(([pk, row]): [string, StateItem] => [pk, decodeItem(row)]);
+    return new Map(items);
+  }
+
+  /** The progress row as it stands, sealed or not: for tests and checkers; costs nothing. */
+  progress(generation: number, shard: string): Progress | undefined {
+    const row = this.#rows.get(progressKey(generation, shard));
+    return row === undefined ? undefined : decodeProgress(row);
+  }
+
+  #read(pk: string): Row | undefined {
+    const row = this.#rows.get(pk);
+    this.#costs.add({ reads: 1, rcu: readUnits(row === undefined ? 0 : rowBytes(row)) });
+    return row;
+  }
+
+  #write(pk: string, row: Row): void {
+    const before = this.#rows.get(pk);
+    this.#costs.add({
+      writes: 1,
+      wcu: writeUnits(before === undefined ? 0 : rowBytes(before), rowBytes(row)),
+    });
+    this.#rows.set(pk, row);
+  }
+
+  #failedCondition(pk: string): void {
+    const before = this.#rows.get(pk);
+    this.#costs.add({
+      writes: 1,
+      writeRequests: 1,
+      wcu: writeUnits(before === undefined ? 0 : rowBytes(before), 0),
+    });
+  }
+
+  /** The progress row where it can be written; the failed condition is billed where it cannot. */
+  #openRow(pk: string): Row | undefined {
+    const row = this.#rows.get(pk);
+    if (row !== undefined && !isSealed(row)) return row;
+    this.#costs.add({ writes: 1, wcu: writeUnits(row === undefined ? 0 : rowBytes(row), 0) });
+    return undefined;
+  }
+}
+
+function counting(counts: AttributeValue | undefined, name: string, removed: readonly string[]): { M: Row } {
+  const kept = without(counts, removed);
+  return { M: { ...kept.M, [name]: { N: String(Number(kept.M[name]?.N ?? 0) + 1) } } };
+}
+
+function without(counts: AttributeValue | undefined, names: readonly string[]): { M: Row } {
+  return {
+    M: Object.fromEntries(Object.entries(counts?.M ?? {}).filter(([name]) => !names.includes(name))),
+  };
+}
+
+/** A copy with the names of each map in the opposite order. */
+function turnedAround(row: Row): Row {
+  const copy: Row = {};
+  for (const name of Object.keys(row).reverse())
+    setOwn(copy, name, turnedAroundValue(row[name] as AttributeValue));
+  return copy;
+}
+
+function turnedAroundValue(value: AttributeValue): AttributeValue {
+  if (value.M !== undefined) return { M: turnedAround(value.M) };
+  if (value.L !== undefined) return { L: value.L.map(turnedAroundValue) };
+  if (value.B !== undefined) return { B: new Uint8Array(value.B) };
+  return value;
+}
