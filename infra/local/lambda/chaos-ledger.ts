@@ -1,27 +1,16 @@
+import { noFaults } from './chaos-plan.ts';
 import type {
   AnswerFault,
   AnswerPoint,
   ChaosPlan,
-  FaultKind,
+  FaultCounts,
   RequestFault,
   RequestPoint,
 } from './chaos-plan.ts';
 
-export type FaultCounts = Record<FaultKind, number>;
-
 /** Asks the plan while the function's budget lasts, and counts what was done. */
 export class ChaosLedger {
-  readonly counts: FaultCounts = {
-    killBeforeForward: 0,
-    killBeforeReply: 0,
-    killAfterReply: 0,
-    failAfterEffect: 0,
-    throttle: 0,
-    delayReply: 0,
-    becomeZombie: 0,
-    killBeforeAnswer: 0,
-    loseAnswer: 0,
-  };
+  readonly counts: FaultCounts = noFaults();
   readonly #plan: ChaosPlan;
   readonly #faultsByFunction = new Map<string, number>();
 

@@ -12,6 +12,12 @@ export type RequestFault =
   | { readonly kind: 'failAfterEffect' }
   /** The request is answered with the service's throttling error and takes no effect. */
   | { readonly kind: 'throttle' }
+  /**
+   * Of a request that is answered part by part (BatchExecuteStatement, PutRecords, BatchGetItem, BatchWriteItem)
+   * every n-th part is throttled, inside a reply of success: later parts take effect before earlier ones. Another
+   * request is throttled whole.
+   */
+  | { readonly kind: 'throttlePart'; readonly every: number; readonly offset: number }
   /** The reply comes late, so that requests in parallel are done in another order. */
   | { readonly kind: 'delayReply'; readonly delayMs: number }
   /**
@@ -28,6 +34,23 @@ export type AnswerFault =
   | { readonly kind: 'loseAnswer' };
 
 export type FaultKind = RequestFault['kind'] | AnswerFault['kind'];
+
+export type FaultCounts = Record<FaultKind, number>;
+
+export function noFaults(): FaultCounts {
+  return {
+    killBeforeForward: 0,
+    killBeforeReply: 0,
+    killAfterReply: 0,
+    failAfterEffect: 0,
+    throttle: 0,
+    throttlePart: 0,
+    delayReply: 0,
+    becomeZombie: 0,
+    killBeforeAnswer: 0,
+    loseAnswer: 0,
+  };
+}
 
 /** Where a fault can strike. Numbers count from 1. */
 export interface RequestPoint {

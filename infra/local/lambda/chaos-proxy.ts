@@ -7,6 +7,8 @@ import { serverErrorReply, throttlingReply } from './error-reply.ts';
 import type { ErrorReply } from './error-reply.ts';
 import { closeServer, listenOnLoopback } from './loopback-server.ts';
 import { readBody } from './message-body.ts';
+import { throttlePart } from './partial-throttle.ts';
+import type { PartialThrottle } from './partial-throttle.ts';
 import type { Timer } from './timer.ts';
 
 /** The environment behind a proxy, as the proxy needs it. */
@@ -87,13 +89,20 @@ async function pass(request: IncomingMessage, reply: ServerResponse, passage: Pa
     victim.kill();
     return cut(request);
   }
-  if (fault?.kind === 'throttle') return sendErrorReply(reply, throttlingReply(service));
+  const parts =
+    fault?.kind === 'throttlePart'
+      ? throttlePart(operation, parse(body), (index) => index % fault.every === fault.offset)
+      : undefined;
+  if (fault?.kind === 'throttle' || (fault?.kind === 'throttlePart' && parts === undefined))
+    return sendErrorReply(reply, throttlingReply(service));
   if (fault?.kind === 'becomeZombie') {
     await victim.becomeZombie(fault.resumeAfterInvocations);
     if (victim.isKilled) return cut(request);
   }
 
-  const engineReply = await forward(request, body, passage);
+  const engineReply = await (parts === undefined
+    ? forward(request, body, passage)
+    : forwardPart(request, parts, passage));
   if (fault?.kind === 'killBeforeReply') {
     victim.kill();
     return cut(request);
@@ -102,6 +111,39 @@ async function pass(request: IncomingMessage, reply: ServerResponse, passage: Pa
   if (fault?.kind === 'delayReply') await delay(passage.timer, fault.delayMs);
   if (fault?.kind === 'killAfterReply') reply.once('finish', () => victim.kill());
   reply.writeHead(engineReply.status, engineReply.headers).end(engineReply.body);
+}
+
+/** Asks for what was not throttled, and gives the reply to the whole. */
+async function forwardPart(
+  request: IncomingMessage,
+  parts: PartialThrottle,
+  passage: Passage,
+): Promise<EngineReply> {
+  const nothingAsked: EngineReply = {
+    status: 200,
+    headers: { 'content-type': request.headers['content-type'] },
+    body: Buffer.from('{}'),
+  };
+  const reply =
+    parts.request === undefined
+      ? nothingAsked
+      : await forward(request, Buffer.from(JSON.stringify(parts.request)), passage);
+  const document = parse(reply.body);
+  if (reply.status !== 200 || typeof document !== 'object' || document === null) return reply;
+  const body = Buffer.from(JSON.stringify(parts.complete(document)));
+  const headers: OutgoingHttpHeaders = { ...reply.headers, 'content-length': body.length };
+  // The engine's checksum is that of another body.
+  delete headers['x-amz-crc32'];
+  return { status: 200, headers, body };
+}
+
+/** Nothing where it is not JSON. */
+function parse(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    return undefined;
+  }
 }
 
 function forward(request: IncomingMessage, body: Buffer, passage: Passage): Promise<EngineReply> {

@@ -3,8 +3,8 @@ import { statSync } from 'node:fs';
 import path from 'node:path';
 import type { Clock } from '../../../shared/time/clock.ts';
 import { ChaosLedger } from './chaos-ledger.ts';
-import type { FaultCounts } from './chaos-ledger.ts';
-import type { ChaosPlan } from './chaos-plan.ts';
+import { noFaults } from './chaos-plan.ts';
+import type { ChaosPlan, FaultCounts } from './chaos-plan.ts';
 import { ExecutionEnvironment } from './execution-environment.ts';
 import { MAXIMUM_MEMORY_MB, MAXIMUM_TIMEOUT_SECONDS, MINIMUM_MEMORY_MB } from './function-configuration.ts';
 import type { FunctionConfiguration } from './function-configuration.ts';
@@ -166,7 +166,7 @@ class EnvironmentPool implements LocalLambda {
   }
 
   figures(): LambdaFigures {
-    const faults: FaultCounts = this.#chaos?.counts ?? NO_FAULTS;
+    const faults: FaultCounts = this.#chaos?.counts ?? noFaults();
     return {
       invocations: [...this.#invocationsByFunction.values()].reduce((sum, count) => sum + count, 0),
       functionErrors: this.#functionErrors,
@@ -303,18 +303,6 @@ class EnvironmentPool implements LocalLambda {
     return count;
   }
 }
-
-const NO_FAULTS: FaultCounts = {
-  killBeforeForward: 0,
-  killBeforeReply: 0,
-  killAfterReply: 0,
-  failAfterEffect: 0,
-  throttle: 0,
-  delayReply: 0,
-  becomeZombie: 0,
-  killBeforeAnswer: 0,
-  loseAnswer: 0,
-};
 
 function closedError(functionName: string): RangeError {
   return new RangeError(`${functionName} was not invoked: Lambda on this machine is closed.`);

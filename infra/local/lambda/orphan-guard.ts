@@ -13,7 +13,7 @@ while read -r sign pid; do
     -) case $watched in *" $pid "*) watched="\${watched%%" $pid "*} \${watched#*" $pid "}" ;; esac ;;
   esac
 done
-for pid in $watched; do kill -9 -- "-$pid"; done 2>/dev/null
+for pid in $watched; do kill -s KILL -- "-$pid"; done 2>/dev/null
 `;
 
 /** Sees to it that no environment outlives this process, not even a frozen one after a SIGKILL. */

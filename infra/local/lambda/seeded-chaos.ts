@@ -23,10 +23,14 @@ const REQUEST_FAULTS: readonly RequestFault['kind'][] = [
   'killAfterReply',
   'failAfterEffect',
   'throttle',
+  'throttlePart',
   'delayReply',
   'becomeZombie',
 ];
 const ANSWER_FAULTS: readonly AnswerFault['kind'][] = ['killBeforeAnswer', 'loseAnswer'];
+
+/** Of the parts of a request all, every second or every third are throttled. */
+const LARGEST_PART_STEP = 3;
 
 /**
  * A plan from a seed. Chance is drawn by hashing the seed with the point, not from one running generator: functions
@@ -54,6 +58,14 @@ export function seededChaos(options: SeededChaos): ChaosPlan {
           return undefined;
         case 'delayReply':
           return { kind, delayMs: Math.ceil(amount * options.maximumDelayMs) };
+        case 'throttlePart': {
+          const every = 1 + Math.floor(amount * LARGEST_PART_STEP);
+          return {
+            kind,
+            every,
+            offset: Math.floor(draw(functionName, invocation, request, 'offset') * every),
+          };
+        }
         case 'becomeZombie':
           return {
             kind,

@@ -481,21 +481,6 @@ describe('environments', () => {
     expect(payloadOf(await lambda.invoke('counter', {}))).toBe(Number(pid));
   });
 
-  it('go on with forgotten work only when the next invocation thaws them', async () => {
-    const lambda = await start([
-      await code.write(`
-        let current, finished = [];
-        export const handler = async ({ name, forget }) => {
-          current = name;
-          if (forget) setImmediate(function later() { if (current === name) setImmediate(later); else finished.push(current); });
-          else await new Promise((resolve) => setTimeout(resolve, 1));
-          return finished;
-        };`),
-    ]);
-    expect(payloadOf(await lambda.invoke('counter', { name: 'first', forget: true }))).toEqual([]);
-    expect(payloadOf(await lambda.invoke('counter', { name: 'second' }))).toEqual(['second']);
-  });
-
   it('are gone after close, with their ports and what they have started', async () => {
     const lifeline = await openLifeline();
     const lambda = await start([
@@ -543,6 +528,14 @@ describe('environments', () => {
         ['--import', 'tsx', fileURLToPath(new URL('./doomed-parent.ts', import.meta.url)), codeDirectory],
         { stdio: ['ignore', 'ignore', 'inherit'] },
       );
+      open.push({
+        close: async () => {
+          if (parent.exitCode === null && parent.signalCode === null) {
+            parent.kill('SIGKILL');
+            await once(parent, 'exit');
+          }
+        },
+      });
       await lifeline.heard('warm');
       await lifeline.heard('busy');
       expect(lifeline.connections).toBe(2);
