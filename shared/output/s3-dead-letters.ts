@@ -1,4 +1,4 @@
-import type { S3Client } from '@aws-sdk/client-s3';
+import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import type { DeadLetter, DeadLetterStore } from './dead-letter-store.ts';
 
 /** Where the dead letters of a pipeline lie in the bucket. */
@@ -8,20 +8,16 @@ export function deadLetterPrefix(pipeline: string): string {
 
 /** Stores each dead letter as one JSON object in a bucket. */
 export class S3DeadLetterStore implements DeadLetterStore {
+  readonly #client: S3Client;
   readonly #bucket: string;
-  readonly #makeClient: () => Promise<S3Client>;
-  #client: Promise<S3Client> | undefined;
 
-  /** @param makeClient called at the first dead letter: most containers never see one, and S3's client is the largest. */
-  constructor(bucket: string, makeClient: () => Promise<S3Client>) {
+  constructor(client: S3Client, bucket: string) {
+    this.#client = client;
     this.#bucket = bucket;
-    this.#makeClient = makeClient;
   }
 
   async put(name: string, letter: DeadLetter): Promise<void> {
-    const { PutObjectCommand } = await import('@aws-sdk/client-s3');
-    const client = await (this.#client ??= this.#makeClient());
-    await client.send(
+    await this.#client.send(
       new PutObjectCommand({
         Bucket: this.#bucket,
         Key: deadLetterPrefix(letter.pipeline) + name,

@@ -1,0 +1,43 @@
+import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
+import type { BatchReport } from '../engine/runtime.ts';
+import type { StoreCosts } from '../state/state-store.ts';
+
+/** The names of the metrics, written once for the function, its alarms and whoever reads the log. */
+export const METRIC = {
+  records: 'records',
+  applied: 'applied',
+  duplicates: 'duplicates',
+  deadLetters: 'deadLetters',
+  conflicts: 'conflicts',
+  keys: 'keys',
+  published: 'published',
+  unfinished: 'unfinished',
+  stateWrites: 'stateWrites',
+  stateWriteRequests: 'stateWriteRequests',
+  stateReads: 'stateReads',
+  wcu: 'wcu',
+  rcu: 'rcu',
+  batchDurationMs: 'batchDuration',
+  oldestRecordAgeMs: 'oldestRecordAge',
+} as const;
+
+const COUNTS = ['records', 'applied', 'duplicates', 'deadLetters', 'conflicts', 'keys', 'published', 'unfinished'] as const;
+
+/** Writes one batch's figures as an embedded metric (EMF) line. */
+export function emitBatchMetrics(
+  metrics: Metrics,
+  report: BatchReport,
+  before: StoreCosts,
+  after: StoreCosts,
+  times: { readonly batchDurationMs: number; readonly oldestRecordAgeMs: number },
+): void {
+  for (const name of COUNTS) metrics.addMetric(METRIC[name], MetricUnit.Count, report[name]);
+  metrics.addMetric(METRIC.stateWrites, MetricUnit.Count, after.writes - before.writes);
+  metrics.addMetric(METRIC.stateWriteRequests, MetricUnit.Count, after.writeRequests - before.writeRequests);
+  metrics.addMetric(METRIC.stateReads, MetricUnit.Count, after.reads - before.reads);
+  metrics.addMetric(METRIC.wcu, MetricUnit.Count, after.wcu - before.wcu);
+  metrics.addMetric(METRIC.rcu, MetricUnit.Count, after.rcu - before.rcu);
+  metrics.addMetric(METRIC.batchDurationMs, MetricUnit.Milliseconds, times.batchDurationMs);
+  metrics.addMetric(METRIC.oldestRecordAgeMs, MetricUnit.Milliseconds, times.oldestRecordAgeMs);
+  metrics.publishStoredMetrics();
+}

@@ -1,0 +1,98 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { Logger } from '@aws-lambda-powertools/logger';
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { ItemCache } from '../engine/item-cache.ts';
+import { programOf } from '../engine/program.ts';
+import type { Runtime } from '../engine/runtime.ts';
+import type { DeadLetterStore } from '../output/dead-letter-store.ts';
+import { DynamoDbSinkPort } from '../output/dynamodb-sink.ts';
+import { ForEachSinkPort } from '../output/for-each-sink.ts';
+import type { SinkPort } from '../output/sink-port.ts';
+import { sinksOf, type PipelineDefinition } from '../pipeline/definition.ts';
+import { DynamoDbStateStore } from '../state/dynamodb-state-store.ts';
+import type { Clock } from '../time/clock.ts';
+import { readSettings, type Settings } from './settings.ts';
+import { noTrace, type Trace } from './trace.ts';
+
+/** What a container makes once and keeps warm. */
+export interface Container {
+  readonly runtime: Runtime;
+  readonly trace: Trace;
+}
+
+/**
+ * Makes the ports of a deployed pipeline. Clients take region, credentials and endpoints from the environment.
+ * @throws ConfigurationError where the environment is incomplete.
+ */
+export async function makeContainer(
+  definition: PipelineDefinition,
+  environment: Readonly<Record<string, string | undefined>>,
+  clock: Clock,
+  logger: Logger,
+): Promise<Container> {
+  const settings = readSettings(definition, environment);
+  const trace =
+    environment['POWERTOOLS_TRACE_ENABLED'] === 'true'
+      ? (await import('./powertools-trace.ts')).powertoolsTrace()
+      : noTrace;
+  const dynamodb = trace.client(new DynamoDBClient({}));
+  const store = new DynamoDbStateStore({
+    client: dynamodb,
+    table: settings.stateTable,
+    writes: settings.writes,
+    delay: (ms) => wait(ms),
+    onFailure: (error) => logger.warn('A write of state is in doubt; its item is read again', { error: String(error) }),
+  });
+  const runtime: Runtime = {
+    program: programOf(definition),
+    store,
+    sinks: await sinkPorts(definition, settings, dynamodb, trace),
+    deadLetters: deadLetterStore(settings.bucket, trace),
+    clock,
+    wait: (ms) => wait(ms),
+    log: {
+      warn: (message, details) => logger.warn(message, details),
+      error: (message, details) => logger.error(message, details),
+    },
+    cache: new ItemCache(),
+    parallelizationFactor: settings.parallelizationFactor,
+    generation: undefined,
+  };
+  return { runtime, trace };
+}
+
+async function sinkPorts(
+  definition: PipelineDefinition,
+  settings: Settings,
+  dynamodb: DynamoDBClient,
+  trace: Trace,
+): Promise<Map<string, SinkPort>> {
+  const ports = new Map<string, SinkPort>();
+  for (const sink of sinksOf(definition)) {
+    const physicalName = settings.sinks.get(sink.name) ?? '';
+    switch (sink.kind) {
+      case 'kinesis': {
+        const { kinesisSinkPort } = await import('./kinesis-ports.ts');
+        ports.set(sink.name, kinesisSinkPort(physicalName, definition.name, trace));
+        break;
+      }
+      case 'dynamodb':
+        ports.set(sink.name, new DynamoDbSinkPort(dynamodb, physicalName, sink.upsertBy));
+        break;
+      case 'forEach':
+        ports.set(sink.name, new ForEachSinkPort(sink.call));
+        break;
+    }
+  }
+  return ports;
+}
+
+function deadLetterStore(bucket: string, trace: Trace): DeadLetterStore {
+  let store: Promise<DeadLetterStore> | undefined;
+  return {
+    put: async (name, letter) => {
+      store ??= import('./s3-ports.ts').then(({ s3DeadLetterStore }) => s3DeadLetterStore(bucket, trace));
+      await (await store).put(name, letter);
+    },
+  };
+}
