@@ -1,5 +1,6 @@
 import { RemovalPolicy } from 'aws-cdk-lib';
-import { AttributeType, Billing, TableEncryptionV2, TableV2, type ITable } from 'aws-cdk-lib/aws-dynamodb';
+import { AttributeType, Billing, TableEncryptionV2, TableV2 } from 'aws-cdk-lib/aws-dynamodb';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
 import type { Construct } from 'constructs';
 
 /** The partition key of every table of a pipeline, a string; there is no sort key. */
@@ -7,8 +8,15 @@ export const PARTITION_KEY = 'pk';
 /** The attribute of the state table that holds when an item expires, seconds since the epoch. */
 export const STATE_TTL_ATTRIBUTE = 'x';
 
-/** A table made here or an imported one: TableV2's optional members are declared a little wider than ITable's. */
-export type AnyTable = ITable | TableV2;
+/**
+ * What is needed of a table, whichever construct it is. CDK's own ITable does not fit: under exact optional property
+ * types its implementations are not assignable to it.
+ */
+export interface AnyTable {
+  readonly tableArn: string;
+  readonly tableName: string;
+  readonly encryptionKey?: IKey | undefined;
+}
 
 export interface KeyedTableProps {
   readonly removalPolicy: RemovalPolicy;

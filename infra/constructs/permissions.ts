@@ -3,6 +3,7 @@ import { PolicyStatement, type Role } from 'aws-cdk-lib/aws-iam';
 import type { IStream } from 'aws-cdk-lib/aws-kinesis';
 import type { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { CfnBucket, type Bucket } from 'aws-cdk-lib/aws-s3';
+import { deadLetterPrefix } from '../../shared/output/s3-dead-letters.ts';
 import type { AnyTable } from './keyed-table.ts';
 import type { SinkDestinations } from './sink-destinations.ts';
 
@@ -44,11 +45,6 @@ export interface PipelineResources {
   readonly bucket: Bucket;
   readonly sinks: SinkDestinations;
   readonly logGroup: LogGroup;
-}
-
-/** Where in the bucket a pipeline's rejected records are stored. */
-export function deadLetterPrefix(pipelineName: string): string {
-  return `dead-letters/${pipelineName}/`;
 }
 
 /** Allows the function exactly what its pipeline's description needs, and says why for each wildcard. */

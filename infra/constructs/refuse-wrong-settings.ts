@@ -1,16 +1,19 @@
 import { StreamMode } from 'aws-cdk-lib/aws-kinesis';
 import { StartingPosition } from 'aws-cdk-lib/aws-lambda';
+import { DEADLINE_MARGIN_MS } from '../../shared/engine/limits.ts';
 import { sinkVariable } from '../../shared/lambda/environment.ts';
 import { sinksOf, type Sink } from '../../shared/pipeline/definition.ts';
 import type { StatefulPipelineProps } from './stateful-pipeline-props.ts';
 
-/** Stack, metric dimension and S3 prefix carry the name; a stack's name takes letters, digits and hyphens only. */
-const NAME_PATTERN = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
-/** Leaves room for `Tidemark-` and suffixes in names that AWS limits to 128 characters. */
-const NAME_MAX_LENGTH = 64;
+/**
+ * Stack, metric dimension and S3 prefix carry the name. Of what a pipeline may be called, a stack's name does not take
+ * underscores.
+ */
+const NAME_PATTERN = /^[a-zA-Z][a-zA-Z0-9-]*$/;
+/** Leaves room for `Tidemark-` in the name of the stack, which AWS limits to 128 characters. */
+const NAME_MAX_LENGTH = 63;
 
-/** The engine stops starting work this long before Lambda's deadline, seconds. */
-const DEADLINE_MARGIN_SECONDS = 2;
+const DEADLINE_MARGIN_SECONDS = Math.ceil(DEADLINE_MARGIN_MS / 1_000);
 /** The least time for work before that margin: a cold start and one batch with its retries. */
 const LEAST_WORK_SECONDS = 10;
 const TIMEOUT_SECONDS: Range = [DEADLINE_MARGIN_SECONDS + LEAST_WORK_SECONDS, 900];
@@ -54,8 +57,8 @@ function* nameProblems({ pipeline }: StatefulPipelineProps): Generator<string> {
   }
   if (!NAME_PATTERN.test(name)) {
     yield (
-      `The pipeline's name is ${JSON.stringify(name)}; it must be lower-case letters and digits in words joined ` +
-      'by single hyphens, beginning with a letter, such as "airport-delays": rename it.'
+      `The pipeline's name is ${JSON.stringify(name)}; it must be letters, digits and hyphens, ` +
+      'beginning with a letter, because a stack carries it, such as "airport-delays": rename it.'
     );
   }
 }
