@@ -391,6 +391,20 @@ describe('the log', () => {
     ]);
   });
 
+  it('is waited for even where the runtime has answered and asked for the next event', async () => {
+    const lambda = await start([
+      await code.write(`export const handler = async (event, { awsRequestId }) => {
+        const api = 'http://' + process.env.AWS_LAMBDA_RUNTIME_API;
+        await fetch(api + '/2018-06-01/runtime/invocation/' + awsRequestId + '/response', { method: 'POST', body: '"early"' });
+        void fetch(api + '/2018-06-01/runtime/invocation/next');
+        await fetch(api + '/no-route');
+        process.stdout.write('late line\\n');
+      };`),
+    ]);
+    expect(payloadOf(await lambda.invoke('counter', {}))).toBe('early');
+    expect(log).toEqual(['late line']);
+  });
+
   it('gives lines of the console with time, request and level', async () => {
     const lambda = await start([
       await code.write(`export const handler = async () => { console.log('a %d', 1); console.error('b'); };`),
@@ -487,7 +501,7 @@ describe('environments', () => {
       await code.write(`${lifeline.code}
         import { spawn } from 'node:child_process';
         export const handler = async ({ wait }) => {
-          const child = spawn(process.execPath, ['-e', 'require("net").connect(' + lifeline.remotePort + ', "127.0.0.1"); setInterval(() => {}, 1e6)'], { stdio: 'inherit' });
+          const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1e6)'], { stdio: 'inherit' });
           await once(child, 'spawn');
           if (wait) { await say('waiting'); await new Promise(() => {}); }
           return process.env.AWS_LAMBDA_RUNTIME_API;
@@ -502,6 +516,20 @@ describe('environments', () => {
     const [host = '', port] = address.split(':');
     await expect(once(createConnection(Number(port), host), 'connect')).rejects.toThrow('ECONNREFUSED');
     await expect(lambda.invoke('counter', {})).rejects.toThrow('closed');
+    expect(lambda.figures().environments).toBe(0);
+  });
+
+  it('end with their runtime although what it has started holds on to the log', async () => {
+    const lambda = await start([
+      await code.write(`
+        import { spawn } from 'node:child_process';
+        import { once } from 'node:events';
+        export const handler = async () => {
+          await once(spawn(process.execPath, ['-e', 'setInterval(() => {}, 1e6)'], { stdio: 'inherit' }), 'spawn');
+          process.exit(1);
+        };`),
+    ]);
+    expect(errorOf(await lambda.invoke('counter', {})).errorType).toBe('Runtime.ExitError');
     expect(lambda.figures().environments).toBe(0);
   });
 
