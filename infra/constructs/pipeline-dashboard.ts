@@ -40,7 +40,7 @@ export function pipelineDashboard(scope: Construct, id: string, props: PipelineD
       ],
       [
         graph('Behind by (ms)', metrics.iteratorAge),
-        graph('Records', metrics.recordsIn),
+        graph('Records', metrics.recordsIn, metrics.applied, metrics.duplicates, metrics.published),
         graph('Dead letters', metrics.deadLetters),
       ],
       [

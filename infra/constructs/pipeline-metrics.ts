@@ -2,6 +2,7 @@ import { Duration } from 'aws-cdk-lib';
 import { MathExpression, Metric, Stats, type IMetric } from 'aws-cdk-lib/aws-cloudwatch';
 import type { IStream } from 'aws-cdk-lib/aws-kinesis';
 import type { Function } from 'aws-cdk-lib/aws-lambda';
+import { METRIC } from '../../shared/lambda/batch-metrics.ts';
 import type { AnyTable } from './keyed-table.ts';
 
 /** Where the engine's own metrics go, in the embedded metric format; their dimension is `service`. */
@@ -28,6 +29,11 @@ export interface PipelineMetrics {
   readonly medianDuration: IMetric;
   readonly slowDuration: IMetric;
   readonly deadLetters: IMetric;
+  /** Records whose effect was committed. */
+  readonly applied: IMetric;
+  /** Records that were delivered again and skipped. */
+  readonly duplicates: IMetric;
+  readonly published: IMetric;
   readonly recordsIn: IMetric;
   readonly readThrottles: IMetric;
   readonly tableThrottles: IMetric;
@@ -48,6 +54,15 @@ export function pipelineMetrics(resources: MeasuredResources): PipelineMetrics {
       period: PERIOD,
     });
 
+  const ofEngine = (metricName: string): IMetric =>
+    new Metric({
+      namespace: METRICS_NAMESPACE,
+      metricName,
+      dimensionsMap: { service: resources.pipelineName },
+      statistic: Stats.SUM,
+      period: PERIOD,
+    });
+
   return {
     iteratorAge: ofFunction('IteratorAge', Stats.MAXIMUM),
     invocations: ofFunction('Invocations', Stats.SUM),
@@ -56,13 +71,10 @@ export function pipelineMetrics(resources: MeasuredResources): PipelineMetrics {
     concurrency: ofFunction('ConcurrentExecutions', Stats.MAXIMUM),
     medianDuration: ofFunction('Duration', Stats.p(50)),
     slowDuration: ofFunction('Duration', Stats.p(99)),
-    deadLetters: new Metric({
-      namespace: METRICS_NAMESPACE,
-      metricName: 'deadLetters',
-      dimensionsMap: { service: resources.pipelineName },
-      statistic: Stats.SUM,
-      period: PERIOD,
-    }),
+    deadLetters: ofEngine(METRIC.deadLetters),
+    applied: ofEngine(METRIC.applied),
+    duplicates: ofEngine(METRIC.duplicates),
+    published: ofEngine(METRIC.published),
     recordsIn: stream.metricIncomingRecords({ statistic: Stats.SUM, period: PERIOD }),
     readThrottles: stream.metricReadProvisionedThroughputExceeded({
       statistic: Stats.SUM,
