@@ -1,6 +1,6 @@
 import type { FunctionConfiguration } from './function-configuration.ts';
 
-/** Names that a function's own configuration may not set on Lambda, so what stands there is not handed on. */
+/** What only the one who starts the environment knows. */
 interface RuntimeSettings {
   /** `host:port` of the Runtime API. */
   readonly runtimeApi: string;

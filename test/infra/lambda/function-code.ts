@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { FunctionConfiguration } from '../../../infra/local/lambda/function-configuration.ts';
@@ -12,7 +12,7 @@ export class FunctionCode {
     code: string | Readonly<Record<string, string>>,
     settings: Partial<FunctionConfiguration> = {},
   ): Promise<FunctionConfiguration> {
-    const codeDirectory = await mkdtemp(path.join(tmpdir(), 'tidemark-function-'));
+    const codeDirectory = await mkdtemp(path.join(await realpath(tmpdir()), 'tidemark-function-'));
     this.#directories.push(codeDirectory);
     const files = typeof code === 'string' ? { 'index.mjs': code } : code;
     for (const [name, text] of Object.entries(files)) await writeFile(path.join(codeDirectory, name), text);

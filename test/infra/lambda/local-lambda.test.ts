@@ -112,7 +112,9 @@ describe('an invocation', () => {
       }),
     ]);
     const variables = payloadOf(await lambda.invoke('counter', {})) as Record<string, string>;
-    expect(Object.keys(variables).sort()).toEqual([
+    // macOS gives this one to every process.
+    const own = Object.keys(variables).filter((name) => name !== '__CF_USER_TEXT_ENCODING');
+    expect(own.sort()).toEqual([
       'AWS_ACCESS_KEY_ID',
       'AWS_DEFAULT_REGION',
       'AWS_EXECUTION_ENV',
@@ -316,7 +318,10 @@ describe('a failing function', () => {
     ]);
     expect(errorOf(await lambda.invoke('counter', {}))).toEqual({
       errorType: 'Runtime.ExitError',
-      errorMessage: 'RequestId: request-1 Error: Runtime exited with error: signal: aborted',
+      // How V8 gives up differs between versions of Node: abort or trap.
+      errorMessage: expect.stringMatching(
+        /^RequestId: request-1 Error: Runtime exited with error: signal: /,
+      ) as string,
     });
     expect(log.join('\n')).toContain('JavaScript heap out of memory');
   });
