@@ -170,6 +170,11 @@ export class MemoryStateStore implements StateStore {
     return this.#costs.total();
   }
 
+  /** What a rewind does to the control row, without its conditions: for tests; costs nothing. */
+  setControl(control: Control): void {
+    this.#rows.set(CONTROL_KEY, encodeControl(control));
+  }
+
   /** Every state item, of all generations, by key: for tests and checkers; costs nothing. */
   items(): Map<string, StateItem> {
     const items = [...this.#rows]

@@ -51,7 +51,14 @@ export async function startDynamoDbLocal(): Promise<DynamoDbEngine> {
     const port = await freePort();
     const child = spawn(
       'java',
-      ['-Djava.library.path=DynamoDBLocal_lib', '-jar', 'DynamoDBLocal.jar', ...options, '-port', String(port)],
+      [
+        '-Djava.library.path=DynamoDBLocal_lib',
+        '-jar',
+        'DynamoDBLocal.jar',
+        ...options,
+        '-port',
+        String(port),
+      ],
       { cwd, stdio: 'ignore' },
     );
     try {
@@ -78,7 +85,9 @@ export async function startDynalite(): Promise<DynamoDbEngine> {
   const port = await new Promise<number>((resolve, reject) => {
     child.stdout.once('data', (line: Buffer) => resolve(Number(line.toString())));
     child.once('error', reject);
-    child.once('exit', (code) => reject(new Error(`dynalite ended with code ${code} before it gave its port.`)));
+    child.once('exit', (code) =>
+      reject(new Error(`dynalite ended with code ${code} before it gave its port.`)),
+    );
   });
   return engineOf(child, port);
 }
@@ -119,7 +128,7 @@ async function engineOf(child: ChildProcess, port: number): Promise<DynamoDbEngi
           KeySchema: [{ AttributeName: 'pk', KeyType: 'HASH' }],
         }),
       );
-      await waitUntilTableExists({ client, maxWaitTime: 20, minDelay: 1 }, { TableName: name });
+      await waitUntilTableExists({ client, maxWaitTime: 20, minDelay: 0.02, maxDelay: 0.1 }, { TableName: name });
     },
     stop: async () => {
       client.destroy();
@@ -131,7 +140,8 @@ async function engineOf(child: ChildProcess, port: number): Promise<DynamoDbEngi
 /** DynamoDB Local answers `GET /` with status 400, dynalite with 200: any answer means that it is ready. */
 async function answers(child: ChildProcess, endpoint: string): Promise<void> {
   for (let waitedMs = 0; waitedMs < START_TIMEOUT_MS; waitedMs += 50) {
-    if (child.exitCode !== null) throw new Error(`The engine for ${endpoint} ended with code ${child.exitCode}.`);
+    if (child.exitCode !== null)
+      throw new Error(`The engine for ${endpoint} ended with code ${child.exitCode}.`);
     try {
       await fetch(endpoint);
       return;
