@@ -69,10 +69,13 @@ export function createKinesisShardReader(client: KinesisClient, streamName: stri
         if (ShardIterator === undefined) throw new TypeError('GetShardIterator gave no iterator.');
         return { kind: 'iterator', iterator: ShardIterator };
       } catch (error) {
-        if (error instanceof ResourceNotFoundException) return { kind: 'shardGone' };
-        if (error instanceof InvalidArgumentException && from.kind === 'after') {
+        const isNotFound = error instanceof ResourceNotFoundException;
+        // AWS finds fault with the number, kinesis-mock finds nothing: with a number in the request, neither tells that
+        // the shard is gone. Asking for the shard's beginning does.
+        if (from.kind === 'after' && (isNotFound || error instanceof InvalidArgumentException)) {
           return { kind: 'unknownPosition' };
         }
+        if (isNotFound) return { kind: 'shardGone' };
         throw error;
       }
     },
