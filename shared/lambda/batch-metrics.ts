@@ -21,7 +21,16 @@ export const METRIC = {
   oldestRecordAgeMs: 'oldestRecordAge',
 } as const;
 
-const COUNTS = ['records', 'applied', 'duplicates', 'deadLetters', 'conflicts', 'keys', 'published', 'unfinished'] as const;
+const COUNTS = [
+  'records',
+  'applied',
+  'duplicates',
+  'deadLetters',
+  'conflicts',
+  'keys',
+  'published',
+  'unfinished',
+] as const;
 
 /** Writes one batch's figures as an embedded metric (EMF) line. */
 export function emitBatchMetrics(

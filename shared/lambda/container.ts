@@ -41,7 +41,8 @@ export async function makeContainer(
     table: settings.stateTable,
     writes: settings.writes,
     delay: (ms) => wait(ms),
-    onFailure: (error) => logger.warn('A write of state is in doubt; its item is read again', { error: String(error) }),
+    onFailure: (error) =>
+      logger.warn('A write of state is in doubt; its item is read again', { error: String(error) }),
   });
   const runtime: Runtime = {
     program: programOf(definition),
