@@ -216,7 +216,8 @@ function copyOfMap(map: object, container: Container, tally: Tally): Document {
       tally.bytes += 1 + bytesOfName(name, container);
       stored = copyOf(value, name, container, tally);
     }
-    if (copy === undefined && !Object.is(stored, value)) copy = copyOfFirst(names, at, map);
+    if (copy === undefined && (stored === undefined || !Object.is(stored, value)))
+      copy = copyOfFirst(names, at, map);
     if (copy !== undefined && stored !== undefined) setOwn(copy, name, stored);
   }
   return copy ?? { ...map };

@@ -1,31 +1,20 @@
-/**
- * Bytes of a number in DynamoDB. The developer guide says "approximately 1 byte per two significant digits, and 1
- * byte"; behind that stand digits in pairs (base 100), leading and trailing zero pairs trimmed, one byte for the
- * exponent, and one more where the number is negative.
- */
-export function numberBytes(value: number): number {
-  return quickBytes(value) ?? decimalBytes(String(value));
-}
-
-/** A double needs at most 17 significant digits: 9 pairs, or 10 where the first digit stands alone in its pair. */
-const BYTES_OF_LONG_FRACTION = 11;
+/** A double needs at most 17 significant digits, which are 9 pairs wherever the point stands. */
+const BYTES_OF_LONG_FRACTION = 10;
 
 /**
- * The same without the conversion to text, which costs more than all else: exact for integers and for fractions of
- * few decimals, else the most that a double can take, at most 8 bytes too many.
+ * Bytes of a number in DynamoDB, by the rule of `decimalBytes` and without the conversion to text, which costs more
+ * than all else: exact for integers and for fractions of up to four decimals, else the most that a double can take,
+ * at most 8 bytes too many.
  */
 export function numberBytesBound(value: number): number {
-  return quickBytes(value) ?? BYTES_OF_LONG_FRACTION + (value < 0 ? 1 : 0);
-}
-
-function quickBytes(value: number): number | undefined {
   const magnitude = Math.abs(value);
   const sign = value < 0 ? 1 : 0;
   if (Number.isSafeInteger(value)) return 1 + pairsOfInteger(magnitude) + sign;
   // Where the division gives the very same double back, its shortest decimal form is this integer with the point
   // moved by two pairs.
   const shifted = Math.round(magnitude * 10_000);
-  return shifted < 1e15 && shifted / 10_000 === magnitude ? 1 + pairsOfInteger(shifted) + sign : undefined;
+  const isShort = shifted < 1e15 && shifted / 10_000 === magnitude;
+  return (isShort ? 1 + pairsOfInteger(shifted) : BYTES_OF_LONG_FRACTION) + sign;
 }
 
 function pairsOfInteger(integer: number): number {
@@ -44,7 +33,11 @@ const POINT = 46;
 /** Of `e` as of `E`, with the bit that tells them apart set. */
 const EXPONENT = 101;
 
-/** The same, of a number's text: an optional sign, digits, point, exponent. */
+/**
+ * Bytes of a number in DynamoDB, from its text: an optional sign, digits, point, exponent. The developer guide says
+ * "approximately 1 byte per two significant digits, and 1 byte"; behind that stand digits in pairs (base 100), leading
+ * and trailing zero pairs trimmed, one byte for the exponent, and one more where the number is negative.
+ */
 export function decimalBytes(text: string): number {
   let digits = 0;
   let trailingZeros = 0;

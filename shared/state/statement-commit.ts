@@ -2,8 +2,8 @@ import {
   BatchExecuteStatementCommand,
   type AttributeValue,
   type BatchExecuteStatementCommandOutput,
-  type BatchStatementError,
   type BatchStatementRequest,
+  type BatchStatementResponse,
 } from '@aws-sdk/client-dynamodb';
 import { writeUnits } from './attribute-bytes.ts';
 import { MAX_STATEMENTS_PER_WRITE } from './dynamodb-limits.ts';
@@ -74,6 +74,7 @@ async function sendUntilDecided(
   let pending = request;
   for (let send = 1; pending.length > 0; send++) {
     const outcomes = await sendOnce(table, pending);
+    if (outcomes === undefined) return refusal;
     if (outcomes instanceof Error) return refusal ?? outcomes;
     const undecided: PreparedWrite[] = [];
     for (const [at, write] of pending.entries()) {
@@ -91,8 +92,14 @@ async function sendUntilDecided(
 
 type Outcome = CommitResult | Error;
 
-/** @returns an outcome for each write, an Error where it is refused; one Error where the whole request is refused. */
-async function sendOnce(table: DynamoDbTable, writes: readonly PreparedWrite[]): Promise<Outcome[] | Error> {
+/**
+ * @returns an outcome for each write, an Error where it is refused; one Error where the whole request is refused, and
+ * nothing where it failed.
+ */
+async function sendOnce(
+  table: DynamoDbTable,
+  writes: readonly PreparedWrite[],
+): Promise<Outcome[] | Error | undefined> {
   table.costs.add({ writeRequests: 1 });
   let answer: BatchExecuteStatementCommandOutput;
   try {
@@ -110,9 +117,9 @@ async function sendOnce(table: DynamoDbTable, writes: readonly PreparedWrite[]):
     }
     // The SDK has repeated the request already; whatever it did is in doubt.
     table.onFailure(asError(error));
-    return [];
+    return undefined;
   }
-  const outcomes = writes.map((write, at) => outcomeOf(table, write, answer.Responses?.[at]?.Error));
+  const outcomes = writes.map((write, at) => outcomeOf(table, write, answer.Responses?.[at]));
   table.costs.add({
     writes: outcomes.filter((outcome) => outcome === 'committed' || outcome === 'conflict').length,
     wcu: unitsOf(answer, writes, outcomes),
@@ -123,12 +130,14 @@ async function sendOnce(table: DynamoDbTable, writes: readonly PreparedWrite[]):
 function outcomeOf(
   table: DynamoDbTable,
   write: PreparedWrite,
-  error: BatchStatementError | undefined,
+  response: BatchStatementResponse | undefined,
 ): Outcome {
-  const code = error?.Code;
-  if (code === undefined) return 'committed';
+  if (response === undefined) return 'failed';
+  const error = response.Error;
+  if (error === undefined) return 'committed';
+  const code = error.Code ?? 'an error without a code';
   if (code === 'ConditionalCheckFailed' || code === 'DuplicateItem') return 'conflict';
-  const message = error?.Message ?? 'no reason given';
+  const message = error.Message ?? 'no reason given';
   if (isRefusal(code)) {
     return /item size/i.test(message)
       ? tooLarge(write.pk, `DynamoDB says "${message}"`)
