@@ -11,8 +11,12 @@ export interface HostedEngine {
 /** How long an engine may take to write what it keeps before its process ends regardless, in milliseconds. */
 const STOP_LIMIT_MS = 5_000;
 
-function tell(message: EngineMessage): void {
-  if (process.connected) process.send?.(message);
+/** As Node has it: kinesis-mock puts one in its place that waits until every connection is closed. */
+const exit = process.exit.bind(process);
+
+function tell(message: EngineMessage, told: () => void = () => undefined): void {
+  if (process.connected) process.send?.(message, told);
+  else told();
 }
 
 /**
@@ -33,13 +37,13 @@ export function hostEngine<Settings>(
   const stop = async () => {
     if (isStopping) return;
     isStopping = true;
-    setTimeout(() => process.exit(1), STOP_LIMIT_MS);
+    setTimeout(() => exit(1), STOP_LIMIT_MS);
     await engine?.stop();
-    process.exit(0);
+    exit(0);
   };
   const fail = (error: unknown) => {
-    tell({ kind: 'failed', text: error instanceof Error ? (error.stack ?? error.message) : String(error) });
-    process.exit(1);
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    tell({ kind: 'failed', text }, () => exit(1));
   };
   process.on('disconnect', () => void stop().catch(fail));
   process.on('message', (message) => {
@@ -49,7 +53,7 @@ export function hostEngine<Settings>(
   start(settings, (text) => tell({ kind: 'notice', text })).then((started) => {
     engine = started;
     // The parent may have gone while the engine was starting.
-    if (isStopping || !process.connected) void started.stop().finally(() => process.exit(0));
+    if (isStopping || !process.connected) void started.stop().finally(() => exit(0));
     else tell({ kind: 'ready', port: started.port });
   }, fail);
 }

@@ -72,7 +72,7 @@ export async function startEngineProcess(options: EngineProcessOptions): Promise
     }
   };
 
-  const gone = once(child, 'close').then(killGroup);
+  const gone = once(child, 'exit').then(killGroup);
   // A process that could not be spawned reports it below, through `error`.
   gone.catch(() => undefined);
 

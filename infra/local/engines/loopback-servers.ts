@@ -3,7 +3,7 @@ import type { Server, Socket } from 'node:net';
 /**
  * Keeps the servers that an engine opens on 127.0.0.1 and at a port that the operating system chooses, whatever the
  * engine asks for, and can close them with their connections: kinesis-mock listens on every interface, and waits for
- * keep-alive connections when it ends.
+ * open connections when it ends.
  */
 export class LoopbackServers {
   readonly #sockets = new Set<Socket>();
@@ -40,10 +40,13 @@ export class LoopbackServers {
     return server;
   }
 
-  /** Refuses new connections and cuts those that are open. */
+  /**
+   * Refuses new connections, and tells the engine that its clients have nothing more to say, so that it closes the
+   * connections itself once it has answered. Destroying them instead leaves kinesis-mock waiting for ever.
+   */
   close(): void {
     for (const server of this.#servers) if (server.listening) server.close();
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#sockets) if (!socket.readableEnded && !socket.destroyed) socket.push(null);
   }
 }
 

@@ -13,14 +13,19 @@ export interface ObjectAndQueueSettings {
 
 hostEngine<ObjectAndQueueSettings>(async ({ directory }) => {
   const { buildApp } = await import('fauxqs');
-  // The package exports its app but not its store; a file URL reaches what the exports map does not name.
-  const storeModule = new URL('./s3/s3Store.js', import.meta.resolve('fauxqs')).href;
-  const { S3Store } = (await import(storeModule)) as { S3Store: new () => ObjectStore };
+  // The package exports its app but not its stores; a file URL reaches what the exports map does not name.
+  const load = (file: string) =>
+    import(new URL(file, import.meta.resolve('fauxqs')).href) as Promise<unknown>;
+  const { S3Store } = (await load('./s3/s3Store.js')) as { S3Store: new () => EngineStores['s3Store'] };
+  const { SqsStore } = (await load('./sqs/sqsStore.js')) as { SqsStore: new () => EngineStores['sqsStore'] };
   const store = keepInOrder(new S3Store());
   if (directory !== undefined) keepInFiles(store, new ObjectFiles(directory));
 
-  // fauxqs makes the stores that it is not given.
-  const app = buildApp({ logger: false, stores: { s3Store: store } as EngineStores });
+  // Without a host of its own it names queues by the one in the request, 127.0.0.1, which resolves everywhere.
+  const sqsStore = Object.assign(new SqsStore(), { host: undefined });
+  // fauxqs makes the store of topics that it is not given.
+  const stores = { s3Store: store, sqsStore } as Partial<EngineStores> as EngineStores;
+  const app = buildApp({ logger: false, stores });
 
   app.addHook('onRequest', (request, reply, done) => {
     const asked = readS3Request(request.method, request.params, request.query);

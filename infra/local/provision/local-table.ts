@@ -6,7 +6,6 @@ import {
   DescribeTimeToLiveCommand,
   type DynamoDBClient,
   type KeySchemaElement,
-  type Projection,
   ResourceInUseException,
   type TableDescription,
   UpdateTimeToLiveCommand,
