@@ -50,7 +50,11 @@ export async function foldAndCommit(run: BatchRun, works: readonly ItemWork[]): 
     if (folds.length === 0 || !run.keepGoing()) return;
 
     const results = await store.commit(
-      folds.map(({ work, item }) => ({ item: stamped(run, item), expectedRevision: work.item?.revision })),
+      folds.map(({ work, item }) => ({
+        item: stamped(run, item),
+        expectedRevision: work.item?.revision,
+        ...(work.item && { loaded: work.item }),
+      })),
     );
     const lost: ItemWork[] = [];
     for (const [place, { work, fold, item }] of folds.entries()) {

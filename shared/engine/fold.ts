@@ -3,6 +3,8 @@ import { partitionLane, shardOfLane } from '../source/lane.ts';
 import { rejectionOf, type Rejection } from '../source/record-error.ts';
 import type { SourceRecord } from '../source/record.ts';
 import { ConfigurationError } from '../pipeline/configuration-error.ts';
+import type { StatefulStage } from '../pipeline/definition.ts';
+import { canonicalDocument } from '../state/canonical-document.ts';
 import type { Document } from '../state/document.ts';
 import type { DeadLetterEntry, Mark, OutboxEntry, StateItem } from '../state/state-item.ts';
 import { freshValue, type Element } from './elements.ts';
@@ -22,8 +24,9 @@ import {
   type EntryDraft,
   type StateReference,
 } from './outbox-draft.ts';
-import { outputDraft } from './output-draft.ts';
+import { destinationKeyOf, outputJson, requirePublishable } from './output-value.ts';
 import type { Program, SinkStep } from './program.ts';
+import { DirectOutput } from './direct-output.ts';
 import { Cell, type SavedCell } from './state-cell.ts';
 
 /** What fold needs to know of the batch. */
@@ -110,15 +113,13 @@ class ItemFold {
   readonly #skipped: number[] = [];
   readonly #rejected: number[] = [];
   #deadLetters = 0;
-  #marks: Map<string, Mark> | undefined;
-  #cells: readonly Cell[] = [];
-  #unknownStates: ReadonlyMap<string, Document> = new Map();
-  #unknownBytes = 0;
-  #outbox = new OutboxDraft([]);
-  #newestSeconds = 0;
+  #draft: ItemDraft | undefined;
+  /** Of the lane whose mark is not in the draft yet. */
+  #lastRan: SourceRecord | undefined;
   #canPutBack = false;
   // Of the record that runs:
   #entries: EntryDraft[] = [];
+  #entriesBytes = 0;
 
   constructor(
     scope: FoldScope,
@@ -150,8 +151,8 @@ class ItemFold {
       if (this.#isCovered(record)) {
         this.#skipped.push(index);
       } else {
-        this.#begin();
-        const outcome = this.#foldRecord(record, at, end);
+        const draft = (this.#draft ??= this.#begin());
+        const outcome = this.#foldRecord(draft, record, at, end);
         if (outcome === 'again') return undefined;
         if (outcome === 'full') break;
         if (outcome !== 'done') {
@@ -162,100 +163,117 @@ class ItemFold {
       }
       at = end;
     }
+    const ranAny = this.#ran.length > 0 && this.#draft !== undefined;
     return {
-      item: this.#ran.length === 0 ? undefined : this.#item(),
+      item: ranAny ? this.#item(this.#draft as ItemDraft) : undefined,
       next: at,
       ran: this.#ran,
       rejected: this.#rejected,
       skipped: this.#skipped,
       deadLetters: this.#deadLetters,
-      stateBytes: this.#stateBytes(),
+      stateBytes: ranAny ? stateBytesOf(this.#draft as ItemDraft) : 0,
       ...(stop && { stop }),
     };
   }
 
   /** I1: a record at or below its lane's mark is in the item already. */
   #isCovered({ lane, position, partitionKey }: SourceRecord): boolean {
-    const marks = this.#marks ?? this.#loaded?.marks;
+    // Positions rise in a batch: behind a record of its lane that ran, none is covered.
+    if (this.#lastRan?.lane === lane) return false;
+    const marks = this.#draft?.marks ?? this.#loaded?.marks;
     if (marks === undefined || marks.size === 0) return false;
     const { shard } = this.#scope;
-    if (isAtOrBelow(position, marks.get(lane)) || isAtOrBelow(position, marks.get(shard))) return true;
+    if (isAtOrBelow(position, marks.get(shard))) return true;
+    if (lane !== shard) return isAtOrBelow(position, marks.get(lane));
     // The mapping's ParallelizationFactor may have been changed to 1: the partition key's own mark still holds.
-    if (lane !== shard || marks.size === Number(marks.has(shard))) return false;
+    if (marks.size === Number(marks.has(shard))) return false;
     return isAtOrBelow(position, marks.get(partitionLane(shard, partitionKey)));
   }
 
   /** Prepares the draft when the first record runs: a key where none runs costs nothing more. */
-  #begin(): void {
-    if (this.#marks !== undefined) return;
+  #begin(): ItemDraft {
     const { program, shard, firsts, published, acknowledged } = this.#scope;
-    const { operators } = program;
+    const { operators, directSinks } = program;
     const loaded = this.#loaded;
-    this.#marks = new Map(loaded?.marks);
-    for (const { arrivalSeconds } of this.#marks.values()) {
-      this.#newestSeconds = Math.max(this.#newestSeconds, arrivalSeconds);
-    }
-    const names = new Set(operators.map(({ name }) => name));
-    this.#unknownStates = new Map([...(loaded?.states ?? [])].filter(([name]) => !names.has(name)));
-    for (const [name, state] of this.#unknownStates) {
-      this.#unknownBytes += new Cell({ ...UNKNOWN_OPERATOR, name }, '', state, true, true).bytes;
-    }
     const { key } = this.#work;
-    this.#cells =
+    const cells =
       key === undefined
         ? []
         : operators.map((operator) => {
             const isSeen = loaded?.versions.has(operator.name) === true;
             return new Cell(operator, key, loaded?.states.get(operator.name), isSeen, this.#isGuarded);
           });
-    this.#canPutBack = this.#isGuarded || this.#cells.length === 0;
+    this.#canPutBack = this.#isGuarded || cells.length === 0;
     const pending = (loaded?.outbox ?? []).filter((entry) => {
       if (isAcknowledged(entry, shard, firsts)) return false;
       const own = acknowledged.get(entry.lane);
       if (own !== undefined && comparePositions(entry.position, own) <= 0) return false;
       return published.size === 0 || !published.has(entryId(entry));
     });
-    this.#outbox = new OutboxDraft(pending);
+    let newestSeconds = 0;
+    for (const { arrivalSeconds } of loaded?.marks.values() ?? []) {
+      newestSeconds = Math.max(newestSeconds, arrivalSeconds);
+    }
+    return {
+      marks: new Map(loaded?.marks),
+      newestSeconds,
+      cells,
+      direct:
+        key === undefined
+          ? []
+          : directSinks.map((step) => new DirectOutput(step, key, cells[step.stateOf.cell] as Cell)),
+      outbox: new OutboxDraft(pending),
+      ...unknownStates(operators, loaded),
+    };
   }
 
-  #foldRecord(record: SourceRecord, at: number, end: number): 'done' | 'again' | 'full' | Stop {
+  #foldRecord(
+    draft: ItemDraft,
+    record: SourceRecord,
+    at: number,
+    end: number,
+  ): 'done' | 'again' | 'full' | Stop {
+    const { cells, direct, outbox } = draft;
     const index = (this.#work.elements[at] as Element).record;
-    const tooMany = this.#requireMark(record, index);
-    if (tooMany !== undefined) return tooMany;
-    this.#forgetTombstone(record);
-    const saved = this.#cells.map((cell) => cell.save());
-    const putBack = (): void => this.#cells.forEach((cell, place) => cell.putBack(saved[place] as SavedCell));
+    if (this.#lastRan?.lane !== record.lane) {
+      const tooMany = this.#changeLane(draft, record, index);
+      if (tooMany !== undefined) return tooMany;
+    }
+    this.#forgetTombstone(draft, record);
+    const saved = this.#isGuarded ? cells.map((cell) => cell.save()) : NOTHING_SAVED;
+    const putBack = (): void => {
+      for (const [place, cell] of saved.entries()) cells[place]?.putBack(cell);
+      for (const output of direct) output.discard();
+    };
 
-    let isRejected = false;
-    const rejection = this.#runRecord(record, at, end);
+    const rejection = this.#runRecord(draft, record, at, end);
     if (rejection !== undefined) {
       if (!this.#canPutBack) return 'again';
       putBack();
       if (this.#scope.program.definition.onRecordError === 'stop') {
         return { record: index, kind: 'policy', reason: `${rejection.stage}: ${rejection.reason}` };
       }
-      this.#entries = this.#work.elements
-        .slice(at, end)
-        .map((element) => deadLetter(record, element, element.rejection ?? rejection));
-      isRejected = true;
+      this.#entries = [];
+      this.#entriesBytes = 0;
+      for (let place = at; place < end; place++) {
+        const element = this.#work.elements[place] as Element;
+        this.#add(deadLetter(record, element, element.rejection ?? rejection));
+      }
     }
-    if (this.#cells.some((cell) => cell.lostReference)) return 'again';
-    if (
-      this.#outbox.bytes + this.#outbox.lostReferenceBytes(this.#stateJson) + this.#entriesBytes() >
-      this.#room()
-    ) {
+    for (const cell of cells) if (cell.lostReference) return 'again';
+    if (this.#takenBytes(draft) > roomBeside(stateBytesOf(draft))) {
       if (!this.#canPutBack) return 'again';
       putBack();
       return this.#ran.length > 0 ? 'full' : { record: index, kind: 'outbox', reason: OUTBOX_IS_FULL };
     }
-    this.#outbox.add(this.#entries);
-    if (isRejected) {
+    for (const output of direct) output.accept();
+    if (this.#entries.length > 0) outbox.add(this.#entries);
+    if (rejection !== undefined) {
       this.#rejected.push(index);
       this.#deadLetters += this.#entries.length;
     }
-    const arrivalSeconds = Math.floor(record.arrivalMs / 1_000);
-    this.#newestSeconds = Math.max(this.#newestSeconds, arrivalSeconds);
-    (this.#marks as Map<string, Mark>).set(record.lane, { position: record.position, arrivalSeconds });
+    draft.newestSeconds = Math.max(draft.newestSeconds, secondsOf(record));
+    this.#lastRan = record;
     return 'done';
   }
 
@@ -263,31 +281,32 @@ class ItemFold {
    * Runs all elements that the record has for this key, or none: one that throws rejects them all.
    * @returns why they are rejected, where they are.
    */
-  #runRecord(record: SourceRecord, at: number, end: number): Rejection | undefined {
-    this.#entries = [];
+  #runRecord(draft: ItemDraft, record: SourceRecord, at: number, end: number): Rejection | undefined {
+    if (this.#entries.length > 0) this.#entries = [];
+    this.#entriesBytes = 0;
     for (let place = at; place < end; place++) {
       const element = this.#work.elements[place] as Element;
-      const rejection = element.rejection ?? this.#runElement(record, element);
+      const rejection = element.rejection ?? this.#runElement(draft, record, element);
       if (rejection !== undefined) return rejection;
     }
-    return this.#requireSizes();
+    return this.#requireSizes(draft);
   }
 
   /** A tombstone is forgotten by the record's time, never by the clock: a replay must see what the first run saw. */
-  #forgetTombstone({ arrivalMs }: SourceRecord): void {
-    if (arrivalMs / 1_000 < this.#newestSeconds + this.#scope.program.horizonSeconds) return;
-    if (this.#unknownStates.size > 0 || this.#cells.some(({ held }) => held !== undefined)) return;
-    for (const cell of this.#cells) cell.forget();
+  #forgetTombstone({ newestSeconds, cells, unknown }: ItemDraft, record: SourceRecord): void {
+    if (secondsOf(record) < newestSeconds + this.#scope.program.horizonSeconds) return;
+    if (unknown.size > 0 || cells.some(({ held }) => held !== undefined)) return;
+    for (const cell of cells) cell.forget();
   }
 
   /** @returns why the element cannot be folded, where it cannot. */
-  #runElement(record: SourceRecord, element: Element): Rejection | undefined {
+  #runElement(draft: ItemDraft, record: SourceRecord, element: Element): Rejection | undefined {
     try {
       const value =
         this.#isFresh || element.isShared
           ? freshValue(this.#scope.program, record, element.number)
           : element.value;
-      this.#runSteps(0, value, record, element.number);
+      this.#runSteps(draft, 0, value, record, element.number);
       return undefined;
     } catch (error) {
       if (error instanceof ConfigurationError) throw error;
@@ -295,7 +314,7 @@ class ItemFold {
     }
   }
 
-  #runSteps(from: number, value: unknown, record: SourceRecord, element: number): void {
+  #runSteps(draft: ItemDraft, from: number, value: unknown, record: SourceRecord, element: number): void {
     const { steps } = this.#scope.program;
     let current = value;
     for (let at = from; at < steps.length; at++) {
@@ -308,33 +327,56 @@ class ItemFold {
           if (!step.apply(current)) return;
           break;
         case 'flatMap':
-          for (const each of step.apply(current)) this.#runSteps(at + 1, each, record, element);
+          for (const each of step.apply(current)) this.#runSteps(draft, at + 1, each, record, element);
           return;
         case 'sink':
-          this.#emit(step, current, record, element);
+          this.#emit(draft, step, current, record, element);
           break;
         case 'operator': {
-          const cell = this.#cells[step.cell] as Cell;
+          const cell = draft.cells[step.cell] as Cell;
           const outputs = step.operator.fold(this.#work.key as string, current, cell);
-          if (outputs.length === 0) return;
-          for (const output of outputs.slice(0, -1)) this.#runSteps(at + 1, output, record, element);
-          current = outputs[outputs.length - 1];
+          const last = outputs.length - 1;
+          if (last < 0) return;
+          for (let place = 0; place < last; place++)
+            this.#runSteps(draft, at + 1, outputs[place], record, element);
+          current = outputs[last];
           break;
         }
       }
     }
   }
 
-  #emit(step: SinkStep, value: unknown, record: SourceRecord, element: number): void {
-    this.#entries.push(
-      outputDraft(step, this.#cells, this.#work.key as string, value, {
-        lane: record.lane,
-        position: record.position,
-        element,
-        index: this.#nextIndex(step, element),
-        arrivalMs: record.arrivalMs,
-      }),
-    );
+  #emit(
+    { cells, direct }: ItemDraft,
+    step: SinkStep,
+    value: unknown,
+    record: SourceRecord,
+    element: number,
+  ): void {
+    if (step.stateOf !== undefined) {
+      const held = (cells[step.stateOf.cell] as Cell).refer();
+      if (held === undefined) return;
+      requirePublishable(step.sink, held);
+      direct[step.direct]?.stage(record, element, held);
+      return;
+    }
+    this.#add({
+      kind: 'output',
+      sink: step.sink.name,
+      destinationKey: destinationKeyOf(step.sink, value, this.#work.key as string),
+      isChange: step.isChange,
+      value: { json: outputJson(step.sink, value) },
+      lane: record.lane,
+      position: record.position,
+      element,
+      index: this.#nextIndex(step, element),
+      arrivalMs: record.arrivalMs,
+    });
+  }
+
+  #add(entry: EntryDraft): void {
+    this.#entries.push(entry);
+    this.#entriesBytes += entryBytes(entry);
   }
 
   #nextIndex({ sink }: SinkStep, element: number): number {
@@ -343,8 +385,8 @@ class ItemFold {
   }
 
   /** The limits that the records alone decide: on the states, and on the outputs of one record. */
-  #requireSizes(): Rejection | undefined {
-    const stateBytes = this.#stateBytes();
+  #requireSizes(draft: ItemDraft): Rejection | undefined {
+    const stateBytes = stateBytesOf(draft);
     if (stateBytes > STATE_LIMIT_BYTES) {
       return {
         stage: 'state',
@@ -353,37 +395,41 @@ class ItemFold {
           `${ITEM_LIMIT_BYTES}, outputs and marks included); keep less under one key, or refine the key`,
       };
     }
-    const outputBytes = this.#entriesBytes();
-    if (outputBytes <= this.#room()) return undefined;
+    const room = roomBeside(stateBytes);
+    if (this.#entriesBytes <= room) return undefined;
     return {
       stage: 'output',
       reason:
-        `the record's outputs have ${outputBytes} bytes; beside a state of ${stateBytes} bytes the item can hold ` +
-        `${this.#room()}, and outputs are committed with the state`,
+        `the record's outputs have ${this.#entriesBytes} bytes; beside a state of ${stateBytes} bytes the item can ` +
+        `hold ${room}, and outputs are committed with the state`,
     };
   }
 
-  #stateBytes(): number {
-    let bytes = this.#unknownBytes;
-    for (const cell of this.#cells) bytes += cell.bytes;
+  /** What the outbox would take with the entries of the record that runs. */
+  #takenBytes({ outbox, cells, direct }: ItemDraft): number {
+    let bytes = outbox.bytes + this.#entriesBytes;
+    // A state that an output refers to and that has been removed takes room of its own.
+    if (cells.some((cell) => cell.wasRemoved)) {
+      for (const output of direct) {
+        const value = output.draft()?.value;
+        const json = value === undefined || 'json' in value ? undefined : this.#lostState(cells, value);
+        if (json !== undefined) bytes += Buffer.byteLength(json);
+      }
+      for (const entry of outbox.entries()) {
+        if (entry.kind === 'deadLetter' || 'json' in entry.value) continue;
+        const json = this.#lostState(cells, entry.value);
+        if (json !== undefined) bytes += Buffer.byteLength(json);
+      }
+    }
     return bytes;
   }
 
-  #entriesBytes(): number {
-    let bytes = 0;
-    for (const entry of this.#entries) bytes += entryBytes(entry);
-    return bytes;
-  }
-
-  #room(): number {
-    return ITEM_LIMIT_BYTES - ITEM_RESERVE_BYTES - this.#stateBytes();
-  }
-
-  /** A new lane needs room for its mark. */
-  #requireMark({ lane, arrivalMs }: SourceRecord, index: number): Stop | undefined {
-    const marks = this.#marks as Map<string, Mark>;
-    if (marks.has(lane) || marks.size < MARKS_LIMIT) return undefined;
-    this.#dropMarks(arrivalMs / 1_000);
+  /** Sets the mark of the lane that ran so far, and makes sure that there is room for that of the next. */
+  #changeLane(draft: ItemDraft, record: SourceRecord, index: number): Stop | undefined {
+    const { marks } = draft;
+    this.#setMark(draft);
+    if (marks.has(record.lane) || marks.size < MARKS_LIMIT) return undefined;
+    this.#dropMarks(draft, secondsOf(record));
     if (marks.size < MARKS_LIMIT) return undefined;
     return {
       record: index,
@@ -394,12 +440,16 @@ class ItemFold {
     };
   }
 
+  #setMark({ marks }: ItemDraft): void {
+    const ran = this.#lastRan;
+    if (ran !== undefined) marks.set(ran.lane, { position: ran.position, arrivalSeconds: secondsOf(ran) });
+  }
+
   /** Marks go when their lane can bring nothing any more (I9), or when the mark of the whole shard covers them. */
-  #dropMarks(nowSeconds: number): void {
-    const marks = this.#marks as Map<string, Mark>;
+  #dropMarks({ marks, outbox }: ItemDraft, nowSeconds: number): void {
     if (marks.size < 2) return;
     const oldest = nowSeconds - this.#scope.program.horizonSeconds - HORIZON_SLACK_SECONDS;
-    const pending = new Set([...this.#outbox.entries()].map(({ lane }) => lane));
+    const pending = new Set([...outbox.entries()].map(({ lane }) => lane));
     for (const [lane, mark] of marks) {
       const shard = shardOfLane(lane);
       const isCovered = shard !== lane && isAtOrBelow(mark.position, marks.get(shard));
@@ -407,48 +457,102 @@ class ItemFold {
     }
   }
 
-  #item(): StateItem {
+  #item(draft: ItemDraft): StateItem {
+    const { marks, cells, direct, outbox, unknown } = draft;
     const loaded = this.#loaded;
-    const states = new Map(this.#unknownStates);
+    const firstRan = this.#scope.records[this.#ran[0] as number] as SourceRecord;
+    this.#setMark(draft);
+    this.#dropMarks(draft, secondsOf(firstRan));
+    const states = new Map(unknown);
     const versions = new Map(loaded?.versions);
-    for (const cell of this.#cells) {
+    for (const cell of cells) {
       const { name, version } = cell.operator;
       if (cell.held !== undefined) states.set(name, cell.held.document);
       if (cell.isSeen) versions.set(name, version);
     }
-    const firstRan = this.#scope.records[this.#ran[0] as number] as SourceRecord;
-    this.#dropMarks(firstRan.arrivalMs / 1_000);
+    const entries: OutboxEntry[] = [];
+    for (const output of direct) {
+      output.discard();
+      const change = output.draft();
+      if (change === undefined) continue;
+      outbox.supersede(change.sink, change.destinationKey);
+      entries.push(this.#settled(cells, change));
+    }
+    for (const entry of outbox.entries()) entries.push(this.#settled(cells, entry));
     return {
       pk: this.#work.pk,
       // An item that is deleted and made again must not match an old holder's condition: it does not start at 1.
-      revision:
-        loaded === undefined ? Math.max(1, Math.floor(firstRan.arrivalMs / 1_000)) : loaded.revision + 1,
-      marks: this.#marks as Map<string, Mark>,
+      revision: loaded === undefined ? Math.max(1, secondsOf(firstRan)) : loaded.revision + 1,
+      marks,
       states,
       versions,
-      outbox: [...this.#outbox.entries()].map((entry) => this.#settled(entry)),
+      outbox: entries,
     };
   }
 
   /** Gives an entry the form that is stored; one that refers to a state refers to what is written beside it. */
-  #settled(entry: OutboxEntry | EntryDraft): OutboxEntry {
+  #settled(cells: readonly Cell[], entry: OutboxEntry | EntryDraft): OutboxEntry {
     if (entry.kind === 'deadLetter' || 'json' in entry.value) return entry as OutboxEntry;
-    const lost = this.#stateJson(entry.value);
+    const lost = this.#lostState(cells, entry.value);
     if (lost !== undefined) return { ...entry, value: { json: lost } };
     const stateOf = 'cell' in entry.value ? entry.value.cell.operator.name : entry.value.stateOf;
     return { ...entry, value: { stateOf } };
   }
 
   /** The JSON text of a state that an output refers to and that is not the operator's state any more. */
-  readonly #stateJson = (value: StateReference): string | undefined => {
+  #lostState(cells: readonly Cell[], value: StateReference): string | undefined {
     if ('cell' in value) {
       return value.cell.held === value.document ? undefined : JSON.stringify(value.document.document);
     }
-    const cell = this.#cells.find(({ operator }) => operator.name === value.stateOf);
-    return cell === undefined || cell.isUntouched
-      ? undefined
-      : JSON.stringify(this.#loaded?.states.get(value.stateOf));
-  };
+    const cell = cells.find(({ operator }) => operator.name === value.stateOf);
+    const isKept = cell === undefined || cell.isUntouched;
+    return isKept ? undefined : JSON.stringify(this.#loaded?.states.get(value.stateOf));
+  }
+}
+
+/** An item while its key is folded. */
+interface ItemDraft {
+  readonly marks: Map<string, Mark>;
+  /** The newest arrival that went into the item, seconds since the epoch. */
+  newestSeconds: number;
+  readonly cells: readonly Cell[];
+  /** By `direct` of their step. */
+  readonly direct: readonly DirectOutput[];
+  readonly outbox: OutboxDraft;
+  /** States of operators that this code does not have: carried along. */
+  readonly unknown: ReadonlyMap<string, Document>;
+  readonly unknownBytes: number;
+}
+
+const NOTHING_SAVED: readonly SavedCell[] = [];
+const NO_STATES: ReadonlyMap<string, Document> = new Map();
+
+function unknownStates(
+  operators: readonly StatefulStage[],
+  loaded: StateItem | undefined,
+): Pick<ItemDraft, 'unknown' | 'unknownBytes'> {
+  const known = operators.reduce((count, { name }) => count + Number(loaded?.states.has(name) === true), 0);
+  if (loaded === undefined || known === loaded.states.size) return { unknown: NO_STATES, unknownBytes: 0 };
+  const names = new Set(operators.map(({ name }) => name));
+  const unknown = new Map([...loaded.states].filter(([name]) => !names.has(name)));
+  let unknownBytes = 0;
+  for (const state of unknown.values()) unknownBytes += canonicalDocument(state).bytes;
+  return { unknown, unknownBytes };
+}
+
+function stateBytesOf({ cells, unknownBytes }: ItemDraft): number {
+  let bytes = unknownBytes;
+  for (const cell of cells) bytes += cell.bytes;
+  return bytes;
+}
+
+/** What an item has left for its outbox. Each sink's newest change of a state itself is in the reserve. */
+function roomBeside(stateBytes: number): number {
+  return ITEM_LIMIT_BYTES - ITEM_RESERVE_BYTES - stateBytes;
+}
+
+function secondsOf({ arrivalMs }: SourceRecord): number {
+  return Math.floor(arrivalMs / 1_000);
 }
 
 /** Other shards publish their entries first; with ParallelizationFactor 1 their progress shows when they have. */
@@ -459,8 +563,6 @@ function deadLetter(record: SourceRecord, element: Element, { stage, reason }: R
   const { lane, position } = record;
   return { kind: 'deadLetter', lane, position, element: element.number, stage, reason };
 }
-
-const UNKNOWN_OPERATOR = { kind: 'stateful', version: 1, outputs: 'event', fold: () => [] } as const;
 
 function isAtOrBelow(position: Position, mark: Mark | undefined): boolean {
   return mark !== undefined && comparePositions(position, mark.position) <= 0;

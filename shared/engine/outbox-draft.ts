@@ -71,17 +71,11 @@ export class OutboxDraft {
     for (const entry of entries) this.#put(entry);
   }
 
-  /** What the entries would take whose state is not the operator's any more, so that they need a copy of it. */
-  lostReferenceBytes(stateJson: (value: StateReference) => string | undefined): number {
-    let bytes = 0;
-    // Only changes refer to a state.
-    for (const changes of this.#changes.values()) {
-      for (const entry of changes) {
-        const json = 'value' in entry && !('json' in entry.value) ? stateJson(entry.value) : undefined;
-        if (json !== undefined) bytes += Buffer.byteLength(json);
-      }
-    }
-    return bytes;
+  /** Drops the pending changes for this sink and destination key: a newer one takes their place. */
+  supersede(sink: string, destinationKey: string): void {
+    const target = targetOf(sink, destinationKey);
+    for (const superseded of this.#changes.get(target) ?? []) this.#bytes -= entryBytes(superseded);
+    this.#changes.delete(target);
   }
 
   *entries(): Generator<PendingEntry> {
@@ -95,7 +89,7 @@ export class OutboxDraft {
       this.#others.push(entry);
       return;
     }
-    const target = `${entry.sink} ${entry.destinationKey}`;
+    const target = targetOf(entry.sink, entry.destinationKey);
     const earlier = this.#changes.get(target);
     if (earlier === undefined) {
       this.#changes.set(target, [entry]);
@@ -106,6 +100,10 @@ export class OutboxDraft {
       this.#changes.set(target, [entry]);
     }
   }
+}
+
+function targetOf(sink: string, destinationKey: string): string {
+  return `${sink} ${destinationKey}`;
 }
 
 function isSameElement(a: PendingEntry, b: PendingEntry): boolean {

@@ -22,6 +22,8 @@ export interface SinkStep {
   readonly isChange: boolean;
   /** The operator whose new state is the value itself, so that the outbox needs no copy of it. */
   readonly stateOf: OperatorStep | undefined;
+  /** Its place among the sinks that publish a state itself; -1 for any other. */
+  readonly direct: number;
 }
 
 export type KeyedStep = StatelessStage | OperatorStep | SinkStep;
@@ -32,6 +34,8 @@ export interface Program {
   readonly decode: Decode;
   readonly steps: readonly KeyedStep[];
   readonly operators: readonly StatefulStage[];
+  /** Sinks right behind an operator whose changes they publish, by `direct` of their step. */
+  readonly directSinks: readonly (SinkStep & { stateOf: OperatorStep })[];
   readonly sinks: ReadonlyMap<string, Sink>;
   /** The time within which a record can come again, seconds. */
   readonly horizonSeconds: number;
@@ -40,11 +44,13 @@ export interface Program {
 export function programOf(definition: PipelineDefinition): Program {
   const steps: KeyedStep[] = [];
   const operators: StatefulStage[] = [];
+  const directSinks: (SinkStep & { stateOf: OperatorStep })[] = [];
   let lastOperator: OperatorStep | undefined;
   let isStateItself = false;
   for (const stage of definition.keyedStages) {
-    const step = stepOf(stage, lastOperator, isStateItself, operators.length);
+    const step = stepOf(stage, lastOperator, isStateItself, operators.length, directSinks.length);
     steps.push(step);
+    if (isDirect(step)) directSinks.push(step);
     if (step.kind === 'operator') {
       lastOperator = step;
       operators.push(step.operator);
@@ -58,6 +64,7 @@ export function programOf(definition: PipelineDefinition): Program {
     decode: decoderOf(definition.source),
     steps,
     operators,
+    directSinks,
     sinks: new Map(steps.flatMap((step) => (step.kind === 'sink' ? [[step.sink.name, step.sink]] : []))),
     horizonSeconds: definition.source.retentionHours * 3_600 + HORIZON_SLACK_SECONDS,
   };
@@ -68,16 +75,23 @@ function stepOf(
   lastOperator: OperatorStep | undefined,
   isStateItself: boolean,
   cell: number,
+  direct: number,
 ): KeyedStep {
   if (stage.kind === 'stateful') return { kind: 'operator', operator: stage, cell };
   if (stage.kind !== 'sink') return stage;
   const { sink } = stage;
   // With a key function of the user's, a removed state's last change may stay beside that of another key.
   const ownKey = sink.kind === 'forEach' || sink.key === undefined;
+  const stateOf = isStateItself && ownKey ? lastOperator : undefined;
   return {
     kind: 'sink',
     sink,
     isChange: lastOperator?.operator.outputs === 'change',
-    stateOf: isStateItself && ownKey ? lastOperator : undefined,
+    stateOf,
+    direct: stateOf === undefined ? -1 : direct,
   };
+}
+
+function isDirect(step: KeyedStep): step is SinkStep & { stateOf: OperatorStep } {
+  return step.kind === 'sink' && step.stateOf !== undefined;
 }

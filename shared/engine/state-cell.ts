@@ -25,6 +25,7 @@ export class Cell implements StateCell {
   #held: CanonicalDocument | undefined;
   #isSeen: boolean;
   #isUntouched = true;
+  #wasRemoved = false;
   #isReferredTo = false;
   #lostReference = false;
 
@@ -62,6 +63,7 @@ export class Cell implements StateCell {
   }
 
   remove(): void {
+    this.#wasRemoved = true;
     this.#lostReference ||= this.#isReferredTo && !this.#isGuarded;
     this.#isReferredTo = false;
     this.#held = undefined;
@@ -83,6 +85,11 @@ export class Cell implements StateCell {
   /** Whether an output refers to a state that user code may have changed since: fold again with guarded cells. */
   get lostReference(): boolean {
     return this.#lostReference;
+  }
+
+  /** Whether it was removed in this fold, so that an output may refer to a state that is gone. */
+  get wasRemoved(): boolean {
+    return this.#wasRemoved;
   }
 
   get held(): CanonicalDocument | undefined {

@@ -1,16 +1,12 @@
 import type { Sink } from '../pipeline/definition.ts';
 import { RecordError } from '../source/record-error.ts';
 import { canonicalDocument, type CanonicalDocument } from '../state/canonical-document.ts';
-import type { OutputEntry } from '../state/state-item.ts';
 import {
   CALL_OUTPUT_LIMIT_BYTES,
   KEY_LIMIT_BYTES,
   KINESIS_OUTPUT_LIMIT_BYTES,
   TABLE_OUTPUT_LIMIT_BYTES,
 } from './limits.ts';
-import type { OutputDraft } from './outbox-draft.ts';
-import type { SinkStep } from './program.ts';
-import type { Cell } from './state-cell.ts';
 
 const OUTPUT_LIMITS_BYTES: Record<Sink['kind'], number> = {
   kinesis: KINESIS_OUTPUT_LIMIT_BYTES,
@@ -22,34 +18,33 @@ const OUTPUT_LIMITS_BYTES: Record<Sink['kind'], number> = {
 const JSON_BYTES_PER_DOCUMENT_BYTE = 6;
 
 /**
- * Makes an output, checked against what its sink takes: one that is committed and cannot be published would block
- * its shard for ever.
+ * Whether a state can be published as it is.
+ * @throws RecordError when the sink could never take it: an output that is committed and cannot be published would
+ * block its shard for ever.
+ */
+export function requirePublishable(sink: Sink, state: CanonicalDocument): void {
+  const limit = OUTPUT_LIMITS_BYTES[sink.kind];
+  requireJson(sink, state);
+  if (state.bytes * JSON_BYTES_PER_DOCUMENT_BYTE <= limit) return;
+  if (sink.kind === 'dynamodb') requireFits(sink, state.bytes, limit);
+  else requireFits(sink, Buffer.byteLength(jsonOf(sink, state.document)), limit);
+}
+
+/**
+ * An output's value as JSON text, checked against what its sink takes.
  * @throws RecordError when the sink could never take it.
  */
-export function outputDraft(
-  step: SinkStep,
-  cells: readonly Cell[],
-  key: string,
-  value: unknown,
-  origin: Pick<OutputEntry, 'lane' | 'position' | 'element' | 'index' | 'arrivalMs'>,
-): OutputDraft {
-  const { sink, isChange, stateOf } = step;
+export function outputJson(sink: Sink, value: unknown): string {
   const limit = OUTPUT_LIMITS_BYTES[sink.kind];
-  const destinationKey = sink.kind === 'forEach' || sink.key === undefined ? key : ownKey(sink, value, key);
-  const cell = stateOf === undefined ? undefined : cells[stateOf.cell];
-  const held = cell?.refer();
-  let stored: OutputDraft['value'];
-  if (cell !== undefined && held !== undefined) {
-    requireJson(sink, held);
-    if (held.bytes * JSON_BYTES_PER_DOCUMENT_BYTE > limit)
-      requireFits(sink, jsonOf(sink, held.document), limit);
-    stored = { cell, document: held };
-  } else {
-    const json = sink.kind === 'dynamodb' ? documentJson(sink, value, limit) : jsonOf(sink, value);
-    requireFits(sink, json, limit);
-    stored = { json };
-  }
-  return { kind: 'output', sink: sink.name, destinationKey, isChange, value: stored, ...origin };
+  if (sink.kind === 'dynamodb') return documentJson(sink, value, limit);
+  const json = jsonOf(sink, value);
+  requireFits(sink, Buffer.byteLength(json), limit);
+  return json;
+}
+
+/** @throws RecordError when the key function gives what is no destination key. */
+export function destinationKeyOf(sink: Sink, value: unknown, key: string): string {
+  return sink.kind === 'forEach' || sink.key === undefined ? key : ownKey(sink, value, key);
 }
 
 function ownKey(sink: Sink & { kind: 'kinesis' | 'dynamodb' }, value: unknown, key: string): string {
@@ -96,7 +91,7 @@ function documentJson(sink: Sink, value: unknown, limit: number): string {
     throw new RecordError('output', `the output for table '${sink.name}': ${why}`);
   }
   requireJson(sink, document);
-  if (document.bytes > limit) throw tooLarge(sink, document.bytes, limit);
+  requireFits(sink, document.bytes, limit);
   return jsonOf(sink, document.document);
 }
 
@@ -108,13 +103,9 @@ function requireJson(sink: Sink, { isJson }: CanonicalDocument): void {
   );
 }
 
-function requireFits(sink: Sink, json: string, limit: number): void {
-  const bytes = Buffer.byteLength(json);
-  if (bytes > limit) throw tooLarge(sink, bytes, limit);
-}
-
-function tooLarge(sink: Sink, bytes: number, limit: number): RecordError {
-  return new RecordError(
+function requireFits(sink: Sink, bytes: number, limit: number): void {
+  if (bytes <= limit) return;
+  throw new RecordError(
     'output',
     `the output for sink '${sink.name}' has ${bytes} bytes, the sink takes ${limit}`,
   );

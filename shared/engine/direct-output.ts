@@ -1,0 +1,72 @@
+import type { SourceRecord } from '../source/record.ts';
+import type { CanonicalDocument } from '../state/canonical-document.ts';
+import type { OutputDraft } from './outbox-draft.ts';
+import type { SinkStep } from './program.ts';
+import type { Cell } from './state-cell.ts';
+
+/** The newest change of one sink whose value is an operator's state itself. */
+interface Change {
+  readonly record: SourceRecord;
+  readonly element: number;
+  readonly document: CanonicalDocument;
+}
+
+/**
+ * A sink right behind an operator, under the state's own key: each change supersedes the one before, so that one
+ * place is enough for them, and no copy of the value is needed while it is the state.
+ */
+export class DirectOutput {
+  readonly #step: SinkStep;
+  readonly #key: string;
+  readonly cell: Cell;
+  #accepted: Change | undefined;
+  #staged: Change | undefined;
+
+  constructor(step: SinkStep, key: string, cell: Cell) {
+    this.#step = step;
+    this.#key = key;
+    this.cell = cell;
+  }
+
+  /** What the record that runs would publish; counts once the record is accepted. */
+  stage(record: SourceRecord, element: number, document: CanonicalDocument): void {
+    this.#staged = { record, element, document };
+  }
+
+  accept(): void {
+    this.#accepted = this.#staged ?? this.#accepted;
+    this.#staged = undefined;
+  }
+
+  discard(): void {
+    this.#staged = undefined;
+  }
+
+  /** Whether there is a change, of this record or of one before. */
+  get isSet(): boolean {
+    return (this.#staged ?? this.#accepted) !== undefined;
+  }
+
+  get sink(): string {
+    return this.#step.sink.name;
+  }
+
+  /** The newest change that is to be published; with the record that runs, where it is accepted. */
+  draft(): OutputDraft | undefined {
+    const change = this.#staged ?? this.#accepted;
+    if (change === undefined) return undefined;
+    const { record, element, document } = change;
+    return {
+      kind: 'output',
+      sink: this.sink,
+      destinationKey: this.#key,
+      isChange: true,
+      lane: record.lane,
+      position: record.position,
+      element,
+      index: 0,
+      arrivalMs: record.arrivalMs,
+      value: { cell: this.cell, document },
+    };
+  }
+}

@@ -1,0 +1,147 @@
+import { kinesis, pipeline } from '../../shared/index.ts';
+import { processBatch } from '../../shared/engine/process-batch.ts';
+import { readKinesisEvent } from '../../shared/source/kinesis-event.ts';
+import { testWorld } from '../support/memory-ports.ts';
+
+interface Reading {
+  readonly sensor: string;
+  readonly value: number;
+  readonly at: number;
+  readonly text: string;
+}
+interface Sum {
+  count: number;
+  sum: number;
+  largest: number;
+}
+
+const RECORDS = 10_000;
+const KEYS = 1_000;
+const ROUNDS = 30;
+const WARM_UP = 8;
+
+function add(sum: Sum | undefined, { value }: Reading): Sum {
+  return {
+    count: (sum?.count ?? 0) + 1,
+    sum: (sum?.sum ?? 0) + value,
+    largest: Math.max(sum?.largest ?? -Infinity, value),
+  };
+}
+
+const subject = pipeline('bench')
+  .from(kinesis<Reading>('readings'))
+  .keyBy(({ sensor }) => sensor)
+  .updateStateByKey<Sum>('sum', (readings, sum) => readings.reduce<Sum | undefined>(add, sum))
+  .to(kinesis('sums'));
+
+/** Lambda's event with 10,000 JSON records of `bytes` bytes each over 1,000 keys. */
+function eventOf(round: number, bytes: number): { Records: unknown[] } {
+  return {
+    Records: Array.from({ length: RECORDS }, (_, number) => {
+      const reading: Reading = {
+        sensor: `sensor-${(number * 7_919) % KEYS}`,
+        value: (number * 31) % 1_009,
+        at: 1_800_000_000_000 + number,
+        text: '',
+      };
+      const padding = Math.max(0, bytes - JSON.stringify(reading).length);
+      const data = Buffer.from(JSON.stringify({ ...reading, text: 'x'.repeat(padding) })).toString('base64');
+      const sequenceNumber = String(10n ** 55n + BigInt(round * RECORDS + number));
+      return {
+        kinesis: {
+          kinesisSchemaVersion: '1.0',
+          partitionKey: reading.sensor,
+          sequenceNumber,
+          data,
+          approximateArrivalTimestamp: 1_800_000_000 + round,
+        },
+        eventSource: 'aws:kinesis',
+        eventVersion: '1.0',
+        eventID: `shardId-000000000000:${sequenceNumber}`,
+        eventName: 'aws:kinesis:record',
+        invokeIdentityArn: 'arn:aws:iam::000000000000:role/bench',
+        awsRegion: 'us-east-1',
+        eventSourceARN: 'arn:aws:kinesis:us-east-1:000000000000:stream/readings',
+      };
+    }),
+  };
+}
+
+/** What anyone would write by hand: decode, parse and fold into a Map. No retries, no duplicates, no outputs. */
+function byHand(event: { Records: unknown[] }, sums: Map<string, Sum>): void {
+  for (const record of event.Records as { kinesis: { data: string } }[]) {
+    const reading = JSON.parse(Buffer.from(record.kinesis.data, 'base64').toString('utf8')) as Reading;
+    sums.set(reading.sensor, add(sums.get(reading.sensor), reading));
+  }
+}
+
+export interface EngineCpu {
+  readonly bytes: number;
+  readonly engineMicrosPerRecord: number;
+  readonly engineWithStoreMicrosPerRecord: number;
+  readonly byHandMicrosPerRecord: number;
+  readonly ratio: number;
+  readonly ratioWithStore: number;
+}
+
+function cpuMicros(since: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(since);
+  return user + system;
+}
+
+/**
+ * CPU of the engine against the hand-written loop, the two in turn in one process, medians.
+ * What the memory store does itself (it encodes rows as DynamoDB would hold them) is measured apart: in a deployed
+ * function the SDK does that work, and more. Not measured: the SDK, the network, garbage collection of long runs.
+ */
+export async function engineCpu(bytes: number): Promise<EngineCpu> {
+  const world = testWorld(subject);
+  let storeMicros = 0;
+  const { store } = world;
+  const timed = new Proxy(store, {
+    get(target, name): unknown {
+      const member: unknown = Reflect.get(target, name, target);
+      if (typeof member !== 'function') return member;
+      return (...args: unknown[]): unknown => {
+        const before = process.cpuUsage();
+        const result: unknown = Reflect.apply(member, target, args);
+        storeMicros += cpuMicros(before);
+        return result;
+      };
+    },
+  });
+  const runtime = { ...world.runtime, store: timed };
+  const sums = new Map<string, Sum>();
+  const engine: number[] = [];
+  const withStore: number[] = [];
+  const hand: number[] = [];
+  for (let round = 0; round < ROUNDS + WARM_UP; round++) {
+    const event = eventOf(round, bytes);
+    const forHand = process.cpuUsage();
+    byHand(event, sums);
+    const handMicros = cpuMicros(forHand);
+    storeMicros = 0;
+    const forEngine = process.cpuUsage();
+    const { report } = await processBatch(runtime, readKinesisEvent(event, 1), world.nowMs + 900_000);
+    const engineMicros = cpuMicros(forEngine);
+    if (report.applied !== RECORDS) throw new Error(`${report.applied} of ${RECORDS} records were applied.`);
+    for (const sink of world.sinks.values()) sink.delivered.length = 0;
+    if (round < WARM_UP) continue;
+    hand.push(handMicros / RECORDS);
+    engine.push((engineMicros - storeMicros) / RECORDS);
+    withStore.push(engineMicros / RECORDS);
+  }
+  const [engineMedian, withStoreMedian, handMedian] = [median(engine), median(withStore), median(hand)];
+  return {
+    bytes,
+    engineMicrosPerRecord: engineMedian,
+    engineWithStoreMicrosPerRecord: withStoreMedian,
+    byHandMicrosPerRecord: handMedian,
+    ratio: engineMedian / handMedian,
+    ratioWithStore: withStoreMedian / handMedian,
+  };
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
+}
