@@ -1,4 +1,5 @@
-import { comparePositions, encodePosition, type Position } from '../source/position.ts';
+import { comparePositions, type Position } from '../source/position.ts';
+import type { Rejection } from '../source/record-error.ts';
 import type { RecordBatch, SourceRecord } from '../source/record.ts';
 import type { StateItem } from '../state/state-item.ts';
 import { itemKey, shardItemKey } from '../state/row-key.ts';
@@ -6,6 +7,7 @@ import { forEachElement, type Element } from './elements.ts';
 import type { FoldScope, KeyWork } from './fold.ts';
 import type { Opened } from './open.ts';
 import type { BatchReport, Runtime } from './runtime.ts';
+import { turnOf } from './turn.ts';
 
 /** One item's work while a batch runs. */
 export interface ItemWork extends KeyWork {
@@ -78,8 +80,8 @@ export function group(
     work.elements.push(element);
   };
   for (const [index, record] of records.entries()) {
-    if (killers.size > 0 && killers.has(encodePosition(record.position))) {
-      add(shardItems, record.lane, undefined, killed(index));
+    if (killers.size > 0 && killers.has(turnOf(record.position, 'decode'))) {
+      add(shardItems, record.lane, undefined, killedElement(index));
       continue;
     }
     forEachElement(runtime.program, record, index, (key, element) => {
@@ -90,10 +92,15 @@ export function group(
   return [...works.values(), ...shardItems.values()];
 }
 
-function killed(record: number): Element {
-  const reason =
-    'the process died each time it was this record’s turn, also when it was taken alone (memory, an endless loop, an exit)';
-  return { record, number: 0, value: undefined, rejection: { stage: 'killed', reason }, isShared: false };
+/** Why a record is rejected that nobody could run. */
+export const KILLED: Rejection = {
+  stage: 'killed',
+  reason:
+    'the process died each time it was the turn of this record alone (memory, an endless loop, an exit)',
+};
+
+function killedElement(record: number): Element {
+  return { record, number: 0, value: undefined, rejection: KILLED, isShared: false };
 }
 
 /** The first position that is not folded and committed: nothing at or above it is published or acknowledged. */

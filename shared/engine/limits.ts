@@ -37,8 +37,11 @@ export const COMMIT_TRIES = 4;
 /** Attempts of one batch that may begin and not end before its records are taken one at a time. */
 export const DEATHS_BEFORE_SUSPICION = 3;
 
-/** Turns of one record, taken alone, that may begin and not end before it is rejected. */
+/** Turns of one record, taken alone, in which the process may die before the record is rejected. */
 export const DEATHS_BEFORE_REJECTION = 2;
+
+/** How far the clocks of two processes may be apart, milliseconds: Lambda's are kept by Amazon Time Sync. */
+export const CLOCK_SLACK_MS = 1_000;
 
 /** Rejected killers that a progress row remembers, so that a late duplicate does not run them again. */
 export const KILLERS_REMEMBERED = 50;

@@ -1,8 +1,9 @@
 import { encodePosition, type Position } from '../source/position.ts';
 import type { RecordBatch } from '../source/record.ts';
 import type { Progress } from '../state/state-store.ts';
-import { DEATHS_BEFORE_REJECTION, DEATHS_BEFORE_SUSPICION } from './limits.ts';
+import { DEATHS_BEFORE_SUSPICION } from './limits.ts';
 import type { Runtime } from './runtime.ts';
+import { isKiller } from './turn.ts';
 
 /** A batch that may be processed. */
 export interface Opened {
@@ -11,7 +12,7 @@ export interface Opened {
   readonly progress: Progress;
   /** Attempts at this batch have died, again and again: take its records one at a time. */
   readonly isSuspicious: boolean;
-  /** Encoded positions of records that have killed the process in their turn. */
+  /** Turns in which a record killed the process, again and again. */
   readonly killers: ReadonlySet<string>;
 }
 
@@ -41,7 +42,7 @@ export async function open(runtime: Runtime, batch: RecordBatch, first: Position
         generation,
         progress,
         isSuspicious: (progress.attempts.get(encodePosition(first)) ?? 0) > DEATHS_BEFORE_SUSPICION,
-        killers: killersOf(progress),
+        killers: killersOf(progress, runtime.clock.nowMs()),
       };
     }
     const control = await store.readControl();
@@ -56,9 +57,9 @@ export async function open(runtime: Runtime, batch: RecordBatch, first: Position
   return refused('its progress row cannot be made, or changes all the time');
 }
 
-function killersOf({ suspects }: Progress): ReadonlySet<string> {
+function killersOf({ suspects }: Progress, nowMs: number): ReadonlySet<string> {
   const killers = new Set<string>();
-  for (const [position, turns] of suspects) if (turns > DEATHS_BEFORE_REJECTION) killers.add(position);
+  for (const [turn, deadlinesMs] of suspects) if (isKiller(deadlinesMs, nowMs)) killers.add(turn);
   return killers;
 }
 

@@ -1,8 +1,9 @@
-import { comparePositions, decodePosition, encodePosition, type Position } from '../source/position.ts';
+import { comparePositions, encodePosition, type Position } from '../source/position.ts';
 import type { RecordBatch, SourceRecord } from '../source/record.ts';
 import { FATE, firstUncommitted, group, lower, type BatchRun } from './batch-run.ts';
 import { foldAndCommit, load } from './commit.ts';
-import { DEADLINE_MARGIN_MS, DEATHS_BEFORE_REJECTION, KILLERS_REMEMBERED } from './limits.ts';
+import { DEADLINE_MARGIN_MS, KILLERS_REMEMBERED } from './limits.ts';
+import { processOneByOne, TurnError } from './one-by-one.ts';
 import { open, type Opened } from './open.ts';
 import { publishCommitted } from './publish-committed.ts';
 import type { BatchReport, Runtime } from './runtime.ts';
@@ -43,14 +44,24 @@ export async function processBatch(
     beginRun(runtime, { ...opened, killers }, batch, records, keepGoing, report);
 
   let failedFrom: Position | undefined;
-  let endedSuspects: readonly Position[] = [];
+  let endedTurns: readonly string[] = [];
   try {
-    if (opened.isSuspicious)
-      ({ failedFrom, endedSuspects } = await oneByOne(runtime, opened, batch, begin, keepGoing));
-    else failedFrom = await runToAnswer(begin(batch.records));
+    if (opened.isSuspicious) {
+      ({ failedFrom, endedTurns } = await processOneByOne(
+        runtime,
+        opened,
+        batch,
+        deadlineMs,
+        keepGoing,
+        begin,
+        runToAnswer,
+      ));
+    } else {
+      failedFrom = await runToAnswer(begin(batch.records));
+    }
   } catch (error) {
-    await endInOrder(runtime, opened, batch, first);
-    throw error;
+    await endInOrder(runtime, opened, batch, error instanceof TurnError ? error.endedTurns : []);
+    throw error instanceof TurnError ? error.cause : error;
   }
 
   // 8. Advance
@@ -62,7 +73,7 @@ export async function processBatch(
     first,
     ...(done && { position: done.position, arrivalMs: done.arrivalMs }),
     records: finished,
-    clearedSuspects: [...endedSuspects, ...forgottenKillers(opened)],
+    endedTurns: [...endedTurns, ...forgottenTurns(opened)],
   });
   if (advanced === 'sealed') failedFrom = first;
 
@@ -86,74 +97,26 @@ async function runToAnswer(run: BatchRun): Promise<Position | undefined> {
   return lower(notPublished, firstUncommitted(run));
 }
 
-/**
- * Attempts at this batch died before their end, and so some record may kill the process. Each record's turn is noted
- * before it begins, so that the one that kills is found, and rejected without being run.
- */
-async function oneByOne(
-  runtime: Runtime,
-  { generation, killers }: Opened,
-  batch: RecordBatch,
-  begin: (records: readonly SourceRecord[], killers: ReadonlySet<string>) => BatchRun,
-  keepGoing: () => boolean,
-): Promise<{ failedFrom: Position | undefined; endedSuspects: readonly Position[] }> {
-  runtime.log.warn('Earlier attempts at this batch died; its records are taken one at a time', {
-    shard: batch.shard,
-    sequenceNumber: (batch.records[0] as SourceRecord).position.sequence,
-  });
-  let ended: Position | undefined;
-  for (const record of batch.records) {
-    const { position } = record;
-    if (!keepGoing()) return { failedFrom: position, endedSuspects: ended === undefined ? [] : [ended] };
-    const known = new Set(killers);
-    const isKnown = known.has(encodePosition(position));
-    const turns = isKnown ? 0 : await runtime.store.suspect(generation, batch.shard, position, ended);
-    if (turns > DEATHS_BEFORE_REJECTION) {
-      known.add(encodePosition(position));
-      runtime.log.error('A record killed the process each time it was its turn; it becomes a dead letter', {
-        shard: batch.shard,
-        sequenceNumber: position.sequence,
-      });
-    }
-    if (!isKnown) ended = undefined;
-    let failedFrom: Position | undefined;
-    try {
-      failedFrom = await runToAnswer(begin([record], known));
-    } catch (error) {
-      // It did not kill the process: a port failed, and the record must not be blamed for that.
-      await endInOrder(runtime, { generation }, batch, (batch.records[0] as SourceRecord).position, position);
-      throw error;
-    }
-    if (turns > 0 && turns <= DEATHS_BEFORE_REJECTION) ended = position;
-    if (failedFrom !== undefined) return { failedFrom, endedSuspects: ended === undefined ? [] : [ended] };
-  }
-  return { failedFrom: undefined, endedSuspects: ended === undefined ? [] : [ended] };
-}
-
 /** The invocation ends with an error, but it ends: its attempt must not be taken for one that died. */
 async function endInOrder(
   runtime: Runtime,
-  { generation }: Pick<Opened, 'generation'>,
+  { generation }: Opened,
   batch: RecordBatch,
-  first: Position,
-  suspect?: Position,
+  endedTurns: readonly string[],
 ): Promise<void> {
+  const first = (batch.records[0] as SourceRecord).position;
   try {
-    await runtime.store.advance(generation, batch.shard, {
-      first,
-      records: 0,
-      clearedSuspects: suspect === undefined ? [] : [suspect],
-    });
+    await runtime.store.advance(generation, batch.shard, { first, records: 0, endedTurns });
   } catch (error) {
     runtime.log.warn('The end of a failed attempt could not be noted', { error: String(error) });
   }
 }
 
-/** The oldest of the killers beyond the number that a row remembers. */
-function forgottenKillers({ killers, progress }: Opened): Position[] {
-  if (killers.size <= KILLERS_REMEMBERED) return [];
-  const oldest = [...progress.suspects.keys()].filter((position) => killers.has(position)).toSorted();
-  return oldest.slice(0, killers.size - KILLERS_REMEMBERED).map((position) => decodePosition(position));
+/** Turns that need not be noted any more: of records that are done, and of killers beyond the number remembered. */
+function forgottenTurns({ killers, progress }: Opened): string[] {
+  const position = progress.position === undefined ? '' : encodePosition(progress.position);
+  const done = [...progress.suspects.keys()].filter((turn) => turn < position && !killers.has(turn));
+  return [...done, ...[...killers].toSorted().slice(0, Math.max(0, killers.size - KILLERS_REMEMBERED))];
 }
 
 function beginRun(

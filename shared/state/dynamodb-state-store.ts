@@ -22,6 +22,7 @@ import {
   FIRST_CONTROL,
   newProgressRow,
   PROGRESS,
+  turnDeadlines,
 } from './progress-codec.ts';
 import { commitByPuts } from './put-commit.ts';
 import { CONTROL_KEY, progressKey } from './row-key.ts';
@@ -125,26 +126,30 @@ export class DynamoDbStateStore implements StateStore {
     return row === undefined ? undefined : decodeProgress(row);
   }
 
-  async suspect(generation: number, shard: string, position: Position, ended?: Position): Promise<number> {
+  async suspect(
+    generation: number,
+    shard: string,
+    turn: string,
+    deadlineMs: number,
+    ended = turn,
+  ): Promise<readonly number[]> {
     const pk = progressKey(generation, shard);
-    const name = encodePosition(position);
-    const removed = ended === undefined ? name : encodePosition(ended);
-    const isOther = removed !== name;
+    const isOther = ended !== turn;
     const row = await this.#update(pk, {
       UpdateExpression:
-        'SET #counts.#name = if_not_exists(#counts.#name, :zero) + :one' +
-        (isOther ? ' REMOVE #counts.#ended' : ''),
+        'SET #turns.#turn = list_append(if_not_exists(#turns.#turn, :none), :deadline)' +
+        (isOther ? ' REMOVE #turns.#ended' : ''),
       ConditionExpression: OPEN,
       ExpressionAttributeNames: {
         ...OPEN_NAMES,
-        '#counts': PROGRESS.suspects,
-        '#name': name,
-        ...(isOther ? { '#ended': removed } : {}),
+        '#turns': PROGRESS.suspects,
+        '#turn': turn,
+        ...(isOther ? { '#ended': ended } : {}),
       },
-      ExpressionAttributeValues: { ':zero': { N: '0' }, ':one': { N: '1' } },
+      ExpressionAttributeValues: { ':none': { L: [] }, ':deadline': { L: [{ N: String(deadlineMs) }] } },
     });
     if (row === undefined) throw sealedOrMissing(pk);
-    return Number(row[PROGRESS.suspects]?.M?.[name]?.N);
+    return turnDeadlines(row[PROGRESS.suspects]?.M?.[turn]);
   }
 
   async advance(generation: number, shard: string, advance: Advance): Promise<'advanced' | 'sealed'> {
@@ -153,7 +158,7 @@ export class DynamoDbStateStore implements StateStore {
     this.#forgotten.delete(pk);
     const removals = [
       ...[...attempts].map((name) => ({ counts: '#attempts', name })),
-      ...[...new Set(advance.clearedSuspects.map(encodePosition))].map((name) => ({
+      ...[...new Set(advance.endedTurns)].map((name) => ({
         counts: '#suspects',
         name,
       })),

@@ -16,6 +16,7 @@ import {
   isSealed,
   newProgressRow,
   PROGRESS,
+  turnDeadlines,
 } from './progress-codec.ts';
 import { checkRowKey, CONTROL_KEY, progressKey } from './row-key.ts';
 import { sealedOrMissing } from './sealed-error.ts';
@@ -88,7 +89,7 @@ export class MemoryStateStore implements StateStore {
       return { kind: this.#read(pk) === undefined ? 'missing' : 'sealed' };
     }
     const name = encodePosition(first);
-    const counted = { ...row, [PROGRESS.attempts]: counting(row[PROGRESS.attempts], name, []) };
+    const counted = { ...row, [PROGRESS.attempts]: counting(row[PROGRESS.attempts], name) };
     this.#write(pk, counted);
     const progress = decodeProgress(counted);
     this.#forgotten.set(pk, attemptsToForget(progress.attempts, name));
@@ -113,16 +114,23 @@ export class MemoryStateStore implements StateStore {
     return row === undefined ? undefined : decodeProgress(row);
   }
 
-  async suspect(generation: number, shard: string, position: Position, ended?: Position): Promise<number> {
+  async suspect(
+    generation: number,
+    shard: string,
+    turn: string,
+    deadlineMs: number,
+    ended = turn,
+  ): Promise<readonly number[]> {
     const pk = progressKey(generation, shard);
     this.#costs.add({ writeRequests: 1 });
     const row = this.#openRow(pk);
     if (row === undefined) throw sealedOrMissing(pk);
-    const name = encodePosition(position);
-    const removed = ended === undefined ? [] : [encodePosition(ended)].filter((other) => other !== name);
-    const suspects = counting(row[PROGRESS.suspects], name, removed);
-    this.#write(pk, { ...row, [PROGRESS.suspects]: suspects });
-    return Number(suspects.M[name]?.N);
+    const turns = row[PROGRESS.suspects];
+    const deadlines = [...turnDeadlines(turns?.M?.[turn]), deadlineMs];
+    const others = without(turns, [turn, ended]).M;
+    const noted = { M: { ...others, [turn]: { L: deadlines.map((deadline) => ({ N: String(deadline) })) } } };
+    this.#write(pk, { ...row, [PROGRESS.suspects]: noted });
+    return deadlines;
   }
 
   async advance(generation: number, shard: string, advance: Advance): Promise<'advanced' | 'sealed'> {
@@ -144,7 +152,7 @@ export class MemoryStateStore implements StateStore {
       ...row,
       [PROGRESS.records]: { N: String(Number(row[PROGRESS.records]?.N) + advance.records) },
       [PROGRESS.attempts]: without(row[PROGRESS.attempts], ended),
-      [PROGRESS.suspects]: without(row[PROGRESS.suspects], advance.clearedSuspects.map(encodePosition)),
+      [PROGRESS.suspects]: without(row[PROGRESS.suspects], advance.endedTurns),
       ...(goesOn ? { [PROGRESS.position]: { S: position } } : {}),
       ...(goesOn && advance.arrivalMs !== undefined
         ? { [PROGRESS.arrivalMs]: { N: String(advance.arrivalMs) } }
@@ -222,9 +230,8 @@ export class MemoryStateStore implements StateStore {
   }
 }
 
-function counting(counts: AttributeValue | undefined, name: string, removed: readonly string[]): { M: Row } {
-  const kept = without(counts, removed);
-  return { M: { ...kept.M, [name]: { N: String(Number(kept.M[name]?.N ?? 0) + 1) } } };
+function counting(counts: AttributeValue | undefined, name: string): { M: Row } {
+  return { M: { ...counts?.M, [name]: { N: String(Number(counts?.M?.[name]?.N ?? 0) + 1) } } };
 }
 
 function without(counts: AttributeValue | undefined, names: readonly string[]): { M: Row } {

@@ -18,7 +18,7 @@ export const PROGRESS = {
   phase: 'h',
   /** M. Attempts by encoded first position. */
   attempts: 'a',
-  /** M. Suspicions by encoded position. */
+  /** M. Turns of single records that began and have not ended: lists of deadlines. */
   suspects: 'u',
   /** BOOL. Present and true once the row is sealed. */
   sealed: 'z',
@@ -60,7 +60,7 @@ export function decodeProgress(row: Row): Progress {
     records: Number(row[PROGRESS.records]?.N ?? 0),
     phase: phaseOf(row[PROGRESS.phase], row),
     attempts: countsOf(row[PROGRESS.attempts]),
-    suspects: countsOf(row[PROGRESS.suspects]),
+    suspects: deadlinesOf(row[PROGRESS.suspects]),
   };
 }
 
@@ -99,6 +99,20 @@ function countsOf(value: AttributeValue | undefined): Map<string, number> {
       .sort()
       .map((name) => [name, Number(counts[name]?.N)]),
   );
+}
+
+function deadlinesOf(value: AttributeValue | undefined): Map<string, readonly number[]> {
+  const turns = value?.M ?? {};
+  return new Map(
+    Object.keys(turns)
+      .sort()
+      .map((turn) => [turn, turnDeadlines(turns[turn])]),
+  );
+}
+
+/** The deadlines of one turn, milliseconds since the epoch. */
+export function turnDeadlines(value: AttributeValue | undefined): number[] {
+  return (value?.L ?? []).map(({ N }) => Number(N));
 }
 
 function phaseOf(value: AttributeValue | undefined, row: Row): Phase {

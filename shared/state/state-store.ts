@@ -23,8 +23,11 @@ export interface Progress {
   readonly phase: Phase;
   /** By encoded first position of a batch: attempts that began and have not ended in order. */
   readonly attempts: ReadonlyMap<string, number>;
-  /** By encoded position, while records are folded one at a time: how often that record's turn began and did not end. */
-  readonly suspects: ReadonlyMap<string, number>;
+  /**
+   * By turn, while records are taken one at a time: of each time that it began and has not ended, when Lambda ends the
+   * process that began it, milliseconds since the epoch. A turn is a text of the engine's that names record and stage.
+   */
+  readonly suspects: ReadonlyMap<string, readonly number[]>;
 }
 
 export type BeginResult =
@@ -58,8 +61,8 @@ export interface Advance {
   readonly arrivalMs?: number;
   /** Records done in this batch. */
   readonly records: number;
-  /** At or below `position`, one at a time: suspicions that are now over. */
-  readonly clearedSuspects: readonly Position[];
+  /** Turns that ended in order. */
+  readonly endedTurns: readonly string[];
 }
 
 /**
@@ -113,13 +116,19 @@ export interface StateStore {
   readProgress(generation: number, shard: string): Promise<Progress | undefined>;
 
   /**
-   * Counts that the turn of this record begins.
-   * @param ended the record before it, whose turn ended in order: its suspicion is cleared in the same write, so that
-   * the row does not grow by every record of a batch.
-   * @returns how often it has begun and not ended, this time included.
+   * Notes that a turn begins, in a process that Lambda ends at `deadlineMs`.
+   * @param ended the turn before it, which ended in order: it is cleared in the same write, so that the row does not
+   * grow by every record of a batch.
+   * @returns the deadlines of all times that the turn began and has not ended, this one last.
    * @throws when the row is sealed or missing.
    */
-  suspect(generation: number, shard: string, position: Position, ended?: Position): Promise<number>;
+  suspect(
+    generation: number,
+    shard: string,
+    turn: string,
+    deadlineMs: number,
+    ended?: string,
+  ): Promise<readonly number[]>;
 
   /**
    * Under the condition that the row is not sealed; a row that is gone, its generation cleaned up, counts as sealed.

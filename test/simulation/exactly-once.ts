@@ -91,7 +91,7 @@ export async function simulate(seed: number): Promise<{ violations: string[]; st
     zombies: upTo(2),
     duplicates: upTo(2),
     writeFaults: upTo(3),
-    sinkFaults: upTo(3),
+    sinkFaults: random() < 0.2 ? 12 : upTo(3),
     throttledItems: upTo(2),
     throttledKeys: upTo(2),
   };

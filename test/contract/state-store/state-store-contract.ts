@@ -57,7 +57,7 @@ function next(loaded: StateItem, changes: Partial<StateItem> = {}): ItemWrite {
 }
 
 function advance(changes: Partial<Advance> = {}): Advance {
-  return { first: FIRST, records: 0, clearedSuspects: [], ...changes };
+  return { first: FIRST, records: 0, endedTurns: [], ...changes };
 }
 
 async function costsOf(store: StateStore, run: () => Promise<unknown>): Promise<StoreCosts> {
@@ -627,24 +627,26 @@ export function stateStoreContract(under: StateStoreUnderTest): void {
       expect(attempts.get(encodePosition(at('1')))).toBe(3);
     });
 
-    it('counts whose turn began and did not end', async () => {
+    it('notes whose turn began and did not end, and until when it can be under way', async () => {
       const store = await open();
-      const costs = await costsOf(store, async () => expect(await store.suspect(1, SHARD, at('5'))).toBe(1));
+      const costs = await costsOf(store, async () =>
+        expect(await store.suspect(1, SHARD, 'five', 1_000)).toEqual([1_000]),
+      );
       expect(costs).toEqual(ONE_WRITE);
-      expect(await store.suspect(1, SHARD, at('5'))).toBe(2);
-      expect(await store.suspect(1, SHARD, at('6'), at('5'))).toBe(1);
-      expect(await store.suspect(1, SHARD, at('6'), at('6'))).toBe(2);
-      expect((await store.readProgress(1, SHARD))?.suspects).toEqual(new Map([[encodePosition(at('6')), 2]]));
+      expect(await store.suspect(1, SHARD, 'five', 3_000)).toEqual([1_000, 3_000]);
+      expect(await store.suspect(1, SHARD, 'six', 2_000, 'five')).toEqual([2_000]);
+      expect(await store.suspect(1, SHARD, 'six', 1_500, 'six')).toEqual([2_000, 1_500]);
+      expect((await store.readProgress(1, SHARD))?.suspects).toEqual(new Map([['six', [2_000, 1_500]]]));
     });
 
-    it('clears the suspicions that are over, however many, and no others', async () => {
+    it('clears the turns that ended, however many, and no others', async () => {
       const store = await open();
-      const positions = Array.from({ length: 230 }, (_, index) => at(String(index + 1)));
-      for (const position of positions) await store.suspect(1, SHARD, position);
-      const clearedSuspects = [...positions.slice(0, 229), at('5'), at('12345')];
-      await store.advance(1, SHARD, advance({ position: at('229'), records: 1, clearedSuspects }));
+      const turns = Array.from({ length: 230 }, (_, index) => `turn ${index}`);
+      for (const turn of turns) await store.suspect(1, SHARD, turn, 1_000);
+      const endedTurns = [...turns.slice(0, 229), 'turn 5', 'turn 12345'];
+      await store.advance(1, SHARD, advance({ position: at('229'), records: 1, endedTurns }));
       const progress = await store.readProgress(1, SHARD);
-      expect(progress?.suspects).toEqual(new Map([[encodePosition(at('230')), 1]]));
+      expect(progress?.suspects).toEqual(new Map([['turn 229', [1_000]]]));
       expect(progress?.records).toBe(1);
     });
 
@@ -667,7 +669,7 @@ export function stateStoreContract(under: StateStoreUnderTest): void {
       expect(await store.advance(1, SHARD, advance({ position: higher, records: 1 }))).toBe('sealed');
       expect(await store.advance(1, SHARD, advance({ position: at('1'), records: 1 }))).toBe('sealed');
       expect(await store.advance(1, SHARD, advance({ records: 1 }))).toBe('sealed');
-      await expect(store.suspect(1, SHARD, FIRST)).rejects.toThrow(/sealed or missing/);
+      await expect(store.suspect(1, SHARD, 'turn', 1_000)).rejects.toThrow(/sealed or missing/);
       expect(await store.createProgress(1, SHARD)).toBe('exists');
       expect(await store.readProgress(1, SHARD)).toEqual(sealed);
       expect(await store.seal(1, SHARD)).toEqual(sealed);
@@ -677,7 +679,7 @@ export function stateStoreContract(under: StateStoreUnderTest): void {
       const store = await storeOf();
       expect(await store.seal(1, SHARD)).toBeUndefined();
       expect(await store.advance(1, SHARD, advance({ position: FIRST, records: 1 }))).toBe('sealed');
-      await expect(store.suspect(1, SHARD, FIRST)).rejects.toThrow(/sealed or missing/);
+      await expect(store.suspect(1, SHARD, 'turn', 1_000)).rejects.toThrow(/sealed or missing/);
       expect(await store.readProgress(1, SHARD)).toBeUndefined();
     });
   });
