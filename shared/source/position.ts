@@ -36,24 +36,51 @@ export function comparePositions(a: Position, b: Position): number {
 
 /** In ascending order of their character codes, so that the compact form sorts as text. */
 const DIGITS = '-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz';
-const DIGIT_VALUES = new Map([...DIGITS].map((digit, value) => [digit, BigInt(value)]));
+const BITS_PER_DIGIT = 6;
+/** Digits that are made at a time: what a Number holds exactly, for BigInt arithmetic is slow. */
+const DIGITS_PER_CHUNK = 8;
+const CHUNK_BITS = DIGITS_PER_CHUNK * BITS_PER_DIGIT;
+const DIGIT_VALUES = new Map([...DIGITS].map((digit, value) => [digit, value]));
+/** One length digit says up to 62; it is followed by a second where there are more digits (429 bits are 72). */
+const LONG = DIGITS.length - 1;
 
 function encodeInteger(value: bigint): string {
   let digits = '';
-  for (let rest = value; rest > 0n; rest >>= 6n) digits = DIGITS.charAt(Number(rest & 63n)) + digits;
-  // 429 bits, the largest sequence number, are 72 digits: more than one length digit holds.
+  let rest = value;
+  while (rest > 0n) {
+    let chunk = Number(BigInt.asUintN(CHUNK_BITS, rest));
+    rest >>= BigInt(CHUNK_BITS);
+    let text = '';
+    for (let digit = 0; digit < DIGITS_PER_CHUNK && (rest > 0n || chunk > 0); digit++) {
+      const high = Math.floor(chunk / 64);
+      text = DIGITS.charAt(chunk - high * 64) + text;
+      chunk = high;
+    }
+    digits = text + digits;
+  }
   const length = digits.length;
-  return (length < 63 ? DIGITS.charAt(length) : DIGITS.charAt(63) + DIGITS.charAt(length - 63)) + digits;
+  const lengthDigits =
+    length < LONG ? DIGITS.charAt(length) : DIGITS.charAt(LONG) + DIGITS.charAt(length - LONG);
+  return lengthDigits + digits;
 }
 
 function decodeInteger(text: string): bigint {
+  const digits = text.slice(text.startsWith(DIGITS.charAt(LONG)) ? 2 : 1);
   let value = 0n;
-  for (const digit of text.slice(text.startsWith('z') ? 2 : 1)) {
+  let chunk = 0;
+  let bits = 0;
+  for (const digit of digits) {
     const digitValue = DIGIT_VALUES.get(digit);
     if (digitValue === undefined) throw new RangeError(`${JSON.stringify(text)} is not an encoded integer.`);
-    value = (value << 6n) | digitValue;
+    chunk = chunk * 64 + digitValue;
+    bits += BITS_PER_DIGIT;
+    if (bits === CHUNK_BITS) {
+      value = (value << BigInt(CHUNK_BITS)) | BigInt(chunk);
+      chunk = 0;
+      bits = 0;
+    }
   }
-  return value;
+  return (value << BigInt(bits)) | BigInt(chunk);
 }
 
 /**
