@@ -1,4 +1,5 @@
 import { requireName } from './name.ts';
+import { requireSynchronous } from './synchronous.ts';
 import type { DynamoDbSink } from './definition.ts';
 
 /** A DynamoDB table to write values of type `T` to. */
@@ -26,7 +27,10 @@ export function dynamodb<T = unknown>(
       name,
       table,
       upsertBy,
-      ...(key && { key: key as (value: unknown, key: string) => string }),
+      ...(key && {
+        key: (value: unknown, stateKey: string) =>
+          requireSynchronous(key(value as T, stateKey), 'the key function'),
+      }),
     }),
   });
 }

@@ -1,5 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { requireName } from './name.ts';
+import { requireSynchronous } from './synchronous.ts';
 import type { KinesisSink, KinesisSource } from './definition.ts';
 
 /** Kinesis keeps records for 24 hours at least and 365 days at most (Kinesis quotas). */
@@ -84,7 +85,10 @@ export function kinesis<T>(
       kind: 'kinesis',
       name,
       stream,
-      ...(key && { key: key as (value: unknown, key: string) => string }),
+      ...(key && {
+        key: (value: unknown, stateKey: string) =>
+          requireSynchronous(key(value as T, stateKey), 'the key function'),
+      }),
     }),
   });
 }

@@ -1,6 +1,8 @@
 import type { DynamoDbOutput } from './dynamodb.ts';
 import type { KinesisInput, KinesisOutput } from './kinesis.ts';
 import { requireName } from './name.ts';
+import { filterStage, flatMapStage, mapStage } from './stateless-stage.ts';
+import { requireSynchronous } from './synchronous.ts';
 import type {
   ForEachSink,
   KeyedStage,
@@ -42,6 +44,11 @@ export interface KeyState<S> {
   remove(): void;
 }
 
+/** Sinks are told apart in environment variables, which have neither lower case nor hyphens. */
+function variableForm(sinkName: string): string {
+  return sinkName.toUpperCase().replaceAll('-', '_');
+}
+
 const NOTHING: readonly unknown[] = Object.freeze([]);
 
 /** Where a pipeline begins. */
@@ -81,17 +88,17 @@ export class Stream<T> {
   }
 
   map<U>(apply: (value: T) => U): Stream<U> {
-    return this.#then({ kind: 'map', apply: apply as (value: unknown) => unknown });
+    return this.#then(mapStage(apply));
   }
 
   flatMap<U>(apply: (value: T) => Iterable<U>): Stream<U> {
-    return this.#then({ kind: 'flatMap', apply: apply as (value: unknown) => Iterable<unknown> });
+    return this.#then(flatMapStage(apply));
   }
 
   filter<U extends T>(apply: (value: T) => value is U): Stream<U>;
   filter(apply: (value: T) => boolean): Stream<T>;
   filter(apply: (value: T) => boolean): Stream<T> {
-    return this.#then({ kind: 'filter', apply: apply as (value: unknown) => boolean });
+    return this.#then(filterStage(apply));
   }
 
   /** Applies a reusable piece of pipeline. */
@@ -107,7 +114,7 @@ export class Stream<T> {
     return new KeyedStream<T>({
       ...this.#head,
       stages: this.#stages,
-      keyBy: key as (value: unknown) => unknown,
+      keyBy: (value) => requireSynchronous(key(value as T), 'keyBy'),
       keyedStages: [],
     });
   }
@@ -127,17 +134,17 @@ export class KeyedStream<T> implements Pipeline {
   }
 
   map<U>(apply: (value: T) => U): KeyedStream<U> {
-    return this.#then({ kind: 'map', apply: apply as (value: unknown) => unknown });
+    return this.#then(mapStage(apply));
   }
 
   flatMap<U>(apply: (value: T) => Iterable<U>): KeyedStream<U> {
-    return this.#then({ kind: 'flatMap', apply: apply as (value: unknown) => Iterable<unknown> });
+    return this.#then(flatMapStage(apply));
   }
 
   filter<U extends T>(apply: (value: T) => value is U): KeyedStream<U>;
   filter(apply: (value: T) => boolean): KeyedStream<T>;
   filter(apply: (value: T) => boolean): KeyedStream<T> {
-    return this.#then({ kind: 'filter', apply: apply as (value: unknown) => boolean });
+    return this.#then(filterStage(apply));
   }
 
   /** Applies a reusable piece of pipeline. */
@@ -155,8 +162,9 @@ export class KeyedStream<T> implements Pipeline {
     update: (values: readonly T[], state: S | undefined, key: string) => S | undefined,
     options: ChangeOptions<S> = {},
   ): KeyedStream<S> {
+    const what = `operator '${name}'`;
     const fold = (key: string, value: unknown, cell: StateCell): readonly unknown[] => {
-      const next = update([value as T], cell.get() as S | undefined, key);
+      const next = requireSynchronous(update([value as T], cell.get() as S | undefined, key), what);
       if (next === undefined) {
         cell.remove();
         return NOTHING;
@@ -176,6 +184,7 @@ export class KeyedStream<T> implements Pipeline {
     map: (value: T, state: KeyState<S>, key: string) => U | undefined,
     options: StatefulOptions<S> = {},
   ): KeyedStream<U> {
+    const what = `operator '${name}'`;
     const fold = (key: string, value: unknown, cell: StateCell): readonly unknown[] => {
       const state: KeyState<S> = {
         exists: () => cell.get() !== undefined,
@@ -184,7 +193,7 @@ export class KeyedStream<T> implements Pipeline {
         update: (next) => cell.set(next),
         remove: () => cell.remove(),
       };
-      const output = map(value as T, state, key);
+      const output = requireSynchronous(map(value as T, state, key), what);
       return output === undefined ? NOTHING : [output];
     };
     return this.#stateful<U, S>(name, fold, options, 'event');
@@ -198,7 +207,7 @@ export class KeyedStream<T> implements Pipeline {
   ): KeyedStream<T> {
     return this.updateStateByKey<T>(
       name,
-      ([value], state) => (state === undefined ? (value as T) : reduce(state, value as T)),
+      ([value], state) => (state === undefined ? value : reduce(state, value as T)),
       options,
     );
   }
@@ -212,7 +221,11 @@ export class KeyedStream<T> implements Pipeline {
   ): KeyedStream<A> {
     return this.updateStateByKey<A>(
       name,
-      ([value], state, key) => add(state === undefined ? zero(key) : state, value as T),
+      ([value], state, key) =>
+        add(
+          state === undefined ? requireSynchronous(zero(key), `zero of operator '${name}'`) : state,
+          value as T,
+        ),
       options,
     );
   }
@@ -251,15 +264,28 @@ export class KeyedStream<T> implements Pipeline {
     if (!Number.isInteger(version) || version < 1) {
       throw new TypeError(`Operator '${name}': version is ${version}; it is a whole number from 1.`);
     }
-    return this.#then({ kind: 'stateful', name, version, outputs, fold, ...(initial && { initial }) });
+    return this.#then({
+      kind: 'stateful',
+      name,
+      version,
+      outputs,
+      fold,
+      ...(initial && {
+        initial: (key) => requireSynchronous(initial(key), `initial of operator '${name}'`),
+      }),
+    });
   }
 
   #sink(sink: Sink): KeyedStream<T> {
     const { name, keyedStages } = this.definition;
-    if (keyedStages.some((stage) => stage.kind === 'sink' && stage.sink.name === sink.name)) {
+    for (const stage of keyedStages) {
+      if (stage.kind !== 'sink' || variableForm(stage.sink.name) !== variableForm(sink.name)) continue;
       throw new TypeError(
-        `Pipeline '${name}' has two sinks named '${sink.name}'; the name is a part of each output's id, so give ` +
-          "each its own with the option 'name'.",
+        stage.sink.name === sink.name
+          ? `Pipeline '${name}' has two sinks named '${sink.name}'; the name is a part of each output's id, so give ` +
+              "each its own with the option 'name'."
+          : `Pipeline '${name}' has the sinks '${stage.sink.name}' and '${sink.name}', which share one environment ` +
+              "variable; give one of them another name with the option 'name'.",
       );
     }
     return this.#then({ kind: 'sink', sink });
