@@ -4,6 +4,7 @@ import { RecordError, rejectionOf, type Rejection } from '../source/record-error
 import type { SourceRecord } from '../source/record.ts';
 import { KEY_LIMIT_BYTES } from './limits.ts';
 import type { Program } from './program.ts';
+import { haveSharedObjects } from './shared-objects.ts';
 
 /** One of the values that a record became, under its key; or why it has none. */
 export interface Element {
@@ -14,8 +15,8 @@ export interface Element {
   readonly value: unknown;
   readonly rejection?: Rejection;
   /**
-   * Whether other keys may hold the same object: user code may change what it is given, and must not change what
-   * another key's fold sees.
+   * Whether other elements of the record may hold the same objects: user code may change what it is given, and must
+   * not change what another key's fold sees.
    */
   readonly isShared: boolean;
 }
@@ -35,32 +36,36 @@ export function forEachElement(
     emit(undefined, { record: index, number, value: undefined, rejection, isShared: false });
   let values: readonly unknown[];
   try {
-    values = valuesOf(program, record);
+    values = decodedValues(program, record);
   } catch (error) {
     if (error instanceof ConfigurationError) throw error;
     reject(0, rejectionOf(error, 'stateless'));
     return;
   }
-  const { keyBy } = program.definition;
-  for (let number = 0; number < values.length; number++) {
-    const value = values[number];
-    let key: string;
-    try {
-      key = requireKey(keyBy(value));
-    } catch (error) {
-      reject(number, rejectionOf(error, 'key'));
-      continue;
-    }
-    emit(key, { record: index, number, value, isShared: values.length > 1 && typeof value === 'object' });
+  const keys = keysOf(program, values);
+  const isShared = values.length > 1 && haveSharedObjects(values);
+  for (const [number, key] of keys.entries()) {
+    if (typeof key === 'string') emit(key, { record: index, number, value: values[number], isShared });
+    else reject(number, key);
   }
 }
 
-/** The value of one element, made anew from the record's bytes: nothing that user code did to an earlier one is in it. */
-export function freshValue(program: Program, record: SourceRecord, number: number): unknown {
-  return valuesOf(program, record)[number];
+/** The key of each value, in order, or why it has none. */
+export function keysOf({ definition }: Program, values: readonly unknown[]): (string | Rejection)[] {
+  return values.map((value) => {
+    try {
+      return requireKey(definition.keyBy(value));
+    } catch (error) {
+      return rejectionOf(error, 'key');
+    }
+  });
 }
 
-function valuesOf({ decode, definition }: Program, record: SourceRecord): readonly unknown[] {
+/**
+ * What a record becomes by decoder and stateless operators.
+ * @throws what user code throws, RecordError, and ConfigurationError for what concerns every record.
+ */
+export function decodedValues({ decode, definition }: Program, record: SourceRecord): readonly unknown[] {
   const value = decode(record.data);
   const { stages } = definition;
   if (stages.length === 0) return [value];

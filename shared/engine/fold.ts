@@ -7,7 +7,8 @@ import type { StatefulStage } from '../pipeline/definition.ts';
 import { canonicalDocument } from '../state/canonical-document.ts';
 import type { Document } from '../state/document.ts';
 import type { DeadLetterEntry, Mark, OutboxEntry, StateItem } from '../state/state-item.ts';
-import { freshValue, type Element } from './elements.ts';
+import type { Element } from './elements.ts';
+import type { FreshValues } from './fresh-values.ts';
 import {
   HORIZON_SLACK_SECONDS,
   ITEM_LIMIT_BYTES,
@@ -40,6 +41,8 @@ export interface FoldScope {
   readonly published: ReadonlySet<string>;
   /** By shard, where it was read: everything of the shard at or below it is acknowledged (ParallelizationFactor 1). */
   readonly acknowledged: ReadonlyMap<string, Position>;
+  /** For values that user code may have changed. */
+  readonly fresh: FreshValues;
 }
 
 /** One item's share of a batch: the elements of its key, in order. */
@@ -302,10 +305,7 @@ class ItemFold {
   /** @returns why the element cannot be folded, where it cannot. */
   #runElement(draft: ItemDraft, record: SourceRecord, element: Element): Rejection | undefined {
     try {
-      const value =
-        this.#isFresh || element.isShared
-          ? freshValue(this.#scope.program, record, element.number)
-          : element.value;
+      const value = this.#isFresh || element.isShared ? this.#scope.fresh.take(element, this) : element.value;
       this.#runSteps(draft, 0, value, record, element.number);
       return undefined;
     } catch (error) {
@@ -440,9 +440,10 @@ class ItemFold {
     };
   }
 
-  #setMark({ marks }: ItemDraft): void {
+  /** With the newest arrival so far: arrivals are not monotonic, and how a batch was cut must not show (I10). */
+  #setMark({ marks, newestSeconds }: ItemDraft): void {
     const ran = this.#lastRan;
-    if (ran !== undefined) marks.set(ran.lane, { position: ran.position, arrivalSeconds: secondsOf(ran) });
+    if (ran !== undefined) marks.set(ran.lane, { position: ran.position, arrivalSeconds: newestSeconds });
   }
 
   /** Marks go when their lane can bring nothing any more (I9), or when the mark of the whole shard covers them. */
@@ -469,6 +470,7 @@ class ItemFold {
       const { name, version } = cell.operator;
       if (cell.held !== undefined) states.set(name, cell.held.document);
       if (cell.isSeen) versions.set(name, version);
+      else versions.delete(name);
     }
     const entries: OutboxEntry[] = [];
     for (const output of direct) {

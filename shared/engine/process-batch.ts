@@ -2,6 +2,7 @@ import { comparePositions, encodePosition, type Position } from '../source/posit
 import type { RecordBatch, SourceRecord } from '../source/record.ts';
 import { FATE, firstUncommitted, group, lower, type BatchRun } from './batch-run.ts';
 import { foldAndCommit, load } from './commit.ts';
+import { FreshValues } from './fresh-values.ts';
 import { DEADLINE_MARGIN_MS, KILLERS_REMEMBERED } from './limits.ts';
 import { processOneByOne, TurnError } from './one-by-one.ts';
 import { open, type Opened } from './open.ts';
@@ -142,7 +143,15 @@ function beginRun(
     works,
     keepGoing,
     report,
-    scope: { program, shard: batch.shard, records, firsts, published: new Set(), acknowledged: new Map() },
+    scope: {
+      program,
+      shard: batch.shard,
+      records,
+      firsts,
+      published: new Set(),
+      acknowledged: new Map(),
+      fresh: new FreshValues(program, records),
+    },
     blocked: new Map(),
     fates,
   };
