@@ -15,7 +15,9 @@ if (Number(process.versions.node.split('.')[0]) < lowestNodeMajor) {
 }
 
 const stamp = `${root}node_modules/.tidemark-lock`;
-const lock = createHash('sha256').update(readFileSync(`${root}package-lock.json`)).digest('hex');
+const lock = createHash('sha256')
+  .update(readFileSync(`${root}package-lock.json`))
+  .digest('hex');
 const isInstalled = existsSync(stamp) && readFileSync(stamp, 'utf8') === lock;
 if (!isInstalled) {
   console.error('Installing the locked packages (once; needs the npm registry) …');

@@ -10,11 +10,19 @@ export interface Chaos {
   readonly abandonProbability: number;
   /** The longest delay of a duplicate or a late invocation, milliseconds. */
   readonly maximumDelayMs: number;
+  /** Told of each fault, when it is injected. */
+  readonly onInjected?: (fault: DeliveryFault) => void;
 }
+
+/** A batch delivered once more, one cut short, an invocation that was given up and runs late. */
+export type DeliveryFault = 'duplicate' | 'recut' | 'abandon';
 
 /** The hook by which a mapping cuts its batches; undefined where none is to be cut shorter. */
 export function batchSizeChooser(chaos: Chaos): ((maximum: number) => number) | undefined {
   if (chaos.recutProbability === 0) return undefined;
-  return (maximum) =>
-    chaos.random() < chaos.recutProbability ? 1 + Math.floor(chaos.random() * maximum) : maximum;
+  return (maximum) => {
+    if (chaos.random() >= chaos.recutProbability) return maximum;
+    chaos.onInjected?.('recut');
+    return 1 + Math.floor(chaos.random() * maximum);
+  };
 }

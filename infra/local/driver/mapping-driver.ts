@@ -246,12 +246,14 @@ class Driver implements MappingDriver {
     if (late) {
       const delayMs = chaos.random() * chaos.maximumDelayMs;
       const { invocationId } = action;
+      chaos.onInjected?.('abandon');
       this.#later(delayMs / 2, () => this.#handle({ kind: 'abandon', invocationId }));
       this.#later(delayMs, () => this.#track(this.#invoke(action)));
     }
     if (chaos.random() < chaos.duplicateProbability) {
       const { shardId, lane } = action;
       const maximumRecords = 1 + Math.floor(chaos.random() * 2 * action.records.length);
+      chaos.onInjected?.('duplicate');
       this.#later(chaos.random() * chaos.maximumDelayMs, () =>
         this.#handle({ kind: 'redeliver', shardId, lane, maximumRecords }),
       );

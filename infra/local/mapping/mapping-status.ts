@@ -4,6 +4,10 @@ export interface MappingStatus {
   readonly state: 'Enabled' | 'Disabling' | 'Disabled';
   /** In AWS's words. */
   readonly lastProcessingResult: 'No records processed' | 'OK' | 'PROBLEM: Function call failed';
+  /** Batches whose every record the function took, however often they were handed in; halves count as batches. */
+  readonly completedBatches: number;
+  /** Invocations after which records were handed in again (or given up): failed ones, and partly failed ones. */
+  readonly failedInvocations: number;
   /** Records dropped by the filter since the mapping was made. */
   readonly filteredRecords: number;
   /** Records given up on since the mapping was made: too many retries, or too old. */

@@ -55,6 +55,8 @@ class EventSourceMapping implements Mapping {
   #listing = false;
   #nextListingAtMs = 0;
   #nextId: number;
+  #completedBatches = 0;
+  #failedInvocations = 0;
   #filteredRecords = 0;
   #discardedRecords = 0;
   #lastProcessingResult: MappingStatus['lastProcessingResult'] = 'No records processed';
@@ -120,6 +122,8 @@ class EventSourceMapping implements Mapping {
     return {
       state: this.#enabled ? 'Enabled' : idleState,
       lastProcessingResult: this.#lastProcessingResult,
+      completedBatches: this.#completedBatches,
+      failedInvocations: this.#failedInvocations,
       filteredRecords: this.#filteredRecords,
       discardedRecords: this.#discardedRecords,
       shards: shards.map((shard) => shard.status()),
@@ -200,6 +204,8 @@ class EventSourceMapping implements Mapping {
     this.#deliveries.delete(input.invocationId);
     const { shard, lane } = delivery;
     const succeeded = shard.invocationEnded(lane, input.outcome, input.requestId, work);
+    if (succeeded) this.#completedBatches += 1;
+    else this.#failedInvocations += 1;
     this.#lastProcessingResult = succeeded ? 'OK' : 'PROBLEM: Function call failed';
   }
 

@@ -1,0 +1,52 @@
+import type { FunctionLog } from '../local/function-log.ts';
+
+export interface FunctionVoiceOptions {
+  readonly log: FunctionLog;
+  readonly say: (text: string) => void;
+  /** Every line as it is, for `--verbose`. */
+  readonly sayRaw: ((line: string) => void) | undefined;
+  /** Under chaos warnings are what is expected, and only counted. */
+  readonly isQuiet: boolean;
+}
+
+/** How often the same message is shown before it is only counted. */
+const REPEATS_SHOWN = 3;
+const LONGEST_TEXT = 300;
+
+/** What functions log, as a person at a terminal wants to hear it: warnings and errors in short, each a few times. */
+export class FunctionVoice {
+  readonly #options: FunctionVoiceOptions;
+  readonly #repeats = new Map<string, number>();
+  #unsaid = 0;
+
+  constructor(options: FunctionVoiceOptions) {
+    this.#options = options;
+  }
+
+  /** Warnings and errors that were not shown. */
+  get unsaid(): number {
+    return this.#unsaid;
+  }
+
+  hear(line: string): void {
+    const { log, say, sayRaw, isQuiet } = this.#options;
+    const message = log.take(line);
+    if (sayRaw !== undefined) {
+      sayRaw(line);
+      return;
+    }
+    if (message === undefined || message.level === 'other') return;
+    const [firstLine = ''] = message.text.split('\n');
+    const text = firstLine.slice(0, LONGEST_TEXT);
+    // Numbers differ from one batch to the next; the message is the same.
+    const kind = text.replaceAll(/\d+/g, '#');
+    const count = (this.#repeats.get(kind) ?? 0) + 1;
+    this.#repeats.set(kind, count);
+    if (isQuiet || count > REPEATS_SHOWN) {
+      this.#unsaid += 1;
+      return;
+    }
+    const last = count === REPEATS_SHOWN ? ' (further ones like it are only counted)' : '';
+    say(`function ${message.level}: ${text}${last}`);
+  }
+}

@@ -1,0 +1,113 @@
+import { readFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { type InputLine, readLines } from '../local/producer/line-source.ts';
+import { UsageError } from './usage-error.ts';
+
+/** Where records come from, line by line. */
+export interface Input {
+  /** For people. */
+  readonly title: string;
+  /** By which a kept run knows the input again; undefined where it cannot be read a second time. */
+  readonly id: string | undefined;
+  /** Where it is known beforehand. */
+  readonly totalLines: number | undefined;
+  readonly sizeBytes: number | undefined;
+  lines(): AsyncIterable<InputLine>;
+  /** Reading ends, with an error in whoever waits for the next line. */
+  close(): void;
+}
+
+/** @throws UsageError for a file that cannot be read, and for a pipeline without built-in data. */
+export async function openInput(given: string | undefined, pipeline: string): Promise<Input> {
+  if (given === undefined) return builtInInput(pipeline);
+  if (given === '-') {
+    return {
+      title: 'standard input',
+      id: undefined,
+      totalLines: undefined,
+      sizeBytes: undefined,
+      lines: () => readLines(process.stdin),
+      close: () => process.stdin.destroy(),
+    };
+  }
+  return fileInput(path.resolve(given));
+}
+
+async function fileInput(file: string): Promise<Input> {
+  try {
+    const handle = await open(file, 'r');
+    const stats = await handle.stat();
+    if (stats.isDirectory()) throw new Error('it is a folder');
+    const stream = handle.createReadStream();
+    return {
+      title: file,
+      id: `file ${file}`,
+      totalLines: undefined,
+      // A pipe has no size.
+      sizeBytes: stats.isFile() ? stats.size : undefined,
+      lines: () => readLines(stream as AsyncIterable<Buffer>),
+      close: () => stream.destroy(),
+    };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`The input ${file} cannot be read: ${reason}. Give a readable file, or "-".`);
+  }
+}
+
+interface BuiltIn {
+  readonly title: string;
+  readonly dataset: string;
+  line(entry: Readonly<Record<string, unknown>>): string | undefined;
+}
+
+/** Data that comes with the packages, by pipeline. */
+const BUILT_IN: ReadonlyMap<string, BuiltIn> = new Map([
+  [
+    'airport-delays',
+    {
+      title: '20,000 US flights of 2001',
+      dataset: 'flights-20k.json',
+      line: (flight: Readonly<Record<string, unknown>>) => JSON.stringify(flight),
+    },
+  ],
+  [
+    'word-count',
+    {
+      title: 'titles of 3,200 films',
+      dataset: 'movies.json',
+      line: ({ Title: title }: Readonly<Record<string, unknown>>) =>
+        typeof title === 'string' || typeof title === 'number' ? String(title) : undefined,
+    },
+  ],
+]);
+
+function builtInInput(pipeline: string): Input {
+  const builtIn = BUILT_IN.get(pipeline);
+  if (builtIn === undefined) {
+    throw new UsageError(`Pipeline ${pipeline} has no built-in data; give it some with --input FILE.`);
+  }
+  // The package exports its catalogue only; the data lies beside it.
+  const catalogue = createRequire(import.meta.url).resolve('vega-datasets');
+  const file = path.resolve(path.dirname(catalogue), '../data', builtIn.dataset);
+  const entries = JSON.parse(readFileSync(file, 'utf8')) as readonly Readonly<Record<string, unknown>>[];
+  const lines = entries.flatMap((entry) => builtIn.line(entry) ?? []);
+  return {
+    title: `${builtIn.title} (vega-datasets, ${builtIn.dataset})`,
+    id: `built-in ${builtIn.dataset}`,
+    totalLines: lines.length,
+    sizeBytes: undefined,
+    lines: () => linesOf(lines),
+    close: () => undefined,
+  };
+}
+
+async function* linesOf(lines: readonly string[]): AsyncGenerator<InputLine> {
+  let endOffset = 0;
+  for (const [number, line] of lines.entries()) {
+    const bytes = Buffer.from(line);
+    endOffset += bytes.length + 1;
+    yield { bytes, number, endOffset };
+  }
+}

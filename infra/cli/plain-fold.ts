@@ -1,0 +1,160 @@
+import type {
+  KeyedStage,
+  PipelineDefinition,
+  StateCell,
+  StatefulStage,
+} from '../../shared/pipeline/definition.ts';
+import { canonicalDocument } from '../../shared/state/canonical-document.ts';
+import type { Document } from '../../shared/state/document.ts';
+import { lineElements } from '../local/producer/line-elements.ts';
+
+/** Bytes of UTF-8 of a key; DynamoDB's 2,048 less what the engine puts before it. */
+const LONGEST_KEY_BYTES = 2_000;
+
+/** One key's states by operator, and which operators it has ever had state of. */
+interface KeyStates {
+  readonly states: ReadonlyMap<string, Document>;
+  readonly seen: ReadonlySet<string>;
+}
+
+/** A key's only element of one record, or all of them. */
+interface KeyedElements {
+  readonly key: string;
+  readonly places: number[];
+}
+
+/**
+ * What the state should be: the input folded by the pipeline's own functions over a plain Map, one record after the
+ * other, in one place. It shares no code with the engine but the definition and the form of a state, and knows
+ * neither batches nor marks, revisions or outboxes.
+ */
+export class PlainFold {
+  readonly #definition: PipelineDefinition;
+  readonly #keys = new Map<string, KeyStates>();
+  #deadLetters = 0;
+
+  constructor(definition: PipelineDefinition) {
+    this.#definition = definition;
+  }
+
+  /** Records, or elements of them, that were rejected. */
+  get deadLetters(): number {
+    return this.#deadLetters;
+  }
+
+  /** Folds one line. What is wrong with it rejects it, for one key or for all. */
+  add(line: Buffer): void {
+    let elements: readonly unknown[];
+    try {
+      elements = lineElements(this.#definition, line);
+    } catch {
+      this.#deadLetters += 1;
+      return;
+    }
+    const groups = this.#group(elements);
+    for (const { key, places } of groups.values()) {
+      // User code may change what it is given: each key sees values of its own.
+      const values = groups.size === 1 ? elements : lineElements(this.#definition, line);
+      try {
+        this.#keys.set(
+          key,
+          this.#folded(
+            key,
+            places.map((place) => values[place]),
+          ),
+        );
+      } catch {
+        this.#deadLetters += places.length;
+      }
+    }
+  }
+
+  /** By key: the states by operator, of the keys that have any. */
+  states(): Map<string, ReadonlyMap<string, Document>> {
+    const result = new Map<string, ReadonlyMap<string, Document>>();
+    for (const [key, { states }] of this.#keys) if (states.size > 0) result.set(key, states);
+    return result;
+  }
+
+  #group(elements: readonly unknown[]): Map<string, KeyedElements> {
+    const groups = new Map<string, KeyedElements>();
+    for (const [place, element] of elements.entries()) {
+      let key: unknown;
+      try {
+        key = this.#definition.keyBy(element);
+      } catch {
+        key = undefined;
+      }
+      if (typeof key !== 'string' || !key.isWellFormed() || Buffer.byteLength(key) > LONGEST_KEY_BYTES) {
+        this.#deadLetters += 1;
+        continue;
+      }
+      const group = groups.get(key) ?? { key, places: [] };
+      group.places.push(place);
+      groups.set(key, group);
+    }
+    return groups;
+  }
+
+  /** A key's states after one record; those before it stay as they are, for a record that is rejected in the middle. */
+  #folded(key: string, values: readonly unknown[]): KeyStates {
+    const before = this.#keys.get(key);
+    const states = new Map(before?.states);
+    const seen = new Set(before?.seen);
+    const cells = new Map<StatefulStage, StateCell>();
+    for (const stage of this.#definition.keyedStages) {
+      if (stage.kind === 'stateful') cells.set(stage, plainCell(stage, key, states, seen));
+    }
+    const run = (stages: readonly KeyedStage[], value: unknown): void => {
+      const [stage, ...rest] = stages;
+      if (stage === undefined) return;
+      switch (stage.kind) {
+        case 'map':
+          return run(rest, stage.apply(value));
+        case 'filter':
+          return stage.apply(value) ? run(rest, value) : undefined;
+        case 'flatMap':
+          for (const each of stage.apply(value)) run(rest, each);
+          return;
+        case 'sink':
+          if (stage.sink.kind !== 'forEach') stage.sink.key?.(value, key);
+          return run(rest, value);
+        case 'stateful':
+          for (const output of stage.fold(key, value, cells.get(stage) as StateCell)) run(rest, output);
+          return;
+      }
+    };
+    for (const value of values) run(this.#definition.keyedStages, value);
+    return { states, seen };
+  }
+}
+
+/** A cell over a Map; a state goes in and comes out as a copy. */
+function plainCell(
+  { name, initial }: StatefulStage,
+  key: string,
+  states: Map<string, Document>,
+  seen: Set<string>,
+): StateCell {
+  const read = (): Document | undefined => {
+    if (!seen.has(name)) {
+      seen.add(name);
+      const first = initial?.(key);
+      if (first !== undefined) states.set(name, canonicalDocument(first, name).document);
+    }
+    const state = states.get(name);
+    return state === undefined ? undefined : canonicalDocument(state, name).document;
+  };
+  return {
+    get: read,
+    copy: read,
+    set(state) {
+      seen.add(name);
+      states.set(name, canonicalDocument(state, name).document);
+    },
+    remove() {
+      seen.add(name);
+      states.delete(name);
+    },
+  };
+}

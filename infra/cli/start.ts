@@ -1,0 +1,59 @@
+import picocolors from 'picocolors';
+import { systemClock } from '../../shared/time/clock.ts';
+import { PIPELINES } from '../pipelines.ts';
+import { listenForInterruption } from './interruption.ts';
+import type { PeopleStream } from './progress-display.ts';
+import { runLocally } from './run-local.ts';
+import { readStartOptions, type StartOptions } from './start-options.ts';
+import { UsageError } from './usage-error.ts';
+
+const EXIT = { fine: 0, failed: 1, badUsage: 2 } as const;
+
+/** `npm start`: see start-options.ts for what it can do. @returns the exit code. */
+async function main(argv: readonly string[]): Promise<number> {
+  const byName = new Map(PIPELINES.map(({ pipeline }) => [pipeline.definition.name, pipeline]));
+  let options: StartOptions | undefined;
+  try {
+    options = readStartOptions(argv, process.env, [...byName.keys()]);
+  } catch (error) {
+    return fail(error);
+  }
+  const pipeline = options && byName.get(options.pipeline);
+  if (options === undefined || pipeline === undefined) return EXIT.fine;
+
+  const people: PeopleStream = options.json ? process.stderr : process.stdout;
+  const isColoured = people.isTTY === true && (process.env['NO_COLOR'] ?? '') === '';
+  const interruption = listenForInterruption(
+    () => systemClock.nowMs(),
+    () => people.write('\nStopping … (Ctrl-C again ends at once)\n'),
+  );
+  try {
+    const { figures, isRight } = await runLocally(options, pipeline, {
+      clock: systemClock,
+      people,
+      raw: process.stderr,
+      colors: picocolors.createColors(isColoured),
+      interruption,
+    });
+    if (options.json) process.stdout.write(`${JSON.stringify(figures)}\n`);
+    return isRight ? EXIT.fine : EXIT.failed;
+  } catch (error) {
+    return fail(error);
+  } finally {
+    interruption.release();
+  }
+}
+
+function fail(error: unknown): number {
+  if (error instanceof UsageError) {
+    process.stderr.write(`${error.message}\nnpm start -- --help lists what there is.\n`);
+    return EXIT.badUsage;
+  }
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(`The local cloud failed: ${text}\n`);
+  return EXIT.failed;
+}
+
+// Said once by every client that is loaded: the Node that runs here is the user's own choice.
+process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,33 @@
+import { isUtf8 } from 'node:buffer';
+import { gunzipSync } from 'node:zlib';
+import type { PipelineDefinition, StatelessStage } from '../../../shared/pipeline/definition.ts';
+
+/**
+ * The values that a line becomes before `keyBy`, by the pipeline's definition alone: codec, schema, stateless stages.
+ * Written apart from the engine, which it is compared with.
+ * @throws whatever is wrong with the line.
+ */
+export function lineElements({ source, stages }: PipelineDefinition, line: Buffer): unknown[] {
+  if (source.codec === 'bytes') return through(stages, new Uint8Array(line));
+  const isGzip = line[0] === 0x1f && line[1] === 0x8b;
+  const bytes = isGzip ? gunzipSync(line) : line;
+  if (!isUtf8(bytes)) throw new TypeError('The line is not UTF-8.');
+  const text = bytes.toString('utf8');
+  if (source.codec === 'text') return through(stages, text);
+  const value: unknown = JSON.parse(text);
+  if (source.schema === undefined) return through(stages, value);
+  const checked = source.schema['~standard'].validate(value);
+  if (checked instanceof Promise) throw new TypeError('The schema validates asynchronously.');
+  if (checked.issues !== undefined) throw new TypeError('The line does not fit the schema.');
+  return through(stages, checked.value);
+}
+
+function through(stages: readonly StatelessStage[], value: unknown): unknown[] {
+  let values = [value];
+  for (const stage of stages) {
+    if (stage.kind === 'map') values = values.map((each) => stage.apply(each));
+    else if (stage.kind === 'filter') values = values.filter((each) => stage.apply(each));
+    else values = values.flatMap((each) => [...stage.apply(each)]);
+  }
+  return values;
+}

@@ -1,0 +1,42 @@
+import { createHash } from 'node:crypto';
+import type { PipelineDefinition } from '../../../shared/pipeline/definition.ts';
+import { lineElements } from './line-elements.ts';
+
+/** Where a line goes. */
+export interface LineRoute {
+  readonly partitionKey: string;
+  /** The keys whose state it concerns; none where the pipeline will reject it. */
+  readonly keys: readonly string[];
+}
+
+/** Unicode characters that Kinesis takes as a partition key (PutRecordsRequestEntry). */
+const LONGEST_PARTITION_KEY = 256;
+
+/**
+ * The partition key under which a line is sent: the pipeline's own key where the line becomes exactly one element, so
+ * that order holds per key; else a hash of the line. A key that Kinesis cannot take is hashed itself.
+ */
+export function routeOf(definition: PipelineDefinition, line: Buffer): LineRoute {
+  const keys = keysOf(definition, line);
+  const [key, ...others] = keys;
+  if (key === undefined || others.length > 0) return { partitionKey: hashOf(line), keys };
+  const isTaken = key !== '' && key.isWellFormed() && [...key].length <= LONGEST_PARTITION_KEY;
+  return { partitionKey: isTaken ? key : hashOf(key), keys };
+}
+
+function keysOf(definition: PipelineDefinition, line: Buffer): string[] {
+  try {
+    return lineElements(definition, line).map((element) => {
+      const key: unknown = definition.keyBy(element);
+      if (typeof key === 'string') return key;
+      throw new TypeError('A key is a string.');
+    });
+  } catch {
+    // The line is sent as it is: that it is wrong is for the pipeline to say, in a dead letter.
+    return [];
+  }
+}
+
+function hashOf(data: Buffer | string): string {
+  return createHash('sha256').update(data).digest('hex').slice(0, 32);
+}
