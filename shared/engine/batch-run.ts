@@ -1,7 +1,7 @@
 import { comparePositions, type Position } from '../source/position.ts';
 import type { Rejection } from '../source/record-error.ts';
 import type { RecordBatch, SourceRecord } from '../source/record.ts';
-import type { StateItem } from '../state/state-item.ts';
+import type { OutboxEntry, StateItem } from '../state/state-item.ts';
 import { itemKey, shardItemKey } from '../state/row-key.ts';
 import { forEachElement, type Element } from './elements.ts';
 import type { FoldScope, KeyWork } from './fold.ts';
@@ -32,7 +32,7 @@ export interface BatchRun {
   /** Those of the batch that this run is about: all, or one where records are taken one at a time. */
   readonly records: readonly SourceRecord[];
   readonly scope: FoldScope & {
-    readonly published: Set<string>;
+    readonly published: Set<OutboxEntry>;
     readonly acknowledged: Map<string, Position>;
   };
   readonly works: readonly ItemWork[];
@@ -79,7 +79,8 @@ export function group(
     }
     work.elements.push(element);
   };
-  for (const [index, record] of records.entries()) {
+  for (let index = 0; index < records.length; index++) {
+    const record = records[index] as SourceRecord;
     if (killers.size > 0 && killers.has(turnOf(record.position, 'decode'))) {
       add(shardItems, record.lane, undefined, killedElement(index));
       continue;

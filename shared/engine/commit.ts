@@ -95,10 +95,7 @@ function stamped({ runtime }: BatchRun, item: StateItem): StateItem {
 async function settle(run: BatchRun, work: ItemWork, fold: Fold): Promise<void> {
   const { report, fates, runtime } = run;
   work.next = fold.next;
-  const rejected = new Set(fold.rejected);
-  for (const record of fold.ran) {
-    if (!rejected.has(record)) fates[record] = (fates[record] as number) | FATE.applied;
-  }
+  for (const record of fold.applied) fates[record] = (fates[record] as number) | FATE.applied;
   for (const record of fold.skipped) fates[record] = (fates[record] as number) | FATE.skipped;
   report.deadLetters += fold.deadLetters;
   if (fold.stop === undefined) return;

@@ -13,7 +13,7 @@ export interface Element {
   /** Its number among the record's elements: a part of every output's id. */
   readonly number: number;
   readonly value: unknown;
-  readonly rejection?: Rejection;
+  readonly rejection: Rejection | undefined;
   /**
    * Whether other elements of the record may hold the same objects: user code may change what it is given, and must
    * not change what another key's fold sees.
@@ -42,23 +42,22 @@ export function forEachElement(
     reject(0, rejectionOf(error, 'stateless'));
     return;
   }
-  const keys = keysOf(program, values);
   const isShared = values.length > 1 && haveSharedObjects(values);
-  for (const [number, key] of keys.entries()) {
-    if (typeof key === 'string') emit(key, { record: index, number, value: values[number], isShared });
+  for (let number = 0; number < values.length; number++) {
+    const value = values[number];
+    const key = keyOf(program, value);
+    if (typeof key === 'string') emit(key, { record: index, number, value, rejection: undefined, isShared });
     else reject(number, key);
   }
 }
 
-/** The key of each value, in order, or why it has none. */
-export function keysOf({ definition }: Program, values: readonly unknown[]): (string | Rejection)[] {
-  return values.map((value) => {
-    try {
-      return requireKey(definition.keyBy(value));
-    } catch (error) {
-      return rejectionOf(error, 'key');
-    }
-  });
+/** The key of a value, or why it has none. */
+export function keyOf({ definition }: Program, value: unknown): string | Rejection {
+  try {
+    return requireKey(definition.keyBy(value));
+  } catch (error) {
+    return rejectionOf(error, 'key');
+  }
 }
 
 /**

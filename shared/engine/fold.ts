@@ -19,7 +19,6 @@ import {
 } from './limits.ts';
 import {
   entryBytes,
-  entryId,
   isAcknowledged,
   OutboxDraft,
   type EntryDraft,
@@ -37,8 +36,8 @@ export interface FoldScope {
   readonly records: readonly SourceRecord[];
   /** By lane: its first position in the batch that Lambda handed in. */
   readonly firsts: ReadonlyMap<string, Position>;
-  /** Ids of entries that this invocation has published: as good as acknowledged. */
-  readonly published: ReadonlySet<string>;
+  /** Entries that this invocation has published: as good as acknowledged. */
+  readonly published: ReadonlySet<OutboxEntry>;
   /** By shard, where it was read: everything of the shard at or below it is acknowledged (ParallelizationFactor 1). */
   readonly acknowledged: ReadonlyMap<string, Position>;
   /** For values that user code may have changed. */
@@ -65,10 +64,8 @@ export interface Fold {
   readonly item: StateItem | undefined;
   /** The first element that was not folded: there was no room or no time for it, or its record stops the shard. */
   readonly next: number;
-  /** Records that ran, by their place in the batch: the item is to be written where there is one. */
-  readonly ran: readonly number[];
-  /** Those of them that became dead letters. */
-  readonly rejected: readonly number[];
+  /** Records that were applied, by their place in the batch. */
+  readonly applied: readonly number[];
   /** Records at or below the mark. */
   readonly skipped: readonly number[];
   readonly deadLetters: number;
@@ -112,11 +109,13 @@ class ItemFold {
   readonly #loaded: StateItem | undefined;
   readonly #isGuarded: boolean;
   readonly #isFresh: boolean;
-  readonly #ran: number[] = [];
+  readonly #applied: number[] = [];
   readonly #skipped: number[] = [];
-  readonly #rejected: number[] = [];
   #deadLetters = 0;
   #draft: ItemDraft | undefined;
+  /** Records that ran: applied or rejected. */
+  #ran = 0;
+  #firstRan: SourceRecord | undefined;
   /** Of the lane whose mark is not in the draft yet. */
   #lastRan: SourceRecord | undefined;
   #canPutBack = false;
@@ -145,8 +144,7 @@ class ItemFold {
     let at = from;
     let stop: Stop | undefined;
     while (at < elements.length) {
-      if (this.#ran.length % RECORDS_BETWEEN_CLOCK_READS === RECORDS_BETWEEN_CLOCK_READS - 1 && !keepGoing())
-        break;
+      if (this.#ran % RECORDS_BETWEEN_CLOCK_READS === RECORDS_BETWEEN_CLOCK_READS - 1 && !keepGoing()) break;
       const index = (elements[at] as Element).record;
       let end = at + 1;
       while (end < elements.length && elements[end]?.record === index) end++;
@@ -162,16 +160,15 @@ class ItemFold {
           stop = outcome;
           break;
         }
-        this.#ran.push(index);
+        this.#ran += 1;
       }
       at = end;
     }
-    const ranAny = this.#ran.length > 0 && this.#draft !== undefined;
+    const ranAny = this.#ran > 0 && this.#draft !== undefined;
     return {
       item: ranAny ? this.#item(this.#draft as ItemDraft) : undefined,
       next: at,
-      ran: this.#ran,
-      rejected: this.#rejected,
+      applied: this.#applied,
       skipped: this.#skipped,
       deadLetters: this.#deadLetters,
       stateBytes: ranAny ? stateBytesOf(this.#draft as ItemDraft) : 0,
@@ -211,7 +208,7 @@ class ItemFold {
       if (isAcknowledged(entry, shard, firsts)) return false;
       const own = acknowledged.get(entry.lane);
       if (own !== undefined && comparePositions(entry.position, own) <= 0) return false;
-      return published.size === 0 || !published.has(entryId(entry));
+      return !published.has(entry);
     });
     let newestSeconds = 0;
     for (const { arrivalSeconds } of loaded?.marks.values() ?? []) {
@@ -244,17 +241,13 @@ class ItemFold {
     }
     this.#forgetTombstone(draft, record);
     const saved = this.#isGuarded ? cells.map((cell) => cell.save()) : NOTHING_SAVED;
-    const putBack = (): void => {
-      for (const [place, cell] of saved.entries()) cells[place]?.putBack(cell);
-      for (const output of direct) output.discard();
-    };
-
     const rejection = this.#runRecord(draft, record, at, end);
     if (rejection !== undefined) {
       if (!this.#canPutBack) return 'again';
-      putBack();
+      putBack(draft, saved);
       if (this.#scope.program.definition.onRecordError === 'stop') {
-        return { record: index, kind: 'policy', reason: `${rejection.stage}: ${rejection.reason}` };
+        const reason = `${rejection.stage}: ${rejection.summary ?? rejection.reason}`;
+        return { record: index, kind: 'policy', reason };
       }
       this.#entries = [];
       this.#entriesBytes = 0;
@@ -266,16 +259,15 @@ class ItemFold {
     for (const cell of cells) if (cell.lostReference) return 'again';
     if (this.#takenBytes(draft) > roomBeside(stateBytesOf(draft))) {
       if (!this.#canPutBack) return 'again';
-      putBack();
-      return this.#ran.length > 0 ? 'full' : { record: index, kind: 'outbox', reason: OUTBOX_IS_FULL };
+      putBack(draft, saved);
+      return this.#ran > 0 ? 'full' : { record: index, kind: 'outbox', reason: OUTBOX_IS_FULL };
     }
     for (const output of direct) output.accept();
     if (this.#entries.length > 0) outbox.add(this.#entries);
-    if (rejection !== undefined) {
-      this.#rejected.push(index);
-      this.#deadLetters += this.#entries.length;
-    }
+    if (rejection === undefined) this.#applied.push(index);
+    else this.#deadLetters += this.#entries.length;
     draft.newestSeconds = Math.max(draft.newestSeconds, secondsOf(record));
+    this.#firstRan ??= record;
     this.#lastRan = record;
     return 'done';
   }
@@ -356,7 +348,7 @@ class ItemFold {
     if (step.stateOf !== undefined) {
       const held = (cells[step.stateOf.cell] as Cell).refer();
       if (held === undefined) return;
-      requirePublishable(step.sink, held);
+      requirePublishable(step.sink, held, this.#work.key as string);
       direct[step.direct]?.stage(record, element, held);
       return;
     }
@@ -461,16 +453,15 @@ class ItemFold {
   #item(draft: ItemDraft): StateItem {
     const { marks, cells, direct, outbox, unknown } = draft;
     const loaded = this.#loaded;
-    const firstRan = this.#scope.records[this.#ran[0] as number] as SourceRecord;
+    const firstRan = this.#firstRan as SourceRecord;
     this.#setMark(draft);
     this.#dropMarks(draft, secondsOf(firstRan));
     const states = new Map(unknown);
-    const versions = new Map(loaded?.versions);
+    let versions = loaded?.versions ?? NO_VERSIONS;
     for (const cell of cells) {
       const { name, version } = cell.operator;
       if (cell.held !== undefined) states.set(name, cell.held.document);
-      if (cell.isSeen) versions.set(name, version);
-      else versions.delete(name);
+      if (cell.isSeen && versions.get(name) !== version) versions = new Map(versions).set(name, version);
     }
     const entries: OutboxEntry[] = [];
     for (const output of direct) {
@@ -527,6 +518,13 @@ interface ItemDraft {
 }
 
 const NOTHING_SAVED: readonly SavedCell[] = [];
+
+function putBack({ cells, direct }: ItemDraft, saved: readonly SavedCell[]): void {
+  for (const [place, cell] of saved.entries()) cells[place]?.putBack(cell);
+  for (const output of direct) output.discard();
+}
+
+const NO_VERSIONS: ReadonlyMap<string, number> = new Map();
 const NO_STATES: ReadonlyMap<string, Document> = new Map();
 
 function unknownStates(
@@ -576,7 +574,7 @@ function requireKnownVersions({ operators, definition }: Program, item: StateIte
     if (stored !== undefined && stored !== version && item.states.has(name)) {
       const isNewer = stored > version;
       throw new ConfigurationError(
-        `Item '${item.pk}' of pipeline '${definition.name}' holds state of operator '${name}' in version ${stored}, ` +
+        `An item of pipeline '${definition.name}' holds state of operator '${name}' in version ${stored}, ` +
           `this code is version ${version}: ${
             isNewer
               ? 'it is older than the code that wrote it; deploy that or newer code'

@@ -1,5 +1,5 @@
 import type { SourceRecord } from '../source/record.ts';
-import { decodedValues, keysOf, type Element } from './elements.ts';
+import { decodedValues, keyOf, type Element } from './elements.ts';
 import type { Program } from './program.ts';
 import { haveSharedObjects } from './shared-objects.ts';
 
@@ -39,7 +39,7 @@ export class FreshValues {
 
   #decode(record: number, owner: object): Decoded {
     const values = decodedValues(this.#program, this.#records[record] as SourceRecord);
-    keysOf(this.#program, values);
+    for (const value of values) keyOf(this.#program, value);
     const isShared = values.length > 1 && haveSharedObjects(values);
     const decoded = { values, taken: new Set<number>(), owner: isShared ? owner : undefined };
     if (values.length > 1) this.#decoded.set(record, decoded);

@@ -25,10 +25,11 @@ export class ItemCache {
     const bytes = ITEM_OVERHEAD_BYTES + stateBytes;
     this.#items.set(item.pk, { item, bytes });
     this.#bytes += bytes;
-    // The first in the map is the one that was put longest ago.
-    for (const [pk] of this.#items) {
-      if (this.#items.size <= CACHED_ITEMS_LIMIT && this.#bytes <= CACHED_BYTES_LIMIT) break;
-      this.delete(pk);
+    while (this.#items.size > CACHED_ITEMS_LIMIT || this.#bytes > CACHED_BYTES_LIMIT) {
+      // The first in the map is the one that was put longest ago.
+      const oldest = this.#items.keys().next();
+      if (oldest.done === true) break;
+      this.delete(oldest.value);
     }
   }
 

@@ -16,8 +16,11 @@ export const MARKS_LIMIT = 256;
 /** A partition key value of DynamoDB is 2,048 bytes at most; 48 are ours (generation, kind of row). */
 export const KEY_LIMIT_BYTES = 2_000;
 
-/** What one output may take in a Kinesis record: 1 MiB less its partition key and the envelope around the value. */
-export const KINESIS_OUTPUT_LIMIT_BYTES = 1024 * 1024 - 4 * 1024;
+/**
+ * What one output may take in a Kinesis record: 1 MiB less its partition key and the envelope around the value, in
+ * which a destination key of control characters takes 12,000 bytes of JSON.
+ */
+export const KINESIS_OUTPUT_LIMIT_BYTES = 1024 * 1024 - 16 * 1024;
 
 /** What one output may take as an item of a DynamoDB table. */
 export const TABLE_OUTPUT_LIMIT_BYTES = ITEM_LIMIT_BYTES - 8 * 1024;

@@ -1,4 +1,4 @@
-import { compareSequences, comparePositions, encodePosition, type Position } from '../source/position.ts';
+import { comparePositions, compareSequences, type Position } from '../source/position.ts';
 import { shardOfLane } from '../source/lane.ts';
 import type { CanonicalDocument } from '../state/canonical-document.ts';
 import type { DeadLetterEntry, OutboxEntry, OutputEntry } from '../state/state-item.ts';
@@ -25,13 +25,6 @@ export function entryBytes(entry: PendingEntry): number {
   if (entry.kind === 'deadLetter') return fixed + Buffer.byteLength(entry.reason);
   const value = 'json' in entry.value ? Buffer.byteLength(entry.value.json) : 0;
   return fixed + entry.sink.length + Buffer.byteLength(entry.destinationKey) + value;
-}
-
-/** Names an entry inside its item. */
-export function entryId(entry: OutboxEntry): string {
-  const { lane, position, element } = entry;
-  const output = entry.kind === 'output' ? `${entry.sink} ${entry.index}` : '!';
-  return `${lane} ${encodePosition(position)} ${element} ${output}`;
 }
 
 /**

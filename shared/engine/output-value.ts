@@ -18,11 +18,12 @@ const OUTPUT_LIMITS_BYTES: Record<Sink['kind'], number> = {
 const JSON_BYTES_PER_DOCUMENT_BYTE = 6;
 
 /**
- * Whether a state can be published as it is.
+ * Whether a state can be published as it is, under its own key.
  * @throws RecordError when the sink could never take it: an output that is committed and cannot be published would
  * block its shard for ever.
  */
-export function requirePublishable(sink: Sink, state: CanonicalDocument): void {
+export function requirePublishable(sink: Sink, state: CanonicalDocument, key: string): void {
+  requireTableKey(sink, key);
   const limit = OUTPUT_LIMITS_BYTES[sink.kind];
   requireJson(sink, state);
   if (state.bytes * JSON_BYTES_PER_DOCUMENT_BYTE <= limit) return;
@@ -44,7 +45,19 @@ export function outputJson(sink: Sink, value: unknown): string {
 
 /** @throws RecordError when the key function gives what is no destination key. */
 export function destinationKeyOf(sink: Sink, value: unknown, key: string): string {
-  return sink.kind === 'forEach' || sink.key === undefined ? key : ownKey(sink, value, key);
+  const destinationKey = sink.kind === 'forEach' || sink.key === undefined ? key : ownKey(sink, value, key);
+  requireTableKey(sink, destinationKey);
+  return destinationKey;
+}
+
+/** DynamoDB takes no empty partition key. */
+function requireTableKey(sink: Sink, destinationKey: string): void {
+  if (destinationKey !== '' || sink.kind !== 'dynamodb' || sink.upsertBy !== 'key') return;
+  throw new RecordError(
+    'output',
+    `the destination key for table '${sink.name}' is empty, which DynamoDB takes for no item; give the sink a ` +
+      "'key' function, or upsert by 'id'",
+  );
 }
 
 function ownKey(sink: Sink & { kind: 'kinesis' | 'dynamodb' }, value: unknown, key: string): string {

@@ -129,7 +129,11 @@ function beginRun(
   report: BatchReport,
 ): BatchRun {
   const firsts = new Map<string, Position>();
-  for (const { lane, position } of batch.records) if (!firsts.has(lane)) firsts.set(lane, position);
+  let lastLane: string | undefined;
+  for (const { lane, position } of batch.records) {
+    if (lane !== lastLane && !firsts.has(lane)) firsts.set(lane, position);
+    lastLane = lane;
+  }
   const works = group(runtime, opened, records);
   report.keys += works.length;
   const fates = new Uint8Array(records.length);
@@ -160,7 +164,8 @@ function beginRun(
 /** Counts each record at most once: applied or a duplicate; one that is neither was rejected, or is not done yet. */
 function bookFates({ fates, records, report, opened }: BatchRun): void {
   const { position } = opened.progress;
-  for (const [index, fate] of fates.entries()) {
+  for (let index = 0; index < fates.length; index++) {
+    const fate = fates[index] as number;
     if ((fate & FATE.applied) !== 0) report.applied += 1;
     else if ((fate & FATE.skipped) !== 0) report.duplicates += 1;
     else if ((fate & FATE.hasElements) === 0) {

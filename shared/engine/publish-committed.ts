@@ -6,7 +6,6 @@ import { publishTo } from '../output/publish.ts';
 import type { Delivery } from '../output/sink-port.ts';
 import type { DeadLetterEntry, OutputEntry, StateItem } from '../state/state-item.ts';
 import { firstUncommitted, lower, recordAt, type BatchRun } from './batch-run.ts';
-import { entryId } from './outbox-draft.ts';
 
 /** Dead letters that are being stored at a time. */
 const LETTERS_IN_FLIGHT = 16;
@@ -31,7 +30,7 @@ export async function publishCommitted(run: BatchRun): Promise<Position | undefi
       if (shardOfLane(entry.lane) !== run.batch.shard) continue;
       if (bound !== undefined && comparePositions(entry.position, bound) >= 0) continue;
       if (recordAt(run.records, entry.position) === undefined) continue;
-      if (scope.published.size > 0 && scope.published.has(entryId(entry))) continue;
+      if (scope.published.has(entry)) continue;
       if (entry.kind === 'deadLetter') letters.push({ entry, key });
       else collect(deliveries, run, item as StateItem, entry);
     }
@@ -59,12 +58,12 @@ export async function publishCommitted(run: BatchRun): Promise<Position | undefi
     let blocked = run.blocked.get(name);
     if (blocked === undefined) run.blocked.set(name, (blocked = new Set()));
     const { confirmed, firstFailed } = await publishTo(name, port, list, blocked, options);
-    for (const { entry } of confirmed) scope.published.add(entryId(entry));
+    for (const { entry } of confirmed) scope.published.add(entry);
     run.report.published += confirmed.length;
     failed = lower(failed, firstFailed);
   });
   const stored = inParallel(letters, LETTERS_IN_FLIGHT, async (letter) => {
-    if (run.keepGoing() && (await store(run, letter))) scope.published.add(entryId(letter.entry));
+    if (run.keepGoing() && (await store(run, letter))) scope.published.add(letter.entry);
     else failed = lower(failed, letter.entry.position);
   });
   await Promise.all([...sinks, stored]);

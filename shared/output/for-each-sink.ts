@@ -1,5 +1,18 @@
 import type { ForEachSink } from '../pipeline/definition.ts';
+import { kindOfThrown } from '../source/kind-of-thrown.ts';
 import type { Delivery, SinkPort } from './sink-port.ts';
+
+/** The user's call failed. What it threw may quote the record and is the `cause`, apart from the message that is logged. */
+class CallError extends Error {
+  override readonly name = 'CallError';
+
+  constructor(cause: unknown) {
+    super(
+      `the call threw ${kindOfThrown(cause)}; its message may quote the record and is not logged: log in the call itself what you need`,
+      { cause },
+    );
+  }
+}
 
 /** Hands outputs to the user's own call, one by one per destination key. */
 export class ForEachSinkPort implements SinkPort {
@@ -13,7 +26,11 @@ export class ForEachSinkPort implements SinkPort {
 
   async deliver(deliveries: readonly Delivery[]): Promise<readonly boolean[]> {
     for (const { id, destinationKey, json } of deliveries) {
-      await this.#call({ id, key: destinationKey, value: JSON.parse(json) as unknown });
+      try {
+        await this.#call({ id, key: destinationKey, value: JSON.parse(json) as unknown });
+      } catch (error) {
+        throw new CallError(error);
+      }
     }
     return deliveries.map(() => true);
   }

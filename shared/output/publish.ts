@@ -44,11 +44,12 @@ export async function publishTo(
   { keepGoing, wait, onFailure }: PublishOptions,
 ): Promise<Published> {
   const queues = new Map<string, Delivery[]>();
-  for (const delivery of deliveries.toSorted(compareDeliveries)) {
+  for (const delivery of deliveries) {
     const queue = queues.get(delivery.destinationKey);
     if (queue === undefined) queues.set(delivery.destinationKey, [delivery]);
     else queue.push(delivery);
   }
+  for (const queue of queues.values()) if (queue.length > 1) queue.sort(compareDeliveries);
   const confirmed: Delivery[] = [];
   const heads = new Map([...queues].map(([key, queue]) => [key, { queue, at: 0, tries: 0 }]));
   for (const key of blocked) heads.delete(key);
@@ -84,6 +85,7 @@ export async function publishTo(
     }
   }
   for (const key of heads.keys()) blocked.add(key);
+  if (confirmed.length === deliveries.length) return { confirmed, firstFailed: undefined };
   const done = new Set(confirmed);
   const failed = deliveries.filter((delivery) => !done.has(delivery)).toSorted(compareDeliveries);
   return { confirmed, firstFailed: failed[0]?.entry.position };

@@ -4,6 +4,7 @@ import type { RecordBatch, SourceRecord } from './record.ts';
 
 /** The part of Lambda's Kinesis event that is read. */
 interface KinesisEventRecord {
+  readonly eventSource: string;
   readonly kinesis: {
     readonly partitionKey: string;
     readonly sequenceNumber: string;
@@ -29,9 +30,10 @@ export class EventError extends Error {
  */
 export function readKinesisEvent(event: unknown, parallelizationFactor: number): RecordBatch {
   const records = eventRecords(event);
-  const first = records[0];
-  if (first === undefined)
+  if (records.length === 0) {
     throw new EventError('The event has no records; Lambda never sends an empty batch.');
+  }
+  const first = requireKinesis(records[0]);
   const shardId = shardIdOf(first);
   const streamArn = first.eventSourceARN;
   const stream = streamArn.slice(streamArn.lastIndexOf('/') + 1);
@@ -48,7 +50,8 @@ export function readKinesisEvent(event: unknown, parallelizationFactor: number):
   const batch: SourceRecord[] = [];
   const shardPrefix = `${shardId}:`;
   let previous = '';
-  for (const { kinesis, eventID, eventSourceARN } of records) {
+  for (const each of records) {
+    const { kinesis, eventID, eventSourceARN } = requireKinesis(each);
     if (!eventID.startsWith(shardPrefix) || eventSourceARN !== streamArn) {
       throw new EventError(
         `The event mixes shards: '${eventID}' of ${eventSourceARN} stands beside '${first.eventID}' of ${streamArn}. ` +
@@ -83,46 +86,38 @@ export function readKinesisEvent(event: unknown, parallelizationFactor: number):
   return { stream, shard, records: batch };
 }
 
-function eventRecords(event: unknown): readonly KinesisEventRecord[] {
+function eventRecords(event: unknown): readonly unknown[] {
   const records = isObject(event) ? event['Records'] : undefined;
-  if (!Array.isArray(records)) {
-    throw new EventError(
-      `The event is not from Kinesis: it has no 'Records' list (${describe(event)}). This handler is called by an ` +
-        'event source mapping of a Kinesis stream and by nothing else.',
-    );
-  }
-  for (const record of records as unknown[]) {
-    const source = isObject(record) ? record['eventSource'] : undefined;
-    if (source !== 'aws:kinesis') {
-      throw new EventError(
-        `The event is not from Kinesis: a record's eventSource is ${JSON.stringify(source)}, not "aws:kinesis". ` +
-          'Remove that trigger from the function.',
-      );
-    }
-    requireFields(record as Record<string, unknown>);
-  }
-  return records as KinesisEventRecord[];
+  if (Array.isArray(records)) return records as unknown[];
+  throw new EventError(
+    `The event is not from Kinesis: it has no 'Records' list (${describe(event)}). This handler is called by an ` +
+      'event source mapping of a Kinesis stream and by nothing else.',
+  );
 }
 
-function requireFields(record: Record<string, unknown>): void {
-  const kinesis = isObject(record['kinesis']) ? record['kinesis'] : {};
-  const wrong =
-    typeof record['eventID'] !== 'string'
-      ? 'eventID'
-      : typeof record['eventSourceARN'] !== 'string'
-        ? 'eventSourceARN'
-        : typeof kinesis['partitionKey'] !== 'string'
-          ? 'kinesis.partitionKey'
-          : typeof kinesis['sequenceNumber'] !== 'string'
-            ? 'kinesis.sequenceNumber'
-            : typeof kinesis['data'] !== 'string'
-              ? 'kinesis.data'
-              : typeof kinesis['approximateArrivalTimestamp'] !== 'number'
-                ? 'kinesis.approximateArrivalTimestamp'
-                : undefined;
-  if (wrong !== undefined) {
-    throw new EventError(`A record of the event has no valid '${wrong}', which every Kinesis event has.`);
+function requireKinesis(record: unknown): KinesisEventRecord {
+  const { eventSource, eventID, eventSourceARN, kinesis } = (record ?? {}) as Partial<KinesisEventRecord>;
+  if (eventSource !== 'aws:kinesis') {
+    throw new EventError(
+      `The event is not from Kinesis: a record's eventSource is ${JSON.stringify(eventSource)}, not "aws:kinesis". ` +
+        'Remove that trigger from the function.',
+    );
   }
+  const { partitionKey, sequenceNumber, data, approximateArrivalTimestamp } = kinesis ?? {};
+  if (
+    typeof eventID === 'string' &&
+    typeof eventSourceARN === 'string' &&
+    typeof partitionKey === 'string' &&
+    typeof sequenceNumber === 'string' &&
+    typeof data === 'string' &&
+    typeof approximateArrivalTimestamp === 'number'
+  ) {
+    return record as KinesisEventRecord;
+  }
+  throw new EventError(
+    'A record of the event lacks what every Kinesis event has: eventID, eventSourceARN and kinesis with partitionKey, ' +
+      'sequenceNumber, data and approximateArrivalTimestamp.',
+  );
 }
 
 function shardIdOf({ eventID }: KinesisEventRecord): string {

@@ -2,6 +2,7 @@ import { kinesis, pipeline } from '../../shared/index.ts';
 import { processBatch } from '../../shared/engine/process-batch.ts';
 import { readKinesisEvent } from '../../shared/source/kinesis-event.ts';
 import { testWorld } from '../support/memory-ports.ts';
+import { PlainStateStore } from './plain-state-store.ts';
 
 interface Reading {
   readonly sensor: string;
@@ -76,51 +77,29 @@ function byHand(event: { Records: unknown[] }, sums: Map<string, Sum>): void {
 }
 
 export interface EngineCpu {
+  /** Of one record's JSON. */
   readonly bytes: number;
   readonly engineMicrosPerRecord: number;
-  readonly engineWithStoreMicrosPerRecord: number;
   readonly byHandMicrosPerRecord: number;
+  /** Of the two, in one run; the target is at most 2. */
   readonly ratio: number;
-  readonly ratioWithStore: number;
-}
-
-function cpuMicros(since: NodeJS.CpuUsage): number {
-  const { user, system } = process.cpuUsage(since);
-  return user + system;
 }
 
 /**
- * CPU of the engine against the hand-written loop, the two in turn in one process, medians.
- * What the memory store does itself (it encodes rows as DynamoDB would hold them) is measured apart: in a deployed
- * function the SDK does that work, and more. Not measured: the SDK, the network, garbage collection of long runs.
+ * CPU of the engine, from Lambda's event to the answer, against the hand-written loop: the two in turn in one process,
+ * medians of their ratios. Ports are memory; not measured: the SDK, encodings, the network.
  */
 export async function engineCpu(bytes: number): Promise<EngineCpu> {
   const world = testWorld(subject);
-  let storeMicros = 0;
-  const { store } = world;
-  const timed = new Proxy(store, {
-    get(target, name): unknown {
-      const member: unknown = Reflect.get(target, name, target);
-      if (typeof member !== 'function') return member;
-      return (...args: unknown[]): unknown => {
-        const before = process.cpuUsage();
-        const result: unknown = Reflect.apply(member, target, args);
-        storeMicros += cpuMicros(before);
-        return result;
-      };
-    },
-  });
-  const runtime = { ...world.runtime, store: timed };
+  const runtime = { ...world.runtime, store: new PlainStateStore() };
   const sums = new Map<string, Sum>();
   const engine: number[] = [];
-  const withStore: number[] = [];
   const hand: number[] = [];
   for (let round = 0; round < ROUNDS + WARM_UP; round++) {
     const event = eventOf(round, bytes);
     const forHand = process.cpuUsage();
     byHand(event, sums);
     const handMicros = cpuMicros(forHand);
-    storeMicros = 0;
     const forEngine = process.cpuUsage();
     const { report } = await processBatch(runtime, readKinesisEvent(event, 1), world.nowMs + 900_000);
     const engineMicros = cpuMicros(forEngine);
@@ -128,18 +107,20 @@ export async function engineCpu(bytes: number): Promise<EngineCpu> {
     for (const sink of world.sinks.values()) sink.delivered.length = 0;
     if (round < WARM_UP) continue;
     hand.push(handMicros / RECORDS);
-    engine.push((engineMicros - storeMicros) / RECORDS);
-    withStore.push(engineMicros / RECORDS);
+    engine.push(engineMicros / RECORDS);
   }
-  const [engineMedian, withStoreMedian, handMedian] = [median(engine), median(withStore), median(hand)];
+  const ratios = engine.map((micros, round) => micros / (hand[round] as number));
   return {
     bytes,
-    engineMicrosPerRecord: engineMedian,
-    engineWithStoreMicrosPerRecord: withStoreMedian,
-    byHandMicrosPerRecord: handMedian,
-    ratio: engineMedian / handMedian,
-    ratioWithStore: withStoreMedian / handMedian,
+    engineMicrosPerRecord: median(engine),
+    byHandMicrosPerRecord: median(hand),
+    ratio: median(ratios),
   };
+}
+
+function cpuMicros(since: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(since);
+  return user + system;
 }
 
 function median(values: readonly number[]): number {

@@ -1,2 +1,2 @@
 import { engineCpu } from './engine-cpu.ts';
-for (const bytes of [150,150,150]) console.log(JSON.stringify(await engineCpu(bytes)));
+for (const bytes of [400,400]) console.log(JSON.stringify(await engineCpu(bytes)));
