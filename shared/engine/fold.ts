@@ -461,7 +461,12 @@ class ItemFold {
     for (const cell of cells) {
       const { name, version } = cell.operator;
       if (cell.held !== undefined) states.set(name, cell.held.document);
-      if (cell.isSeen && versions.get(name) !== version) versions = new Map(versions).set(name, version);
+      const seen = cell.isSeen ? version : undefined;
+      if (versions.get(name) === seen) continue;
+      const changed = new Map(versions);
+      if (seen === undefined) changed.delete(name);
+      else changed.set(name, seen);
+      versions = changed;
     }
     const entries: OutboxEntry[] = [];
     for (const output of direct) {
