@@ -36,6 +36,8 @@ export interface BatchRun {
     readonly acknowledged: Map<string, Position>;
   };
   readonly works: readonly ItemWork[];
+  /** The first record that was not decoded, because decoding took its share of the time; it comes again. */
+  readonly notDecoded: Position | undefined;
   /** By sink: destination keys of which a delivery failed. */
   readonly blocked: Map<string, Set<string>>;
   /** Whether there is time to start more work. */
@@ -48,12 +50,20 @@ export interface BatchRun {
 /** Bits of a record's fate. */
 export const FATE = { hasElements: 1, applied: 2, skipped: 4 } as const;
 
-/** Steps 2 and 3: decodes the records and groups their elements by key, in order. */
+/** Records between two looks at the clock while decoding. */
+const RECORDS_BETWEEN_LOOKS = 16;
+
+/**
+ * Steps 2 and 3: decodes the records and groups their elements by key, in order.
+ * @param keepDecoding asked between records. The first ones are decoded in any case, so that every invocation gets on.
+ * @returns the works, and how many of the records are in them.
+ */
 export function group(
   runtime: Runtime,
   { generation, killers }: Opened,
   records: readonly SourceRecord[],
-): ItemWork[] {
+  keepDecoding: () => boolean,
+): { readonly works: ItemWork[]; readonly decoded: number } {
   const works = new Map<string, ItemWork>();
   const shardItems = new Map<string, ItemWork>();
   const add = (
@@ -79,7 +89,9 @@ export function group(
     }
     work.elements.push(element);
   };
-  for (let index = 0; index < records.length; index++) {
+  let index = 0;
+  for (; index < records.length; index++) {
+    if (index > 0 && index % RECORDS_BETWEEN_LOOKS === 0 && !keepDecoding()) break;
     const record = records[index] as SourceRecord;
     if (killers.size > 0 && killers.has(turnOf(record.position, 'decode'))) {
       add(shardItems, record.lane, undefined, killedElement(index));
@@ -90,7 +102,7 @@ export function group(
       else add(works, key, key, element);
     });
   }
-  return [...works.values(), ...shardItems.values()];
+  return { works: [...works.values(), ...shardItems.values()], decoded: index };
 }
 
 /** Why a record is rejected that nobody could run. */
@@ -105,8 +117,8 @@ function killedElement(record: number): Element {
 }
 
 /** The first position that is not folded and committed: nothing at or above it is published or acknowledged. */
-export function firstUncommitted({ works, records }: BatchRun): Position | undefined {
-  let first: Position | undefined;
+export function firstUncommitted({ works, records, notDecoded }: BatchRun): Position | undefined {
+  let first = notDecoded;
   for (const { elements, next } of works) {
     const element = elements[next];
     if (element !== undefined) first = lower(first, (records[element.record] as SourceRecord).position);

@@ -1,10 +1,12 @@
 import type { SourceRecord } from '../source/record.ts';
 import { shardOfLane } from '../source/lane.ts';
 import type { StateItem } from '../state/state-item.ts';
-import { FATE, type BatchRun, type ItemWork } from './batch-run.ts';
+import { FATE, recordAt, type BatchRun, type ItemWork } from './batch-run.ts';
 import type { Element } from './elements.ts';
 import { foldItem, type Fold } from './fold.ts';
+import { requireKnownVersions } from './known-versions.ts';
 import { COMMIT_TRIES } from './limits.ts';
+import { entryBytes } from './outbox-draft.ts';
 
 /** Step 4: the items that are not in the container's cache, read consistently. */
 export async function load(run: BatchRun, works: readonly ItemWork[]): Promise<void> {
@@ -27,6 +29,7 @@ async function reload(
   const items = await store.load(works.map(({ pk }) => pk));
   for (const work of works) {
     work.item = items.get(work.pk);
+    if (work.item !== undefined) requireKnownVersions(runtime.program, work.item);
     work.isLoaded = true;
   }
 }
@@ -60,7 +63,10 @@ export async function foldAndCommit(run: BatchRun, works: readonly ItemWork[]): 
     for (const [place, { work, fold, item }] of folds.entries()) {
       if (results[place] === 'committed') {
         work.item = item;
-        cache.put(item, fold.stateBytes);
+        cache.put(
+          item,
+          item.outbox.reduce((bytes, entry) => bytes + entryBytes(entry), fold.stateBytes),
+        );
         await settle(run, work, fold);
       } else {
         if (results[place] === 'conflict') run.report.conflicts += 1;
@@ -100,7 +106,7 @@ async function settle(run: BatchRun, work: ItemWork, fold: Fold): Promise<void> 
   report.deadLetters += fold.deadLetters;
   if (fold.stop === undefined) return;
   const { kind, record, reason } = fold.stop;
-  if (kind === 'outbox' && (await readAcknowledged(run, work))) return;
+  if (kind === 'outbox' && (awaitsOwnOutputs(run, work) || (await readAcknowledged(run, work)))) return;
   work.isHeld = true;
   const { position } = run.records[record] as SourceRecord;
   const element = work.elements[fold.next] as Element;
@@ -110,6 +116,16 @@ async function settle(run: BatchRun, work: ItemWork, fold: Fold): Promise<void> 
     element: element.number,
     cause: kind,
   });
+}
+
+/** Whether this run may still publish some of what fills the item: it waits for keys that are not as far. */
+function awaitsOwnOutputs({ batch, records, scope }: BatchRun, { item }: ItemWork): boolean {
+  return (item?.outbox ?? []).some(
+    (entry) =>
+      shardOfLane(entry.lane) === batch.shard &&
+      !scope.published.has(entry) &&
+      recordAt(records, entry.position) !== undefined,
+  );
 }
 
 /**

@@ -80,7 +80,6 @@ export interface Fold {
  * @param isFirst whether the elements' values are as decoded: user code may change what it is given, so a second fold
  * decodes again.
  * @param keepGoing asked between records; where it stops makes no difference to what comes of them.
- * @throws ConfigurationError where the item was written by newer code.
  */
 export function foldItem(
   scope: FoldScope,
@@ -135,7 +134,6 @@ class ItemFold {
     this.#loaded = loaded;
     this.#isGuarded = isGuarded;
     this.#isFresh = isFresh;
-    if (loaded !== undefined) requireKnownVersions(scope.program, loaded);
   }
 
   /** @returns `undefined` where an unguarded run cannot put back what a record did. */
@@ -571,21 +569,4 @@ function deadLetter(record: SourceRecord, element: Element, { stage, reason }: R
 
 function isAtOrBelow(position: Position, mark: Mark | undefined): boolean {
   return mark !== undefined && comparePositions(position, mark.position) <= 0;
-}
-
-function requireKnownVersions({ operators, definition }: Program, item: StateItem): void {
-  for (const { name, version } of operators) {
-    const stored = item.versions.get(name);
-    if (stored !== undefined && stored !== version && item.states.has(name)) {
-      const isNewer = stored > version;
-      throw new ConfigurationError(
-        `An item of pipeline '${definition.name}' holds state of operator '${name}' in version ${stored}, ` +
-          `this code is version ${version}: ${
-            isNewer
-              ? 'it is older than the code that wrote it; deploy that or newer code'
-              : 'it has no migration from it'
-          }. Nothing of the batch was processed.`,
-      );
-    }
-  }
 }

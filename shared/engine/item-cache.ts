@@ -4,8 +4,10 @@ import type { StateItem } from '../state/state-item.ts';
 const CACHED_ITEMS_LIMIT = 20_000;
 /** Marks, states and outbox of all cached items together, roughly: a quarter of the smallest sensible function. */
 const CACHED_BYTES_LIMIT = 32 * 1024 * 1024;
-/** What an item costs besides its outbox and its states, roughly. */
+/** What an item costs besides its marks, states and outbox, roughly. */
 const ITEM_OVERHEAD_BYTES = 500;
+/** What a mark costs in the heap, roughly. */
+const MARK_BYTES = 200;
 
 /**
  * Items as this container last wrote or read them, by `pk`, which has the generation in it. An old one does no harm:
@@ -19,10 +21,10 @@ export class ItemCache {
     return this.#items.get(pk)?.item;
   }
 
-  /** @param stateBytes what the item's states take. */
-  put(item: StateItem, stateBytes: number): void {
+  /** @param contentBytes what the item's states and outbox take. */
+  put(item: StateItem, contentBytes: number): void {
     this.delete(item.pk);
-    const bytes = ITEM_OVERHEAD_BYTES + stateBytes;
+    const bytes = ITEM_OVERHEAD_BYTES + item.marks.size * MARK_BYTES + contentBytes;
     this.#items.set(item.pk, { item, bytes });
     this.#bytes += bytes;
     while (this.#items.size > CACHED_ITEMS_LIMIT || this.#bytes > CACHED_BYTES_LIMIT) {

@@ -34,6 +34,9 @@ export const HORIZON_SLACK_SECONDS = 3_600;
 /** Time before Lambda's deadline at which no work is started any more, milliseconds. */
 export const DEADLINE_MARGIN_MS = 2_000;
 
+/** Of an invocation's time, what may go into decoding: what is decoded is to be folded, written and published too. */
+export const DECODING_SHARE = 0.5;
+
 /** How often a key's fold and write is tried in one invocation before its records are left to the next. */
 export const COMMIT_TRIES = 4;
 

@@ -36,7 +36,11 @@ export async function open(runtime: Runtime, batch: RecordBatch, first: Position
     const begun = await store.beginAttempt(generation, batch.shard, first);
     if (begun.kind === 'open') {
       const { progress } = begun;
-      if (progress.phase !== 'live') return refused(`the pipeline is in phase '${progress.phase}'`);
+      if (progress.phase !== 'live') {
+        // The attempt ends here, in order: batches that wait for the end of a replay must not be taken for killers.
+        await store.advance(generation, batch.shard, { first, records: 0, endedTurns: [] });
+        return refused(`the pipeline is in phase '${progress.phase}'`);
+      }
       return {
         kind: 'opened',
         generation,

@@ -3,7 +3,7 @@ import type { RecordBatch, SourceRecord } from '../source/record.ts';
 import { FATE, firstUncommitted, group, lower, type BatchRun } from './batch-run.ts';
 import { foldAndCommit, load } from './commit.ts';
 import { FreshValues } from './fresh-values.ts';
-import { DEADLINE_MARGIN_MS, KILLERS_REMEMBERED } from './limits.ts';
+import { DEADLINE_MARGIN_MS, DECODING_SHARE, KILLERS_REMEMBERED } from './limits.ts';
 import { processOneByOne, TurnError } from './one-by-one.ts';
 import { open, type Opened } from './open.ts';
 import { publishCommitted } from './publish-committed.ts';
@@ -41,8 +41,14 @@ export async function processBatch(
     runtime.log.warn(`The batch is refused and comes again: ${opened.reason}`, { shard: batch.shard });
     return { failedFrom: first, report: { ...report, unfinished: batch.records.length } };
   }
-  const begin = (records: readonly SourceRecord[], killers = opened.killers): BatchRun =>
-    beginRun(runtime, { ...opened, killers }, batch, records, keepGoing, report);
+  const startMs = runtime.clock.nowMs();
+  const decodeUntilMs = startMs + (deadlineMs - DEADLINE_MARGIN_MS - startMs) * DECODING_SHARE;
+  const keepDecoding = (): boolean => runtime.clock.nowMs() < decodeUntilMs;
+  // A shard that is to stop in front of what kills it is to go on once the code is mended: it is tried each time.
+  const isToStop = runtime.program.definition.onRecordError === 'stop';
+  const known = isToStop ? new Set<string>() : opened.killers;
+  const begin = (records: readonly SourceRecord[], killers = known): BatchRun =>
+    beginRun(runtime, { ...opened, killers }, batch, records, keepGoing, keepDecoding, report);
 
   let failedFrom: Position | undefined;
   let endedTurns: readonly string[] = [];
@@ -86,16 +92,24 @@ export async function processBatch(
 /** Steps 2 to 7 for some records of the batch. @returns the first position that is not committed, published and stored. */
 async function runToAnswer(run: BatchRun): Promise<Position | undefined> {
   let notPublished: Position | undefined;
+  let progress = progressOf(run);
   for (let pending = run.works; ;) {
     await load(run, pending);
     await foldAndCommit(run, pending);
     notPublished = lower(notPublished, await publishCommitted(run));
     // A full outbox ended the round of these keys: what it held is published now, and they go on.
     pending = run.works.filter(({ next, elements, isHeld }) => next < elements.length && !isHeld);
-    if (pending.length === 0 || notPublished !== undefined || !run.keepGoing()) break;
+    const before = progress;
+    progress = progressOf(run);
+    if (pending.length === 0 || notPublished !== undefined || progress === before || !run.keepGoing()) break;
   }
   bookFates(run);
   return lower(notPublished, firstUncommitted(run));
+}
+
+/** Grows with everything that lets the run go on; where a round adds nothing, another will not either. */
+function progressOf({ works, scope }: BatchRun): number {
+  return works.reduce((sum, { next }) => sum + next, scope.published.size + scope.acknowledged.size);
 }
 
 /** The invocation ends with an error, but it ends: its attempt must not be taken for one that died. */
@@ -124,8 +138,9 @@ function beginRun(
   runtime: Runtime,
   opened: Opened,
   batch: RecordBatch,
-  records: readonly SourceRecord[],
+  all: readonly SourceRecord[],
   keepGoing: () => boolean,
+  keepDecoding: () => boolean,
   report: BatchReport,
 ): BatchRun {
   const firsts = new Map<string, Position>();
@@ -134,7 +149,8 @@ function beginRun(
     if (lane !== lastLane && !firsts.has(lane)) firsts.set(lane, position);
     lastLane = lane;
   }
-  const works = group(runtime, opened, records);
+  const { works, decoded } = group(runtime, opened, all, keepDecoding);
+  const records = all.slice(0, decoded);
   report.keys += works.length;
   const fates = new Uint8Array(records.length);
   for (const { elements } of works) for (const { record } of elements) fates[record] = FATE.hasElements;
@@ -145,6 +161,7 @@ function beginRun(
     batch,
     records,
     works,
+    notDecoded: all[decoded]?.position,
     keepGoing,
     report,
     scope: {

@@ -5,7 +5,7 @@ import type { DeadLetterEntry, OutputEntry } from '../state/state-item.ts';
 /** Pipeline, shard, sequence number, sub-sequence number, element, sink and index: what no retry changes (I4). */
 export function outputId(pipeline: string, entry: OutputEntry): string {
   const { lane, position, element, sink, index } = entry;
-  return [pipeline, shardOfLane(lane), position.sequence, position.sub, element, sink, index].join('/');
+  return `${pipeline}/${shardOfLane(lane)}/${position.sequence}/${position.sub}/${element}/${sink}/${index}`;
 }
 
 /**
