@@ -23,7 +23,7 @@ export function resultsTable(states: readonly KeyState[], isColoured: boolean): 
   const isNumeric = names.map((name) => shown.every(({ fields }) => typeof fields.get(name) === 'number'));
   const table = new Table({
     head: ['key', ...names],
-    colAligns: ['left', ...isNumeric.map((numeric) => (numeric ? 'right' : 'left') as 'right' | 'left')],
+    colAligns: ['left', ...isNumeric.map((numeric) => (numeric ? 'right' : 'left'))],
     style: { compact: true, head: isColoured ? ['bold'] : [], border: isColoured ? ['gray'] : [] },
   });
   for (const { key, fields } of shown) {

@@ -325,7 +325,7 @@ class RunningCloud implements LocalCloud {
 
   #keepPositions(): void {
     if (this.#positionsFile === undefined) return;
-    const mappings = this.#mappings.map(({ mapping, driver }) => [mapping.id, driver.snapshot()]);
+    const mappings = this.#mappings.map(({ mapping, driver }) => [mapping.id, driver.snapshot()] as const);
     keepJson(this.#positionsFile, { mappings: Object.fromEntries(mappings) } satisfies KeptPositions);
   }
 }
