@@ -14,7 +14,7 @@ export async function load(run: BatchRun, works: readonly ItemWork[]): Promise<v
   const missing: ItemWork[] = [];
   for (const work of works) {
     if (work.isLoaded) continue;
-    work.item = cache.get(work.pk);
+    work.item = cache.get(run.batch.shard, work.pk);
     if (work.item === undefined) missing.push(work);
     else work.isLoaded = true;
   }
@@ -64,13 +64,14 @@ export async function foldAndCommit(run: BatchRun, works: readonly ItemWork[]): 
       if (results[place] === 'committed') {
         work.item = item;
         cache.put(
+          run.batch.shard,
           item,
           item.outbox.reduce((bytes, entry) => bytes + entryBytes(entry), fold.stateBytes),
         );
         await settle(run, work, fold);
       } else {
         if (results[place] === 'conflict') run.report.conflicts += 1;
-        cache.delete(work.pk);
+        cache.delete(run.batch.shard, work.pk);
         lost.push(work);
       }
     }

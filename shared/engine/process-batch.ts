@@ -47,6 +47,11 @@ export async function processBatch(
   // A shard that is to stop in front of what kills it is to go on once the code is mended: it is tried each time.
   const isToStop = runtime.program.definition.onRecordError === 'stop';
   const known = isToStop ? new Set<string>() : opened.killers;
+  // With ParallelizationFactor above 1 other lanes move the shard's progress; they say nothing of this lane's items.
+  runtime.cache.enter(
+    batch.shard,
+    runtime.parallelizationFactor === 1 ? opened.progress.position : 'unknown',
+  );
   const begin = (records: readonly SourceRecord[], killers = known): BatchRun =>
     beginRun(runtime, { ...opened, killers }, batch, records, keepGoing, keepDecoding, report);
 
@@ -83,6 +88,7 @@ export async function processBatch(
     endedTurns: [...endedTurns, ...forgottenTurns(opened)],
   });
   if (advanced === 'sealed') failedFrom = first;
+  else if (done !== undefined) runtime.cache.leave(batch.shard, done.position);
 
   // 9. Answer
   report.unfinished = advanced === 'sealed' ? batch.records.length : batch.records.length - finished;
