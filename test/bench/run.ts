@@ -1,0 +1,57 @@
+import Table from 'cli-table3';
+import { PIPELINES } from '../../infra/pipelines.ts';
+import { batchHeap, type BatchHeap } from './batch-heap.ts';
+import { bundleCost, type BundleCost } from './bundle-cost.ts';
+import { countedCosts, type BatchCosts } from './counted-costs.ts';
+import { engineCpu, type EngineCpu } from './engine-cpu.ts';
+
+const RECORD_BYTES = [150, 400, 1_000];
+const KEYS = 1_000;
+const HEAP_LIMIT_MB = 256;
+
+interface Results {
+  readonly engineCpu: EngineCpu[];
+  readonly countedCosts: BatchCosts[];
+  readonly batchHeap: BatchHeap;
+  readonly bundles: BundleCost[];
+}
+
+async function measure(): Promise<Results> {
+  const cpu: EngineCpu[] = [];
+  for (const bytes of RECORD_BYTES) cpu.push(await engineCpu(bytes));
+  const bundles: BundleCost[] = [];
+  for (const props of PIPELINES) bundles.push(await bundleCost(props));
+  return {
+    engineCpu: cpu,
+    countedCosts: await countedCosts(KEYS),
+    batchHeap: await batchHeap(HEAP_LIMIT_MB),
+    bundles,
+  };
+}
+
+function show(title: string, rows: readonly object[]): void {
+  const names = Object.keys(rows[0] ?? {});
+  const table = new Table({ head: names, style: { head: [], border: [] } });
+  for (const row of rows) table.push(names.map((name) => text((row as Record<string, unknown>)[name])));
+  console.log(`\n${title}\n${table.toString()}`);
+}
+
+function text(value: unknown): string {
+  return typeof value === 'number' && !Number.isInteger(value) ? value.toFixed(2) : String(value);
+}
+
+const results = await measure();
+if (process.argv.includes('--json')) {
+  console.log(JSON.stringify(results));
+} else {
+  show(
+    'CPU of the engine on memory ports against a hand-written decode-parse-fold loop (ratio: at most 2 is the target)',
+    results.engineCpu,
+  );
+  show('Counted: one batch of 10,000 records over 1,000 keys', results.countedCosts);
+  show('Heap of one batch of 10,000 records of 400 bytes, 10,000 keys', [results.batchHeap]);
+  show('Bundles, and importing them against importing the same SDK clients alone', results.bundles);
+  console.log(
+    '\nNot measured: the AWS SDK at work, the network, Lambda itself. Times are of this machine, now.',
+  );
+}
