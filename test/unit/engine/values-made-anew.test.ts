@@ -89,12 +89,12 @@ describe('objects in common', () => {
       return this.#inside.n;
     }
   }
-  const throwing = Object.defineProperty({}, 'a', {
+  const throwing = Object.defineProperty<object>({}, 'a', {
     enumerable: true,
     get: () => {
       throw new Error('no');
     },
-  }) as object;
+  });
   const bytes = new Uint8Array(4);
 
   it.each([

@@ -5,7 +5,7 @@ import { REASON_LIMIT_CHARACTERS, RecordError, rejectionOf } from '../../../shar
 class Mischief extends Error {}
 
 function shadowed(property: string, descriptor: PropertyDescriptor): Error {
-  return Object.defineProperty(new Mischief('secret'), property, descriptor) as Error;
+  return Object.defineProperty<Error>(new Mischief('secret'), property, descriptor);
 }
 
 const HOSTILE: readonly (readonly [string, unknown])[] = [
