@@ -220,7 +220,7 @@ class ItemFold {
         key === undefined
           ? []
           : directSinks.map((step) => new DirectOutput(step, key, cells[step.stateOf.cell] as Cell)),
-      outbox: new OutboxDraft(pending),
+      outbox: new OutboxDraft(pending.map((entry) => withOwnCopy(entry, program, loaded))),
       ...unknownStates(operators, loaded),
     };
   }
@@ -521,6 +521,24 @@ interface ItemDraft {
 }
 
 const NOTHING_SAVED: readonly SavedCell[] = [];
+
+/**
+ * A pending change that refers to the state of an operator behind which its sink stood in older code, and stands no
+ * more, gets a copy of it: no newer change takes its place, and the state goes on.
+ */
+function withOwnCopy(
+  entry: OutboxEntry,
+  { operators, directSinks }: Program,
+  loaded: StateItem | undefined,
+): OutboxEntry {
+  if (entry.kind === 'deadLetter' || 'json' in entry.value) return entry;
+  const { stateOf } = entry.value;
+  if (!operators.some(({ name }) => name === stateOf)) return entry;
+  if (directSinks.some((step) => step.sink.name === entry.sink && step.stateOf.operator.name === stateOf)) {
+    return entry;
+  }
+  return { ...entry, value: { json: JSON.stringify(loaded?.states.get(stateOf)) } };
+}
 
 function putBack({ cells, direct }: ItemDraft, saved: readonly SavedCell[]): void {
   for (const [place, cell] of saved.entries()) cells[place]?.putBack(cell);
