@@ -70,7 +70,9 @@ export async function processOneByOne(
     const { position } = record;
     if (!keepGoing()) return result(position);
     try {
-      const killsDecoder = await beginTurn(position, 'decode');
+      // Where it is known to kill in the later stage, it has passed the earlier one.
+      const hasPassed = killers.has(turnOf(position, 'fold'));
+      const killsDecoder = !hasPassed && (await beginTurn(position, 'decode'));
       const decoded = begin([record], killsDecoder ? new Set([turnOf(position, 'decode')]) : killers);
       if (!killsDecoder && (await beginTurn(position, 'fold'))) reject(decoded);
       const failedFrom = await run(decoded);
