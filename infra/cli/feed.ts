@@ -17,17 +17,19 @@ export interface FeedOptions {
   /** Called once, in the middle of the input as far as its length is known. */
   readonly inTheMiddle: () => Promise<void>;
   readonly signal: AbortSignal;
+  /** Whether a later run goes on behind the lines sent: then what was read is sent, also after the signal. */
+  readonly isKept: boolean;
 }
 
 /** Where the middle is taken to be in an input whose length nobody knows, lines. */
 const MIDDLE_OF_UNKNOWN = 1_000;
 
 /**
- * Sends the input's lines to the stream, until it ends or the signal says so; what was read by then is still sent.
- * @returns whether the input was read to its end.
+ * Sends the input's lines to the stream, until it ends or the signal says so.
+ * @throws Error when the input cannot be read on or the stream does not take a line.
  */
-export async function feed(options: FeedOptions): Promise<boolean> {
-  const { input, definition, producer, skip, keys, fold, inTheMiddle, signal } = options;
+export async function feed(options: FeedOptions): Promise<void> {
+  const { input, definition, producer, skip, keys, fold, inTheMiddle, signal, isKept } = options;
   const stop = (): void => input.close();
   signal.addEventListener('abort', stop);
   const isInTheMiddle = middleOf(input);
@@ -52,8 +54,7 @@ export async function feed(options: FeedOptions): Promise<boolean> {
     signal.removeEventListener('abort', stop);
   }
   if (!isMiddleBehind && !signal.aborted) await inTheMiddle();
-  await producer.flush();
-  return !signal.aborted;
+  if (!signal.aborted || isKept) await producer.flush();
 }
 
 function middleOf({ totalLines, sizeBytes }: Input): (number: number, endOffset: number) => boolean {

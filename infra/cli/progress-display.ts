@@ -91,7 +91,7 @@ export class ProgressDisplay {
     const [bar, counts, lags] = this.#rows;
     bar?.setTotal(Math.max(1, total ?? sent));
     bar?.update(Math.min(applied + deadLetters, total ?? sent), {
-      counts: `${formatted(sent)} records in${total === undefined ? '' : ` of ${formatted(total)}`}`,
+      counts: `${formatted(sent)}${total === undefined ? '' : ` of ${formatted(total)}`} records in`,
     });
     counts?.update(0, {
       counts:

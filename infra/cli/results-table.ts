@@ -32,7 +32,9 @@ export function resultsTable(states: readonly KeyState[], isColoured: boolean): 
   const more = rows.length - shown.length;
   const order = sortName === undefined ? 'by key' : `by ${sortName}`;
   const note =
-    more > 0 ? `The first ${shown.length} ${order}, and ${more} more keys.` : `All keys, ${order}.`;
+    more > 0
+      ? `The first ${shown.length} ${order}, and ${more.toLocaleString('en-US')} more keys.`
+      : `All keys, ${order}.`;
   return `${table.toString()}\n${note}`;
 }
 

@@ -134,6 +134,7 @@ export async function runLocally(
           if (split !== undefined) notice(`${split} of ${streamName} is split in the middle of the input.`);
         },
         signal: interruption.signal,
+        isKept: sentLines !== undefined,
       });
       fed.catch(() => undefined);
       await Promise.race([fed, failed]);

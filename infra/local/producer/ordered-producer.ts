@@ -19,7 +19,7 @@ const MAXIMUM_REQUEST_BYTES = 5 * 1024 * 1024;
 /** What Kinesis takes as one record, partition key included, unless the stream was raised [PutRecords]. */
 export const MAXIMUM_RECORD_BYTES = 1024 * 1024;
 /** What is held here, so that keys that come seldom do not wait for one that comes often. */
-const MAXIMUM_HELD_RECORDS = 5_000;
+const MAXIMUM_HELD_RECORDS = 2_500;
 const MAXIMUM_HELD_BYTES = 16 * 1024 * 1024;
 const REQUESTS_IN_FLIGHT = 2;
 const FIRST_PAUSE_MS = 50;
