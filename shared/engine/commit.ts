@@ -3,7 +3,7 @@ import { shardOfLane } from '../source/lane.ts';
 import type { StateItem } from '../state/state-item.ts';
 import { FATE, recordAt, type BatchRun, type ItemWork } from './batch-run.ts';
 import type { Element } from './elements.ts';
-import { foldItem, type Fold } from './fold.ts';
+import { foldItem, type Fold, type Stop } from './fold.ts';
 import { requireKnownVersions } from './known-versions.ts';
 import { COMMIT_TRIES } from './limits.ts';
 import { entryBytes } from './outbox-draft.ts';
@@ -47,8 +47,10 @@ export async function foldAndCommit(run: BatchRun, works: readonly ItemWork[]): 
       if (!run.keepGoing()) break;
       const fold = foldItem(run.scope, work, work.item, work.next, work.isFirst, run.keepGoing);
       work.isFirst = false;
-      if (fold.item === undefined) await settle(run, work, fold);
-      else folds.push({ work, fold, item: fold.item });
+      if (fold.item === undefined) {
+        const stopped = settle(run, work, fold);
+        if (stopped !== undefined) await stopped;
+      } else folds.push({ work, fold, item: fold.item });
     }
     if (folds.length === 0 || !run.keepGoing()) return;
 
@@ -68,7 +70,8 @@ export async function foldAndCommit(run: BatchRun, works: readonly ItemWork[]): 
           item,
           item.outbox.reduce((bytes, entry) => bytes + entryBytes(entry), fold.stateBytes),
         );
-        await settle(run, work, fold);
+        const stopped = settle(run, work, fold);
+        if (stopped !== undefined) await stopped;
       } else {
         if (results[place] === 'conflict') run.report.conflicts += 1;
         cache.delete(run.batch.shard, work.pk);
@@ -98,20 +101,28 @@ function stamped({ runtime }: BatchRun, item: StateItem): StateItem {
   return { ...item, expiresAtSeconds };
 }
 
-/** Books what a confirmed fold did. */
-async function settle(run: BatchRun, work: ItemWork, fold: Fold): Promise<void> {
-  const { report, fates, runtime } = run;
+/** Books what a confirmed fold did. @returns a promise only where a record stops it: a batch has thousands of keys. */
+function settle(run: BatchRun, work: ItemWork, fold: Fold): Promise<void> | undefined {
+  const { report, fates } = run;
   work.next = fold.next;
   for (const record of fold.applied) fates[record] = (fates[record] as number) | FATE.applied;
   for (const record of fold.skipped) fates[record] = (fates[record] as number) | FATE.skipped;
   report.deadLetters += fold.deadLetters;
-  if (fold.stop === undefined) return;
-  const { kind, record, reason } = fold.stop;
+  return fold.stop && hold(run, work, fold.next, fold.stop);
+}
+
+/** A record stops its key, unless what it waits for can still come in this invocation. */
+async function hold(
+  run: BatchRun,
+  work: ItemWork,
+  next: number,
+  { kind, record, reason }: Stop,
+): Promise<void> {
   if (kind === 'outbox' && (awaitsOwnOutputs(run, work) || (await readAcknowledged(run, work)))) return;
   work.isHeld = true;
   const { position } = run.records[record] as SourceRecord;
-  const element = work.elements[fold.next] as Element;
-  runtime.log.error(`The shard waits in front of a record: ${reason}`, {
+  const element = work.elements[next] as Element;
+  run.runtime.log.error(`The shard waits in front of a record: ${reason}`, {
     shard: run.batch.shard,
     sequenceNumber: position.sequence,
     element: element.number,

@@ -237,7 +237,7 @@ class ItemFold {
       const tooMany = this.#changeLane(draft, record, index);
       if (tooMany !== undefined) return tooMany;
     }
-    this.#forgetTombstone(draft, record);
+    if (this.#scope.program.hasInitialState) this.#forgetTombstone(draft, record);
     const saved = this.#isGuarded ? cells.map((cell) => cell.save()) : NOTHING_SAVED;
     const rejection = this.#runRecord(draft, record, at, end);
     if (rejection !== undefined) {
@@ -440,7 +440,7 @@ class ItemFold {
   #dropMarks({ marks, outbox }: ItemDraft, nowSeconds: number): void {
     if (marks.size < 2) return;
     const oldest = nowSeconds - this.#scope.program.horizonSeconds - HORIZON_SLACK_SECONDS;
-    const pending = new Set([...outbox.entries()].map(({ lane }) => lane));
+    const pending = new Set(outbox.entries().map(({ lane }) => lane));
     for (const [lane, mark] of marks) {
       const shard = shardOfLane(lane);
       const isCovered = shard !== lane && isAtOrBelow(mark.position, marks.get(shard));

@@ -9,7 +9,7 @@ const CACHED_BYTES_LIMIT = 32 * 1024 * 1024;
 const ITEM_OVERHEAD_BYTES = 500;
 
 interface ShardItems {
-  readonly items: Map<string, { readonly item: StateItem; readonly bytes: number }>;
+  readonly items: Map<string, { item: StateItem; bytes: number }>;
   /** Where this container left the shard. */
   position: Position | undefined;
 }
@@ -50,11 +50,18 @@ export class ItemCache {
 
   /** @param stateBytes what the item's states take. */
   put(shard: string, item: StateItem, stateBytes: number): void {
-    this.delete(shard, item.pk);
     const bytes = ITEM_OVERHEAD_BYTES + stateBytes;
-    this.#of(shard).items.set(item.pk, { item, bytes });
-    this.#count += 1;
-    this.#bytes += bytes;
+    const { items } = this.#of(shard);
+    const cached = items.get(item.pk);
+    if (cached === undefined) {
+      items.set(item.pk, { item, bytes });
+      this.#count += 1;
+      this.#bytes += bytes;
+    } else {
+      this.#bytes += bytes - cached.bytes;
+      cached.item = item;
+      cached.bytes = bytes;
+    }
     while (this.#count > CACHED_ITEMS_LIMIT || this.#bytes > CACHED_BYTES_LIMIT) this.#evict();
   }
 
@@ -81,7 +88,7 @@ export class ItemCache {
     this.#shards.delete(shard);
   }
 
-  /** Lets the item go that was put longest ago, of the shard that came first; a shard without items goes too. */
+  /** Lets the item go that came first, of the shard that came first; a shard without items goes too. */
   #evict(): void {
     for (const [shard, { items }] of this.#shards) {
       const oldest = items.keys().next();

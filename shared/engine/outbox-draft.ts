@@ -44,7 +44,7 @@ export function isAcknowledged(
 /** The outbox of one item while its key is folded: what is pending, and what the records add. */
 export class OutboxDraft {
   readonly #others: PendingEntry[] = [];
-  readonly #changes = new Map<string, PendingEntry[]>();
+  #changes: Map<string, PendingEntry[]> | undefined;
   #bytes = 0;
 
   /** @param pending entries of the loaded item that are neither acknowledged nor published in this invocation. */
@@ -66,14 +66,16 @@ export class OutboxDraft {
 
   /** Drops the pending changes for this sink and destination key: a newer one takes their place. */
   supersede(sink: string, destinationKey: string): void {
+    if (this.#changes === undefined) return;
     const target = targetOf(sink, destinationKey);
     for (const superseded of this.#changes.get(target) ?? []) this.#bytes -= entryBytes(superseded);
     this.#changes.delete(target);
   }
 
-  *entries(): Generator<PendingEntry> {
-    yield* this.#others;
-    for (const changes of this.#changes.values()) yield* changes;
+  entries(): PendingEntry[] {
+    const entries = [...this.#others];
+    for (const changes of this.#changes?.values() ?? []) entries.push(...changes);
+    return entries;
   }
 
   #put(entry: PendingEntry): void {
@@ -83,14 +85,15 @@ export class OutboxDraft {
       return;
     }
     const target = targetOf(entry.sink, entry.destinationKey);
-    const earlier = this.#changes.get(target);
+    const changes = (this.#changes ??= new Map<string, PendingEntry[]>());
+    const earlier = changes.get(target);
     if (earlier === undefined) {
-      this.#changes.set(target, [entry]);
+      changes.set(target, [entry]);
     } else if (isSameElement(earlier[0] as PendingEntry, entry)) {
       earlier.push(entry);
     } else {
       for (const superseded of earlier) this.#bytes -= entryBytes(superseded);
-      this.#changes.set(target, [entry]);
+      changes.set(target, [entry]);
     }
   }
 }

@@ -36,6 +36,8 @@ export interface Program {
   readonly operators: readonly StatefulStage[];
   /** Sinks right behind an operator whose changes they publish, by `direct` of their step. */
   readonly directSinks: readonly (SinkStep & { stateOf: OperatorStep })[];
+  /** Whether it matters for how long a key is not seen: only where a key that was never seen has a state. */
+  readonly hasInitialState: boolean;
   readonly sinks: ReadonlyMap<string, Sink>;
   /** The time within which a record can come again, seconds. */
   readonly horizonSeconds: number;
@@ -65,6 +67,7 @@ export function programOf(definition: PipelineDefinition): Program {
     steps,
     operators,
     directSinks,
+    hasInitialState: operators.some(({ initial }) => initial !== undefined),
     sinks: new Map(steps.flatMap((step) => (step.kind === 'sink' ? [[step.sink.name, step.sink]] : []))),
     horizonSeconds: definition.source.retentionHours * 3_600 + HORIZON_SLACK_SECONDS,
   };

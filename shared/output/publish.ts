@@ -43,51 +43,48 @@ export async function publishTo(
   blocked: Set<string>,
   { keepGoing, wait, onFailure }: PublishOptions,
 ): Promise<Published> {
-  const queues = new Map<string, Delivery[]>();
-  for (const delivery of deliveries) {
-    const queue = queues.get(delivery.destinationKey);
-    if (queue === undefined) queues.set(delivery.destinationKey, [delivery]);
-    else queue.push(delivery);
-  }
-  for (const queue of queues.values()) if (queue.length > 1) queue.sort(compareDeliveries);
   const confirmed: Delivery[] = [];
-  const heads = new Map([...queues].map(([key, queue]) => [key, { queue, at: 0, tries: 0 }]));
-  for (const key of blocked) heads.delete(key);
-
+  const tries = new Map<string, number>();
+  let rest = isInOrder(deliveries) ? deliveries : deliveries.toSorted(compareDeliveries);
   let backoffMs = FIRST_BACKOFF_MS;
-  while (heads.size > 0 && keepGoing()) {
-    const wave = [...heads.values()].map(({ queue, at }) => queue[at] as Delivery);
-    let failures = 0;
+  while (keepGoing()) {
+    // The next of each destination key; what stands behind it waits for it.
+    const inWave = new Set<string>();
+    const wave: Delivery[] = [];
+    const later: Delivery[] = [];
+    for (const delivery of rest) {
+      const { destinationKey } = delivery;
+      if (blocked.has(destinationKey)) continue;
+      if (inWave.has(destinationKey)) {
+        later.push(delivery);
+      } else {
+        inWave.add(destinationKey);
+        wave.push(delivery);
+      }
+    }
+    if (wave.length === 0) break;
+    const failed: Delivery[] = [];
     await inParallel(requestsOf(wave, port), REQUESTS_IN_FLIGHT, async (request) => {
-      const results = keepGoing() ? await deliver(request) : undefined;
-      if (results === undefined) return;
+      const results = keepGoing() ? await deliver(request) : [];
       for (const [place, delivery] of request.entries()) {
-        const head = heads.get(delivery.destinationKey);
-        if (head === undefined) continue;
-        if (results[place] === true) {
-          confirmed.push(delivery);
-          head.at += 1;
-          head.tries = 0;
-          if (head.at === head.queue.length) heads.delete(delivery.destinationKey);
-        } else {
-          failures += 1;
-          head.tries += 1;
-          if (head.tries >= DELIVERY_TRIES) {
-            heads.delete(delivery.destinationKey);
-            blocked.add(delivery.destinationKey);
-          }
-        }
+        if (results[place] === true) confirmed.push(delivery);
+        else failed.push(delivery);
       }
     });
-    if (failures > 0 && heads.size > 0) {
-      await wait(backoffMs);
-      backoffMs *= 2;
+    rest = failed.length === 0 ? later : [...failed, ...later].sort(compareDeliveries);
+    if (failed.length === 0) continue;
+    for (const { destinationKey } of failed) {
+      const count = (tries.get(destinationKey) ?? 0) + 1;
+      tries.set(destinationKey, count);
+      if (count >= DELIVERY_TRIES) blocked.add(destinationKey);
     }
+    await wait(backoffMs);
+    backoffMs *= 2;
   }
-  for (const key of heads.keys()) blocked.add(key);
   if (confirmed.length === deliveries.length) return { confirmed, firstFailed: undefined };
   const done = new Set(confirmed);
-  const failed = deliveries.filter((delivery) => !done.has(delivery)).toSorted(compareDeliveries);
+  const failed = deliveries.filter((delivery) => !done.has(delivery)).sort(compareDeliveries);
+  for (const { destinationKey } of failed) blocked.add(destinationKey);
   return { confirmed, firstFailed: failed[0]?.entry.position };
 
   async function deliver(request: readonly Delivery[]): Promise<readonly boolean[]> {
@@ -98,6 +95,13 @@ export async function publishTo(
       return [];
     }
   }
+}
+
+function isInOrder(deliveries: readonly Delivery[]): boolean {
+  for (let at = 1; at < deliveries.length; at++) {
+    if (compareDeliveries(deliveries[at - 1] as Delivery, deliveries[at] as Delivery) > 0) return false;
+  }
+  return true;
 }
 
 function requestsOf(wave: readonly Delivery[], port: SinkPort): Delivery[][] {
