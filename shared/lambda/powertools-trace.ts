@@ -5,7 +5,7 @@ import type { Trace } from './trace.ts';
 export function powertoolsTrace(): Trace {
   const tracer = new Tracer({ captureHTTPsRequests: false });
   return {
-    client: (client) => tracer.captureAWSv3Client(client as never) as typeof client,
+    client: (client) => tracer.captureAWSv3Client(client as never),
     batch: async (work) => {
       const parent = tracer.getSegment();
       const segment = parent?.addNewSubsegment('## processBatch');

@@ -3,14 +3,17 @@ import {
   PutItemCommand,
   type DynamoDBClient,
 } from '@aws-sdk/client-dynamodb';
+import { encodePosition } from '../source/position.ts';
 import { encodeDocument } from '../state/document-codec.ts';
 import type { Document } from '../state/document.ts';
 import type { DynamoDbSink } from '../pipeline/definition.ts';
+import type { OutputEntry } from '../state/state-item.ts';
 import type { Delivery, SinkPort } from './sink-port.ts';
 
 /**
  * Upserts outputs into a DynamoDB table with the partition key `pk`. Each item has `value` (a native document), `id`
- * (the output's), `source` (the state item that made it) and `revision` (of that item).
+ * (the output's), `source` (the state item that made it), `revision` (of that item), and `lane` and `order` (of the
+ * record that made it).
  */
 export class DynamoDbSinkPort implements SinkPort {
   readonly maximumDeliveries = 1;
@@ -29,13 +32,15 @@ export class DynamoDbSinkPort implements SinkPort {
     return Promise.all(deliveries.map((delivery) => this.#upsert(delivery)));
   }
 
-  async #upsert({ id, destinationKey, json, pk, revision }: Delivery): Promise<boolean> {
+  async #upsert({ id, destinationKey, json, pk, revision, entry }: Delivery): Promise<boolean> {
     const item = {
       pk: { S: this.#upsertBy === 'id' ? id : destinationKey },
       id: { S: id },
       value: encodeDocument(JSON.parse(json) as Document),
       source: { S: pk },
       revision: { N: String(revision) },
+      lane: { S: entry.lane },
+      order: { S: orderOf(entry) },
     };
     try {
       await this.#client.send(
@@ -43,9 +48,22 @@ export class DynamoDbSinkPort implements SinkPort {
           TableName: this.#tableName,
           Item: item,
           // An invocation that Lambda has given up may still write: what it read must not overwrite what is newer.
-          ConditionExpression: 'attribute_not_exists(pk) OR #source <> :source OR #revision <= :revision',
-          ExpressionAttributeNames: { '#source': 'source', '#revision': 'revision' },
-          ExpressionAttributeValues: { ':source': item.source, ':revision': item.revision },
+          // What one record or batch made stands in one revision: there lane and position tell the order.
+          ConditionExpression:
+            'attribute_not_exists(pk) OR #source <> :source OR #revision < :revision OR ' +
+            '(#revision = :revision AND (#lane <> :lane OR #order <= :order))',
+          ExpressionAttributeNames: {
+            '#source': 'source',
+            '#revision': 'revision',
+            '#lane': 'lane',
+            '#order': 'order',
+          },
+          ExpressionAttributeValues: {
+            ':source': item.source,
+            ':revision': item.revision,
+            ':lane': item.lane,
+            ':order': item.order,
+          },
         }),
       );
     } catch (error) {
@@ -55,4 +73,13 @@ export class DynamoDbSinkPort implements SinkPort {
     }
     return true;
   }
+}
+
+/** Digits of an element's number and an output's index, more than a record can have of either. */
+const NUMBER_DIGITS = 8;
+
+/** Position, element and index as one text in their order. A blank sorts before all that a position is made of. */
+function orderOf({ position, element, index }: OutputEntry): string {
+  const numbers = [element, index].map((number) => String(number).padStart(NUMBER_DIGITS, '0'));
+  return [encodePosition(position), ...numbers].join(' ');
 }

@@ -109,7 +109,7 @@ function requestsOf(wave: readonly Delivery[], port: SinkPort): Delivery[][] {
   let request: Delivery[] = [];
   let bytes = 0;
   for (const delivery of wave) {
-    const size = Buffer.byteLength(delivery.json) + Buffer.byteLength(delivery.destinationKey);
+    const size = bytesOf(delivery);
     if (
       request.length > 0 &&
       (request.length === port.maximumDeliveries || bytes + size > port.maximumBytes)
@@ -123,4 +123,10 @@ function requestsOf(wave: readonly Delivery[], port: SinkPort): Delivery[][] {
   }
   if (request.length > 0) requests.push(request);
   return requests;
+}
+
+/** A value and its destination key, which stands beside it as it is and, in an envelope, as JSON text. */
+function bytesOf({ json, destinationKey }: Delivery): number {
+  const asJson = Buffer.byteLength(JSON.stringify(destinationKey));
+  return Buffer.byteLength(json) + Buffer.byteLength(destinationKey) + asJson;
 }

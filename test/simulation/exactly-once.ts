@@ -1,5 +1,4 @@
 import { kinesis, pipeline } from '../../shared/index.ts';
-import type { Pipeline } from '../../shared/pipeline/definition.ts';
 import { comparePositions } from '../../shared/source/position.ts';
 import { shardOfLane } from '../../shared/source/lane.ts';
 import type { Delivery } from '../../shared/output/sink-port.ts';
@@ -95,7 +94,7 @@ export async function simulate(seed: number): Promise<{ violations: string[]; st
     throttledItems: upTo(2),
     throttledKeys: upTo(2),
   };
-  const world = new World({ pipeline: subject as Pipeline, shards, parallelizationFactor, faults, random });
+  const world = new World({ pipeline: subject, shards, parallelizationFactor, faults, random });
   const violations: string[] = [];
   try {
     await world.run();
