@@ -21,7 +21,7 @@ const STATE_ACTIONS = [
   'dynamodb:PutItem',
   'dynamodb:UpdateItem',
 ];
-const SINK_TABLE_ACTIONS = ['dynamodb:PutItem', 'dynamodb:UpdateItem'];
+const SINK_TABLE_ACTIONS = ['dynamodb:PutItem'];
 
 /**
  * Amazon DynamoDB, "Authorizing use of your customer managed key": what a writer needs of a table's key. Its wildcards

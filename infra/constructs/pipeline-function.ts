@@ -9,7 +9,7 @@ import type { Construct } from 'constructs';
 import { ENVIRONMENT, sinkVariable } from '../../shared/lambda/environment.ts';
 import { DEFAULTS } from './defaults.ts';
 import { bundleHandler } from './handler-bundle.ts';
-import { METRICS_NAMESPACE } from './pipeline-metrics.ts';
+import { METRICS_NAMESPACE } from '../../shared/lambda/batch-metrics.ts';
 import type { SinkDestinations } from './sink-destinations.ts';
 import type { StatefulPipelineProps } from './stateful-pipeline-props.ts';
 

@@ -2,11 +2,8 @@ import { Duration } from 'aws-cdk-lib';
 import { MathExpression, Metric, Stats, type IMetric } from 'aws-cdk-lib/aws-cloudwatch';
 import type { IStream } from 'aws-cdk-lib/aws-kinesis';
 import type { Function } from 'aws-cdk-lib/aws-lambda';
-import { METRIC } from '../../shared/lambda/batch-metrics.ts';
+import { METRIC, METRICS_NAMESPACE } from '../../shared/lambda/batch-metrics.ts';
 import type { AnyTable } from './keyed-table.ts';
-
-/** Where the engine's own metrics go, in the embedded metric format; their dimension is `service`. */
-export const METRICS_NAMESPACE = 'Tidemark';
 
 const PERIOD = Duration.minutes(1);
 

@@ -1,7 +1,10 @@
-import type { Metrics} from '@aws-lambda-powertools/metrics';
+import type { Metrics } from '@aws-lambda-powertools/metrics';
 import { MetricUnit } from '@aws-lambda-powertools/metrics';
 import type { BatchReport } from '../engine/runtime.ts';
 import type { StoreCosts } from '../state/state-store.ts';
+
+/** Namespace of the metrics in CloudWatch; their dimension is `service`, the pipeline's name. */
+export const METRICS_NAMESPACE = 'Tidemark';
 
 /** The names of the metrics, written once for the function, its alarms and whoever reads the log. */
 export const METRIC = {

@@ -5,7 +5,7 @@ import { processBatch } from '../engine/process-batch.ts';
 import type { Pipeline } from '../pipeline/definition.ts';
 import { readKinesisEvent } from '../source/kinesis-event.ts';
 import { systemClock, type Clock } from '../time/clock.ts';
-import { emitBatchMetrics } from './batch-metrics.ts';
+import { emitBatchMetrics, METRICS_NAMESPACE } from './batch-metrics.ts';
 import { makeContainer, type Container } from './container.ts';
 
 export interface HandlerOptions {
@@ -54,9 +54,6 @@ export function kinesisHandler(
     }
   };
 }
-
-/** Namespace of the metrics in CloudWatch. */
-const METRICS_NAMESPACE = 'Tidemark';
 
 async function isUsable(container: Promise<Container>): Promise<boolean> {
   return container.then(

@@ -83,7 +83,6 @@ describe('the permissions of a pipeline', () => {
         ...ALWAYS,
         'kinesis:PutRecords <SinkStreamordertotals>',
         'dynamodb:PutItem <SinkTablelatestorders>',
-        'dynamodb:UpdateItem <SinkTablelatestorders>',
       ].sort(),
     );
   });
