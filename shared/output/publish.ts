@@ -78,6 +78,7 @@ export async function publishTo(
       tries.set(destinationKey, count);
       if (count >= DELIVERY_TRIES) blocked.add(destinationKey);
     }
+    if (rest.every(({ destinationKey }) => blocked.has(destinationKey))) break;
     await wait(backoffMs);
     backoffMs *= 2;
   }
