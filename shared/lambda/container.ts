@@ -11,6 +11,7 @@ import type { SinkPort } from '../output/sink-port.ts';
 import { sinksOf, type PipelineDefinition } from '../pipeline/definition.ts';
 import { DynamoDbStateStore } from '../state/dynamodb-state-store.ts';
 import type { Clock } from '../time/clock.ts';
+import { REQUEST_LIMITS } from './request-limits.ts';
 import { readSettings, type Settings } from './settings.ts';
 import { noTrace, type Trace } from './trace.ts';
 
@@ -35,7 +36,7 @@ export async function makeContainer(
     environment['POWERTOOLS_TRACE_ENABLED'] === 'true'
       ? (await import('./powertools-trace.ts')).powertoolsTrace()
       : noTrace;
-  const dynamodb = trace.client(new DynamoDBClient({}));
+  const dynamodb = trace.client(new DynamoDBClient({ requestHandler: REQUEST_LIMITS }));
   const store = new DynamoDbStateStore({
     client: dynamodb,
     table: settings.stateTable,

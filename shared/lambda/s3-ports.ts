@@ -1,9 +1,10 @@
 import { S3Client } from '@aws-sdk/client-s3';
 import type { DeadLetterStore } from '../output/dead-letter-store.ts';
 import { S3DeadLetterStore } from '../output/s3-dead-letters.ts';
+import { REQUEST_LIMITS } from './request-limits.ts';
 import type { Trace } from './trace.ts';
 
 /** Its own module, loaded at the first dead letter: most containers never see one, and S3's client is the largest. */
 export function s3DeadLetterStore(bucket: string, trace: Trace): DeadLetterStore {
-  return new S3DeadLetterStore(trace.client(new S3Client({})), bucket);
+  return new S3DeadLetterStore(trace.client(new S3Client({ requestHandler: REQUEST_LIMITS })), bucket);
 }
