@@ -1,0 +1,225 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import * as v from 'valibot';
+import { describe, expectTypeOf, it } from 'vitest';
+import {
+  dynamodb,
+  kinesis,
+  pipeline,
+  type DynamoDbOutput,
+  type KeyedStream,
+  type KinesisInput,
+  type KinesisOutput,
+  type Pipeline,
+  type Stream,
+} from '../../shared/index.ts';
+
+// Checked by the compiler alone, with `npm run types`: a line marked as an expected error must be one.
+
+const Flight = v.object({
+  origin: v.string(),
+  delay: v.pipe(v.string(), v.transform(Number)),
+  note: v.optional(v.string()),
+});
+interface FlightValue {
+  origin: string;
+  delay: number;
+  note?: string | undefined;
+}
+interface Stats {
+  readonly count: number;
+  readonly sum: number;
+}
+
+const flights = pipeline('p').from(kinesis('flights', { schema: Flight }));
+const byOrigin = flights.keyBy((flight) => flight.origin);
+
+describe('types', () => {
+  it('flow from the schema, what it transforms included, to the sink without annotations', () => {
+    expectTypeOf(flights).toEqualTypeOf<Stream<FlightValue>>();
+    expectTypeOf(byOrigin).toEqualTypeOf<KeyedStream<FlightValue>>();
+    const stats = byOrigin.updateStateByKey<Stats>('stats', (values, state, key) => {
+      expectTypeOf(values).toEqualTypeOf<readonly FlightValue[]>();
+      expectTypeOf(state).toEqualTypeOf<Stats | undefined>();
+      expectTypeOf(key).toEqualTypeOf<string>();
+      return { count: (state?.count ?? 0) + 1, sum: (state?.sum ?? 0) + (values[0]?.delay ?? 0) };
+    });
+    expectTypeOf(stats).toEqualTypeOf<KeyedStream<Stats>>();
+    expectTypeOf(stats.to(kinesis('out'))).toExtend<Pipeline>();
+    expectTypeOf(stats.to(kinesis<Stats>('out'))).toEqualTypeOf<KeyedStream<Stats>>();
+    expectTypeOf(stats.to(dynamodb<Stats>('table', { key: (value) => `${value.count}` }))).toEqualTypeOf<
+      KeyedStream<Stats>
+    >();
+  });
+
+  it('flow through stateless operators before and after keyBy', () => {
+    expectTypeOf(flights.map(({ delay }) => delay)).toEqualTypeOf<Stream<number>>();
+    expectTypeOf(flights.flatMap(({ origin }) => [origin])).toEqualTypeOf<Stream<string>>();
+    expectTypeOf(flights.filter(({ delay }) => delay > 0)).toEqualTypeOf<Stream<FlightValue>>();
+    expectTypeOf(byOrigin.map(({ delay }) => delay)).toEqualTypeOf<KeyedStream<number>>();
+    expectTypeOf(
+      byOrigin.flatMap(function* ({ delay }) {
+        yield delay;
+      }),
+    ).toEqualTypeOf<KeyedStream<number>>();
+    const isNoted = (flight: FlightValue): flight is FlightValue & { note: string } =>
+      flight.note !== undefined;
+    expectTypeOf(flights.filter(isNoted)).toEqualTypeOf<Stream<FlightValue & { note: string }>>();
+    expectTypeOf(byOrigin.filter(isNoted)).toEqualTypeOf<KeyedStream<FlightValue & { note: string }>>();
+    expectTypeOf(flights.transform((stream) => stream.map(String).keyBy((text) => text))).toEqualTypeOf<
+      KeyedStream<string>
+    >();
+  });
+
+  it('of operators follow from their functions', () => {
+    const mapped = byOrigin.mapWithState<number, { seen: number }>('n', (flight, state, key) => {
+      expectTypeOf(flight).toEqualTypeOf<FlightValue>();
+      expectTypeOf(state.get()).toEqualTypeOf<number | undefined>();
+      expectTypeOf(key).toEqualTypeOf<string>();
+      return state.exists() ? { seen: 1 } : undefined;
+    });
+    expectTypeOf(mapped).toEqualTypeOf<KeyedStream<{ seen: number }>>();
+    expectTypeOf(byOrigin.map(({ delay }) => delay).reduceByKey('sum', (a, b) => a + b)).toEqualTypeOf<
+      KeyedStream<number>
+    >();
+    expectTypeOf(
+      byOrigin.aggregateByKey(
+        'mean',
+        () => ({ count: 0, sum: 0 }),
+        (total, { delay }) => ({ count: total.count + 1, sum: total.sum + delay }),
+      ),
+    ).toEqualTypeOf<KeyedStream<{ count: number; sum: number }>>();
+    expectTypeOf(
+      byOrigin.forEach('call', ({ id, key, value }) => {
+        expectTypeOf(id).toEqualTypeOf<string>();
+        expectTypeOf(key).toEqualTypeOf<string>();
+        expectTypeOf(value).toEqualTypeOf<FlightValue>();
+      }),
+    ).toEqualTypeOf<KeyedStream<FlightValue>>();
+  });
+
+  it('of sources follow from codec and schema', () => {
+    expectTypeOf(kinesis('s', { codec: 'text' })).toEqualTypeOf<KinesisInput<string>>();
+    expectTypeOf(kinesis('s', { codec: 'bytes' })).toEqualTypeOf<KinesisInput<Uint8Array>>();
+    expectTypeOf(kinesis('s', { schema: Flight, retentionHours: 48 })).toEqualTypeOf<
+      KinesisInput<FlightValue>
+    >();
+    expectTypeOf(kinesis('s')).toEqualTypeOf<KinesisInput<unknown> & KinesisOutput<unknown>>();
+    expectTypeOf(kinesis<number>('s', { name: 'other' })).toEqualTypeOf<KinesisOutput<number>>();
+    expectTypeOf(dynamodb<number>('t')).toEqualTypeOf<DynamoDbOutput<number>>();
+    const byHand = {} as StandardSchemaV1<unknown, { id: 1 }>;
+    expectTypeOf(pipeline('p').from(kinesis('s', { schema: byHand }))).toEqualTypeOf<Stream<{ id: 1 }>>();
+  });
+
+  it('let a sink take a wider type than the stream has', () => {
+    expectTypeOf(byOrigin.to(kinesis<{ origin: string }>('out'))).toEqualTypeOf<KeyedStream<FlightValue>>();
+    expectTypeOf(byOrigin.to(dynamodb('out'))).toEqualTypeOf<KeyedStream<FlightValue>>();
+  });
+});
+
+describe('what must not compile', () => {
+  it('is reading what is not there', () => {
+    flights.map((flight) => {
+      // @ts-expect-error a flight has no destination
+      void flight.destination;
+    });
+    pipeline('p')
+      .from(kinesis('s'))
+      .map((value) => {
+        // @ts-expect-error a value without a schema is unknown
+        void value.origin;
+      });
+    // @ts-expect-error the state may be missing
+    byOrigin.updateStateByKey<Stats>('s', (_, state) => ({ count: state.count, sum: 0 }));
+    // @ts-expect-error the list of values may be empty for the compiler
+    byOrigin.updateStateByKey<number>('s', ([flight]) => flight.delay);
+  });
+
+  it('is a key that is no text', () => {
+    // @ts-expect-error a key is a string
+    flights.keyBy((flight) => flight.delay);
+    // @ts-expect-error a key is never missing
+    flights.keyBy((flight) => flight.note);
+    // @ts-expect-error a key is there at once
+    flights.keyBy(async (flight) => flight.origin);
+  });
+
+  it('is state before there is a key, and a pipeline without one', () => {
+    // @ts-expect-error state belongs to a key
+    void flights.updateStateByKey;
+    // @ts-expect-error state belongs to a key
+    void flights.mapWithState;
+    // @ts-expect-error a sink needs a key to keep the order by
+    void flights.to;
+    // @ts-expect-error a stream without a key is no pipeline yet
+    flights satisfies Pipeline;
+    // @ts-expect-error a key is given once
+    void byOrigin.keyBy;
+  });
+
+  it('is a sink for values of another type', () => {
+    // @ts-expect-error the stream has flights, and the sink takes numbers
+    byOrigin.to(kinesis<number>('out'));
+    // @ts-expect-error the stream has flights, and the table takes stats
+    byOrigin.to(dynamodb<Stats>('out'));
+    // @ts-expect-error the key function reads what a flight has not
+    byOrigin.to(kinesis('out', { key: (stats: Stats) => `${stats.count}` }));
+    // @ts-expect-error a destination key is a string
+    byOrigin.to(kinesis('out', { key: (flight: FlightValue) => flight.delay }));
+  });
+
+  it('is a source with a sink’s options, or a sink with a source’s', () => {
+    // @ts-expect-error a sink has no schema
+    byOrigin.to(kinesis('out', { schema: Flight }));
+    // @ts-expect-error a source has no key function
+    pipeline('p').from(kinesis('in', { key: () => 'k' }));
+    // @ts-expect-error a source has no name of its own
+    pipeline('p').from(kinesis('in', { name: 'other' }));
+    // @ts-expect-error a schema is for JSON
+    kinesis('in', { schema: Flight, codec: 'text' });
+    // @ts-expect-error there is no such codec
+    kinesis('in', { codec: 'xml' });
+    // @ts-expect-error a table is no source
+    pipeline('p').from(dynamodb('in'));
+  });
+
+  it('is a function that gives another state or output than it says', () => {
+    // @ts-expect-error the state is a number
+    byOrigin.updateStateByKey<number>('s', () => 'one');
+    // @ts-expect-error the state is there at once
+    byOrigin.updateStateByKey<number>('s', async () => 1);
+    byOrigin.mapWithState<number, string>('s', (_, state) => {
+      // @ts-expect-error the state is a number
+      state.update('one');
+      return 'one';
+    });
+    // @ts-expect-error the output is a string
+    byOrigin.mapWithState<number, string>('s', () => 1);
+    // @ts-expect-error a reduction gives what it takes
+    byOrigin.reduceByKey('s', () => 1);
+    // @ts-expect-error the initial state is a number
+    byOrigin.updateStateByKey<number>('s', () => 1, { initial: () => 'one' });
+    // @ts-expect-error an asynchronous filter would let everything pass
+    flights.filter(async () => false);
+    // @ts-expect-error an operator of events has no choice of what it emits
+    byOrigin.mapWithState<number, number>('s', () => 1, { emit: 'last' });
+    const zeroed = { initial: () => 1 };
+    // @ts-expect-error zero is what aggregateByKey begins with
+    zeroed satisfies Parameters<typeof byOrigin.aggregateByKey<number>>[3];
+  });
+
+  it('is a policy or a way to upsert that does not exist', () => {
+    // @ts-expect-error there are deadLetter and stop
+    pipeline('p', { onRecordError: 'ignore' });
+    // @ts-expect-error there are key and id
+    dynamodb('t', { upsertBy: 'value' });
+    // @ts-expect-error there are last and every
+    byOrigin.updateStateByKey<number>('s', () => 1, { emit: 'first' });
+  });
+
+  it('is changing a definition', () => {
+    // @ts-expect-error a definition is frozen
+    byOrigin.definition.name = 'other';
+    // @ts-expect-error so are its stages
+    void byOrigin.definition.keyedStages.push;
+  });
+});
