@@ -18,6 +18,7 @@ export class FunctionVoice {
   readonly #options: FunctionVoiceOptions;
   readonly #repeats = new Map<string, number>();
   #unsaid = 0;
+  #last: string | undefined;
 
   constructor(options: FunctionVoiceOptions) {
     this.#options = options;
@@ -28,16 +29,20 @@ export class FunctionVoice {
     return this.#unsaid;
   }
 
+  /** The last warning or error, shown or not. */
+  get last(): string | undefined {
+    return this.#last;
+  }
+
   hear(line: string): void {
     const { log, say, sayRaw, isQuiet } = this.#options;
     const message = log.take(line);
-    if (sayRaw !== undefined) {
-      sayRaw(line);
-      return;
-    }
+    sayRaw?.(line);
     if (message === undefined || message.level === 'other') return;
     const [firstLine = ''] = message.text.split('\n');
     const text = firstLine.slice(0, LONGEST_TEXT);
+    this.#last = text;
+    if (sayRaw !== undefined) return;
     // Numbers differ from one batch to the next; the message is the same.
     const kind = text.replaceAll(/\d+/g, '#');
     const count = (this.#repeats.get(kind) ?? 0) + 1;

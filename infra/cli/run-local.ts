@@ -19,6 +19,7 @@ import { formatted, type PeopleStream, ProgressDisplay } from './progress-displa
 import { resultsTable } from './results-table.ts';
 import { type RunFigures, runFigures } from './run-figures.ts';
 import { SentLines } from './sent-lines.ts';
+import { StallWatch } from './stall-watch.ts';
 import type { StartOptions } from './start-options.ts';
 import { keyStates, stateLine, type StatesByKey } from './state-lines.ts';
 import { countDeadLetters, scanStates } from './state-scan.ts';
@@ -41,8 +42,8 @@ export interface RunResult {
 }
 
 const DIFFERENCES_SHOWN = 5;
-/** How often it is written down how many lines were sent. */
-const KEEP_INTERVAL_MS = 1_000;
+/** How often it is written down how many lines were sent, and looked whether anything moves. */
+const LOOK_INTERVAL_MS = 1_000;
 
 /**
  * Brings the local cloud up, streams the input in, shows what becomes of it, and ends it all: when everything is
@@ -117,7 +118,14 @@ export async function runLocally(
     });
     const running = { cloud, producer };
     const keepSent = (): void => sentLines?.keep(input, skip + running.producer.sentInOrder);
-    const keeping = sentLines && setInterval(keepSent, KEEP_INTERVAL_MS);
+    const stallWatch = new StallWatch(
+      (text) => say(colors.yellow(text)),
+      () => voice.last,
+    );
+    const looking = setInterval(() => {
+      keepSent();
+      stallWatch.look(running.cloud.mappingStatus().shards, clock.nowMs());
+    }, LOOK_INTERVAL_MS);
     const startMs = clock.nowMs();
     try {
       const fed = feed({
@@ -141,7 +149,7 @@ export async function runLocally(
       const drained = cloud.untilDrained(producer.lastSent);
       await Promise.race([drained, interruption.requested, failed]);
     } finally {
-      clearInterval(keeping);
+      clearInterval(looking);
       keepSent();
     }
     const seconds = (clock.nowMs() - startMs) / 1_000;
@@ -251,7 +259,10 @@ function faultSummary({ deliveryFaults }: LocalChaos, cloud: LocalCloud, unsaid:
   const all = Object.entries({ ...faults, ...deliveryFaults }).filter(([, count]) => count > 0);
   const total = all.reduce((sum, [, count]) => sum + count, 0);
   const listed = all.map(([kind, count]) => `${words(kind)} ${count}`).join(', ');
-  return `Chaos: ${total} faults (${listed}); functions logged ${unsaid} warnings and errors (--verbose shows them).`;
+  return (
+    `Chaos: ${total} faults (${listed}); functions logged ${unsaid} warnings and errors (--verbose shows them).\n` +
+    'What invocations did that were killed before their end is in the state, and not among these figures.'
+  );
 }
 
 /** `killBeforeReply`: kill before reply. */

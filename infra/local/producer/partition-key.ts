@@ -13,13 +13,20 @@ export interface LineRoute {
 const LONGEST_PARTITION_KEY = 256;
 
 /**
+ * How many different partition keys lines without one key of their own share. With a ParallelizationFactor above 1 each
+ * is a lane, and a key's item keeps a mark for each lane that feeds it, 256 at most (shared/engine/limits.ts); a split
+ * shard doubles the lanes.
+ */
+const SHARED_PARTITION_KEYS = 64;
+
+/**
  * The partition key under which a line is sent: the pipeline's own key where the line becomes exactly one element, so
- * that order holds per key; else a hash of the line. A key that Kinesis cannot take is hashed itself.
+ * that order holds per key; else a short hash of the line. A key that Kinesis cannot take is hashed itself.
  */
 export function routeOf(definition: PipelineDefinition, line: Buffer): LineRoute {
   const keys = keysOf(definition, line);
   const [key, ...others] = keys;
-  if (key === undefined || others.length > 0) return { partitionKey: hashOf(line), keys };
+  if (key === undefined || others.length > 0) return { partitionKey: sharedKeyOf(line), keys };
   const isTaken = key !== '' && key.isWellFormed() && [...key].length <= LONGEST_PARTITION_KEY;
   return { partitionKey: isTaken ? key : hashOf(key), keys };
 }
@@ -37,6 +44,11 @@ function keysOf(definition: PipelineDefinition, line: Buffer): string[] {
   }
 }
 
-function hashOf(data: Buffer | string): string {
-  return createHash('sha256').update(data).digest('hex').slice(0, 32);
+function sharedKeyOf(line: Buffer): string {
+  const number = createHash('sha256').update(line).digest().readUInt32BE(0) % SHARED_PARTITION_KEYS;
+  return `lines-${number}`;
+}
+
+function hashOf(key: string): string {
+  return createHash('sha256').update(key).digest('hex').slice(0, 32);
 }
