@@ -5,8 +5,10 @@ import type { StateItem } from '../state/state-item.ts';
 const CACHED_ITEMS_LIMIT = 20_000;
 /** What all cached items take together, roughly: a quarter of the smallest sensible function. */
 const CACHED_BYTES_LIMIT = 32 * 1024 * 1024;
-/** What an item costs besides its states, roughly. */
+/** What an item costs besides its marks, states and outbox, roughly. */
 const ITEM_OVERHEAD_BYTES = 500;
+/** What a mark costs in the heap, roughly. */
+const MARK_BYTES = 200;
 
 interface ShardItems {
   readonly items: Map<string, { item: StateItem; bytes: number }>;
@@ -48,9 +50,9 @@ export class ItemCache {
     return this.#shards.get(shard)?.items.get(pk)?.item;
   }
 
-  /** @param stateBytes what the item's states take. */
-  put(shard: string, item: StateItem, stateBytes: number): void {
-    const bytes = ITEM_OVERHEAD_BYTES + stateBytes;
+  /** @param contentBytes what the item's states and outbox take. */
+  put(shard: string, item: StateItem, contentBytes: number): void {
+    const bytes = ITEM_OVERHEAD_BYTES + item.marks.size * MARK_BYTES + contentBytes;
     const { items } = this.#of(shard);
     const cached = items.get(item.pk);
     if (cached === undefined) {
