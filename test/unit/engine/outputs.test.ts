@@ -4,7 +4,7 @@ import { destinationKeyOf, outputJson, requirePublishable } from '../../../share
 import { KINESIS_OUTPUT_LIMIT_BYTES } from '../../../shared/engine/limits.ts';
 import type { Sink } from '../../../shared/pipeline/definition.ts';
 import { canonicalDocument } from '../../../shared/state/canonical-document.ts';
-import { START_MS, testWorld, type TestWorld } from '../../support/memory-ports.ts';
+import { testWorld, type TestWorld } from '../../support/memory-ports.ts';
 import { deliver, drain, itemOf, letters, records, stateOf } from './deliver.ts';
 
 const STREAM: Sink = { kind: 'kinesis', name: 'out', stream: 'out' };
@@ -196,6 +196,12 @@ describe('outputs', () => {
         .to(kinesis('texts'))
         .forEach('call', () => undefined),
     );
+    let writes = 0;
+    const commit = world.store.commit.bind(world.store);
+    world.store.commit = async (items) => {
+      writes += items.length;
+      return commit(items);
+    };
     await drain(world, records([1, 2, 3]));
     const values = (name: string): unknown[] | undefined => world.sinks.get(name)?.values();
     expect(values('raw')).toEqual([1, 2, 3]);
@@ -205,7 +211,7 @@ describe('outputs', () => {
     expect(values('texts')).toEqual(['1: 1', '2: 3', '3: 6']);
     expect(values('call')).toEqual(['1: 1', '2: 3', '3: 6']);
     expect(world.store.items().size).toBe(1);
-    expect(itemOf(world, 'k')?.revision).toBe(START_MS / 1_000);
+    expect(writes).toBe(1);
   });
 
   it('of an operator with emit every are events, and each is published', async () => {

@@ -22,6 +22,7 @@ export function delivery(
       index: 0,
       sink: 'out',
       destinationKey,
+      revision: changes.revision ?? 5,
       isChange: false,
       arrivalMs: 1_800_000_000_000,
       value: { json },
