@@ -90,9 +90,12 @@ export async function foldAndCommit(run: BatchRun, works: readonly ItemWork[]): 
   }
 }
 
-/** A tombstone may go when nothing can come again that its marks must stop; the table's TTL counts from the write. */
+/**
+ * A tombstone may go when nothing can come again that its marks must stop, and then nothing of its outbox can be
+ * published any more either, for that needs the record in hand. The table's TTL counts from the write.
+ */
 function stamped({ runtime }: BatchRun, item: StateItem): StateItem {
-  if (item.states.size > 0 || item.outbox.length > 0) return item;
+  if (item.states.size > 0) return item;
   const { horizonSeconds, definition } = runtime.program;
   const nowSeconds = Math.ceil(runtime.clock.nowMs() / 1_000);
   // A record that is processed after the item is gone has arrived at most a retention earlier, and so, by its own
@@ -148,14 +151,13 @@ async function readAcknowledged(
   { runtime, opened, batch, scope }: BatchRun,
   { item }: ItemWork,
 ): Promise<boolean> {
-  if (runtime.parallelizationFactor !== 1) return false;
   let hasNews = false;
   const lanes = new Set((item?.outbox ?? []).map(({ lane }) => lane));
   for (const lane of lanes) {
     if (lane === batch.shard || shardOfLane(lane) !== lane || scope.acknowledged.has(lane)) continue;
-    const position = (await runtime.store.readProgress(opened.generation, lane))?.position;
-    if (position === undefined) continue;
-    scope.acknowledged.set(lane, position);
+    const progress = await runtime.store.readProgress(opened.generation, lane);
+    if (progress?.position === undefined || progress.isByPartition) continue;
+    scope.acknowledged.set(lane, progress.position);
     hasNews = true;
   }
   return hasNews;

@@ -1,6 +1,6 @@
 import type { SourceRecord } from '../source/record.ts';
 import type { CanonicalDocument } from '../state/canonical-document.ts';
-import type { OutputDraft } from './outbox-draft.ts';
+import type { OutputDraft, StateReference } from './outbox-draft.ts';
 import type { SinkStep } from './program.ts';
 import type { Cell } from './state-cell.ts';
 
@@ -49,6 +49,11 @@ export class DirectOutput {
 
   get sink(): string {
     return this.#step.sink.name;
+  }
+
+  /** What the change of the record that runs refers to. */
+  get staged(): StateReference | undefined {
+    return this.#staged && { cell: this.cell, document: this.#staged.document };
   }
 
   /** The newest change that is to be published; with the record that runs, where it is accepted. */

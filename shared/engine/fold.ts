@@ -22,6 +22,7 @@ import {
   isAcknowledged,
   OutboxDraft,
   type EntryDraft,
+  type PendingEntry,
   type StateReference,
 } from './outbox-draft.ts';
 import { destinationKeyOf, outputJson, requirePublishable } from './output-value.ts';
@@ -176,15 +177,17 @@ class ItemFold {
 
   /** I1: a record at or below its lane's mark is in the item already. */
   #isCovered({ lane, position, partitionKey }: SourceRecord): boolean {
-    // Positions rise in a batch: behind a record of its lane that ran, none is covered.
-    if (this.#lastRan?.lane === lane) return false;
+    const { shard } = this.#scope;
     const marks = this.#draft?.marks ?? this.#loaded?.marks;
     if (marks === undefined || marks.size === 0) return false;
-    const { shard } = this.#scope;
+    // Positions rise in a batch: behind a record of its lane that ran, none is covered; but for a shard's lane the
+    // marks of its partition keys may stand higher.
+    const isOnly = lane !== shard || marks.size === Number(marks.has(shard));
+    if (isOnly && this.#lastRan?.lane === lane) return false;
     if (isAtOrBelow(position, marks.get(shard))) return true;
     if (lane !== shard) return isAtOrBelow(position, marks.get(lane));
     // The mapping's ParallelizationFactor may have been changed to 1: the partition key's own mark still holds.
-    if (marks.size === Number(marks.has(shard))) return false;
+    if (isOnly) return false;
     return isAtOrBelow(position, marks.get(partitionLane(shard, partitionKey)));
   }
 
@@ -386,32 +389,38 @@ class ItemFold {
       };
     }
     const room = roomBeside(stateBytes);
-    if (this.#entriesBytes <= room) return undefined;
+    let outputBytes = this.#entriesBytes;
+    // A record may tell a state and remove it: its output needs a copy then.
+    if (hasRemoval(draft)) {
+      for (const output of draft.direct) outputBytes += this.#copyBytes(draft.cells, output.staged);
+    }
+    if (outputBytes <= room) return undefined;
     return {
       stage: 'output',
       reason:
-        `the record's outputs have ${this.#entriesBytes} bytes; beside a state of ${stateBytes} bytes the item can ` +
+        `the record's outputs have ${outputBytes} bytes; beside a state of ${stateBytes} bytes the item can ` +
         `hold ${room}, and outputs are committed with the state`,
     };
   }
 
   /** What the outbox would take with the entries of the record that runs. */
-  #takenBytes({ outbox, cells, direct }: ItemDraft): number {
+  #takenBytes(draft: ItemDraft): number {
+    const { outbox, cells, direct } = draft;
     let bytes = outbox.bytes + this.#entriesBytes;
     // A state that an output refers to and that has been removed takes room of its own.
-    if (cells.some((cell) => cell.wasRemoved)) {
-      for (const output of direct) {
-        const value = output.draft()?.value;
-        const json = value === undefined || 'json' in value ? undefined : this.#lostState(cells, value);
-        if (json !== undefined) bytes += Buffer.byteLength(json);
-      }
-      for (const entry of outbox.entries()) {
-        if (entry.kind === 'deadLetter' || 'json' in entry.value) continue;
-        const json = this.#lostState(cells, entry.value);
-        if (json !== undefined) bytes += Buffer.byteLength(json);
-      }
+    if (!hasRemoval(draft)) return bytes;
+    for (const output of direct) bytes += this.#copyBytes(cells, output.draft()?.value);
+    for (const entry of outbox.entries()) {
+      if (entry.kind === 'output') bytes += this.#copyBytes(cells, entry.value);
     }
     return bytes;
+  }
+
+  /** What the copy of a value takes that is not the operator's state any more. */
+  #copyBytes(cells: readonly Cell[], value: PendingValue | undefined): number {
+    if (value === undefined || 'json' in value) return 0;
+    const json = this.#lostState(cells, value);
+    return json === undefined ? 0 : Buffer.byteLength(json);
   }
 
   /** Sets the mark of the lane that ran so far, and makes sure that there is room for that of the next. */
@@ -436,15 +445,18 @@ class ItemFold {
     if (ran !== undefined) marks.set(ran.lane, { position: ran.position, arrivalSeconds: newestSeconds });
   }
 
-  /** Marks go when their lane can bring nothing any more (I9), or when the mark of the whole shard covers them. */
+  /**
+   * Marks go when their lane can bring nothing any more (I9), or when the mark of the whole shard covers them. What is
+   * pending of such a lane goes with it: an output is published with its record in hand, and that does not come again.
+   */
   #dropMarks({ marks, outbox }: ItemDraft, nowSeconds: number): void {
     if (marks.size < 2) return;
     const oldest = nowSeconds - this.#scope.program.horizonSeconds - HORIZON_SLACK_SECONDS;
-    const pending = new Set(outbox.entries().map(({ lane }) => lane));
     for (const [lane, mark] of marks) {
       const shard = shardOfLane(lane);
-      const isCovered = shard !== lane && isAtOrBelow(mark.position, marks.get(shard));
-      if (isCovered || (mark.arrivalSeconds < oldest && !pending.has(lane))) marks.delete(lane);
+      if (mark.arrivalSeconds < oldest) outbox.dropLane(lane);
+      else if (shard === lane || !isAtOrBelow(mark.position, marks.get(shard))) continue;
+      marks.delete(lane);
     }
   }
 
@@ -466,19 +478,21 @@ class ItemFold {
       else changed.set(name, seen);
       versions = changed;
     }
+    // An item that is deleted and made again must neither match an old holder's condition nor begin below what it told
+    // its sinks: it starts at a time, and nothing is written a thousand times a second.
+    const revision = loaded === undefined ? Math.max(1, Math.floor(firstRan.arrivalMs)) : loaded.revision + 1;
     const entries: OutboxEntry[] = [];
     for (const output of direct) {
       output.discard();
       const change = output.draft();
       if (change === undefined) continue;
       outbox.supersede(change.sink, change.destinationKey);
-      entries.push(this.#settled(cells, change));
+      entries.push(this.#settled(cells, change, revision));
     }
-    for (const entry of outbox.entries()) entries.push(this.#settled(cells, entry));
+    for (const entry of outbox.entries()) entries.push(this.#settled(cells, entry, revision));
     return {
       pk: this.#work.pk,
-      // An item that is deleted and made again must not match an old holder's condition: it does not start at 1.
-      revision: loaded === undefined ? Math.max(1, secondsOf(firstRan)) : loaded.revision + 1,
+      revision,
       marks,
       states,
       versions,
@@ -487,12 +501,17 @@ class ItemFold {
   }
 
   /** Gives an entry the form that is stored; one that refers to a state refers to what is written beside it. */
-  #settled(cells: readonly Cell[], entry: OutboxEntry | EntryDraft): OutboxEntry {
-    if (entry.kind === 'deadLetter' || 'json' in entry.value) return entry as OutboxEntry;
-    const lost = this.#lostState(cells, entry.value);
-    if (lost !== undefined) return { ...entry, value: { json: lost } };
-    const stateOf = 'cell' in entry.value ? entry.value.cell.operator.name : entry.value.stateOf;
-    return { ...entry, value: { stateOf } };
+  #settled(cells: readonly Cell[], entry: PendingEntry, revision: number): OutboxEntry {
+    if (entry.kind === 'deadLetter') return entry;
+    const lost = 'json' in entry.value ? undefined : this.#lostState(cells, entry.value);
+    if ('revision' in entry) return lost === undefined ? entry : { ...entry, value: { json: lost } };
+    const { value } = entry;
+    if ('json' in value) return { ...entry, value, revision };
+    return {
+      ...entry,
+      value: lost === undefined ? { stateOf: value.cell.operator.name } : { json: lost },
+      revision,
+    };
   }
 
   /** The JSON text of a state that an output refers to and that is not the operator's state any more. */
@@ -518,6 +537,12 @@ interface ItemDraft {
   /** States of operators that this code does not have: carried along. */
   readonly unknown: ReadonlyMap<string, Document>;
   readonly unknownBytes: number;
+}
+
+type PendingValue = Extract<PendingEntry, { kind: 'output' }>['value'];
+
+function hasRemoval({ cells }: ItemDraft): boolean {
+  return cells.some((cell) => cell.wasRemoved);
 }
 
 const NOTHING_SAVED: readonly SavedCell[] = [];

@@ -46,6 +46,12 @@ export const DEATHS_BEFORE_SUSPICION = 3;
 /** Turns of one record, taken alone, in which the process may die before the record is rejected. */
 export const DEATHS_BEFORE_REJECTION = 2;
 
+/** How often one turn is noted before the record waits until a process that began it can no longer be alive. */
+export const TURNS_NOTED = 8;
+
+/** For how long an unfinished turn is noted after the last process that began it must have ended. */
+export const TURN_REMEMBERED_MS = 24 * 3_600_000;
+
 /** How far the clocks of two processes may be apart, milliseconds: Lambda's are kept by Amazon Time Sync. */
 export const CLOCK_SLACK_MS = 1_000;
 

@@ -1,6 +1,7 @@
 import type { Position } from '../source/position.ts';
 import type { RecordBatch, SourceRecord } from '../source/record.ts';
 import { KILLED, type BatchRun } from './batch-run.ts';
+import { TURNS_NOTED } from './limits.ts';
 import type { Opened } from './open.ts';
 import type { Runtime } from './runtime.ts';
 import { isKiller, turnOf, type TurnStage } from './turn.ts';
@@ -31,7 +32,7 @@ export class TurnError extends Error {
  */
 export async function processOneByOne(
   runtime: Runtime,
-  { generation, killers }: Opened,
+  { generation, killers, progress }: Opened,
   batch: RecordBatch,
   deadlineMs: number,
   keepGoing: () => boolean,
@@ -48,22 +49,24 @@ export async function processOneByOne(
     failedFrom,
     endedTurns: ended === undefined ? [] : [ended],
   });
-  /** Begins a turn. @returns whether the record kills in it; such a turn stays noted. */
-  const beginTurn = async (position: Position, stage: TurnStage): Promise<boolean> => {
+  /** Begins a turn. A turn in which the record kills stays noted. */
+  const beginTurn = async (position: Position, stage: TurnStage): Promise<'begun' | 'kills' | 'waits'> => {
     const turn = turnOf(position, stage);
-    const isKnown = killers.has(turn);
-    if (isKnown) return true;
-    const deadlines = await runtime.store.suspect(generation, shard, turn, deadlineMs, ended);
-    const kills = isKiller(deadlines, runtime.clock.nowMs());
-    ended = kills ? undefined : turn;
-    if (kills) {
-      runtime.log.error('A record killed the process each time it was its turn; it becomes a dead letter', {
-        shard,
-        sequenceNumber: position.sequence,
-        stage,
-      });
-    }
-    return kills;
+    if (killers.has(turn)) return 'kills';
+    // Enough is noted: who dies fast must not fill the row before the dead can be told from the living.
+    if ((progress.suspects.get(turn)?.length ?? 0) >= TURNS_NOTED) return 'waits';
+    const previous = ended;
+    // From here on it may be noted, whatever the store answers, and this process lives.
+    ended = turn;
+    const deadlines = await runtime.store.suspect(generation, shard, turn, deadlineMs, previous);
+    if (!isKiller(deadlines, runtime.clock.nowMs())) return 'begun';
+    ended = undefined;
+    runtime.log.error('A record killed the process each time it was its turn; it becomes a dead letter', {
+      shard,
+      sequenceNumber: position.sequence,
+      stage,
+    });
+    return 'kills';
   };
 
   for (const record of batch.records) {
@@ -72,9 +75,13 @@ export async function processOneByOne(
     try {
       // Where it is known to kill in the later stage, it has passed the earlier one.
       const hasPassed = killers.has(turnOf(position, 'fold'));
-      const killsDecoder = !hasPassed && (await beginTurn(position, 'decode'));
+      const decoding = hasPassed ? 'begun' : await beginTurn(position, 'decode');
+      if (decoding === 'waits') return result(position);
+      const killsDecoder = decoding === 'kills';
       const decoded = begin([record], killsDecoder ? new Set([turnOf(position, 'decode')]) : killers);
-      if (!killsDecoder && (await beginTurn(position, 'fold'))) reject(decoded);
+      const folding = killsDecoder ? 'begun' : await beginTurn(position, 'fold');
+      if (folding === 'waits') return result(position);
+      if (folding === 'kills') reject(decoded);
       const failedFrom = await run(decoded);
       if (failedFrom !== undefined) return result(failedFrom);
     } catch (error) {

@@ -10,6 +10,8 @@ export interface Opened {
   readonly kind: 'opened';
   readonly generation: number;
   readonly progress: Progress;
+  /** Whether lanes are by partition key, now or since the shard was read so. */
+  readonly isByPartition: boolean;
   /** Attempts at this batch have died, again and again: take its records one at a time. */
   readonly isSuspicious: boolean;
   /** Turns in which a record killed the process, again and again. */
@@ -33,7 +35,7 @@ export async function open(runtime: Runtime, batch: RecordBatch, first: Position
   const { store } = runtime;
   for (let tries = 0; tries < OPEN_TRIES; tries++) {
     const generation = (runtime.generation ??= (await store.readControl()).generation);
-    const begun = await store.beginAttempt(generation, batch.shard, first);
+    const begun = await store.beginAttempt(generation, batch.shard, first, runtime.parallelizationFactor > 1);
     if (begun.kind === 'open') {
       const { progress } = begun;
       if (progress.phase !== 'live') {
@@ -45,6 +47,7 @@ export async function open(runtime: Runtime, batch: RecordBatch, first: Position
         kind: 'opened',
         generation,
         progress,
+        isByPartition: progress.isByPartition,
         isSuspicious: (progress.attempts.get(encodePosition(first)) ?? 0) > DEATHS_BEFORE_SUSPICION,
         killers: killersOf(progress, runtime.clock.nowMs()),
       };

@@ -9,11 +9,12 @@ export type StateReference =
   { readonly cell: Cell; readonly document: CanonicalDocument } | { readonly stateOf: string };
 
 /** An output as fold makes it. */
-export interface OutputDraft extends Omit<OutputEntry, 'value'> {
+export interface OutputDraft extends Omit<OutputEntry, 'value' | 'revision'> {
   readonly value: { readonly json: string } | Extract<StateReference, { cell: Cell }>;
 }
 export type EntryDraft = OutputDraft | DeadLetterEntry;
-type PendingEntry = OutboxEntry | EntryDraft;
+/** An entry of the loaded item, or one that a record of this batch made. */
+export type PendingEntry = OutboxEntry | EntryDraft;
 
 /** Attribute names, numbers and flags of one entry, an upper bound in bytes. */
 const ENTRY_OVERHEAD_BYTES = 64;
@@ -43,7 +44,7 @@ export function isAcknowledged(
 
 /** The outbox of one item while its key is folded: what is pending, and what the records add. */
 export class OutboxDraft {
-  readonly #others: PendingEntry[] = [];
+  #others: PendingEntry[] = [];
   #changes: Map<string, PendingEntry[]> | undefined;
   #bytes = 0;
 
@@ -60,8 +61,17 @@ export class OutboxDraft {
    * Adds one record's entries. A change supersedes those of earlier elements for the same sink and destination key,
    * of whatever lane: only a key's newest value counts, and this one is committed with the state that it tells.
    */
-  add(entries: readonly EntryDraft[]): void {
+  add(entries: readonly PendingEntry[]): void {
     for (const entry of entries) this.#put(entry);
+  }
+
+  /** Drops everything of one lane. */
+  dropLane(lane: string): void {
+    const kept = this.entries().filter((entry) => entry.lane !== lane);
+    this.#others = [];
+    this.#changes = undefined;
+    this.#bytes = 0;
+    this.add(kept);
   }
 
   /** Drops the pending changes for this sink and destination key: a newer one takes their place. */

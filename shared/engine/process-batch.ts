@@ -1,9 +1,10 @@
 import { comparePositions, encodePosition, type Position } from '../source/position.ts';
+import { byPartition } from '../source/lane.ts';
 import type { RecordBatch, SourceRecord } from '../source/record.ts';
 import { FATE, firstUncommitted, group, lower, type BatchRun } from './batch-run.ts';
 import { foldAndCommit, load } from './commit.ts';
 import { FreshValues } from './fresh-values.ts';
-import { DEADLINE_MARGIN_MS, DECODING_SHARE, KILLERS_REMEMBERED } from './limits.ts';
+import { DEADLINE_MARGIN_MS, DECODING_SHARE, KILLERS_REMEMBERED, TURN_REMEMBERED_MS } from './limits.ts';
 import { processOneByOne, TurnError } from './one-by-one.ts';
 import { open, type Opened } from './open.ts';
 import { publishCommitted } from './publish-committed.ts';
@@ -28,30 +29,29 @@ export interface BatchResult {
  */
 export async function processBatch(
   runtime: Runtime,
-  batch: RecordBatch,
+  handedIn: RecordBatch,
   deadlineMs: number,
 ): Promise<BatchResult> {
-  const first = (batch.records[0] as SourceRecord).position;
-  const report: BatchReport = emptyReport(batch.records.length);
+  const first = (handedIn.records[0] as SourceRecord).position;
+  const report: BatchReport = emptyReport(handedIn.records.length);
   const keepGoing = (): boolean => runtime.clock.nowMs() < deadlineMs - DEADLINE_MARGIN_MS;
 
   // 1. Open
-  const opened = await open(runtime, batch, first);
+  const opened = await open(runtime, handedIn, first);
   if (opened.kind === 'refused') {
-    runtime.log.warn(`The batch is refused and comes again: ${opened.reason}`, { shard: batch.shard });
-    return { failedFrom: first, report: { ...report, unfinished: batch.records.length } };
+    runtime.log.warn(`The batch is refused and comes again: ${opened.reason}`, { shard: handedIn.shard });
+    return { failedFrom: first, report: { ...report, unfinished: handedIn.records.length } };
   }
+  const { isByPartition } = opened;
+  const batch = isByPartition ? byPartition(handedIn) : handedIn;
   const startMs = runtime.clock.nowMs();
   const decodeUntilMs = startMs + (deadlineMs - DEADLINE_MARGIN_MS - startMs) * DECODING_SHARE;
   const keepDecoding = (): boolean => runtime.clock.nowMs() < decodeUntilMs;
   // A shard that is to stop in front of what kills it is to go on once the code is mended: it is tried each time.
   const isToStop = runtime.program.definition.onRecordError === 'stop';
   const known = isToStop ? new Set<string>() : opened.killers;
-  // With ParallelizationFactor above 1 other lanes move the shard's progress; they say nothing of this lane's items.
-  runtime.cache.enter(
-    batch.shard,
-    runtime.parallelizationFactor === 1 ? opened.progress.position : 'unknown',
-  );
+  // Where lanes are by partition key, others move the shard's progress; they say nothing of this lane's items.
+  runtime.cache.enter(batch.shard, isByPartition ? 'unknown' : opened.progress.position);
   const begin = (records: readonly SourceRecord[], killers = known): BatchRun =>
     beginRun(runtime, { ...opened, killers }, batch, records, keepGoing, keepDecoding, report);
 
@@ -85,7 +85,7 @@ export async function processBatch(
     first,
     ...(done && { position: done.position, arrivalMs: done.arrivalMs }),
     records: finished,
-    endedTurns: [...endedTurns, ...forgottenTurns(opened)],
+    endedTurns: [...endedTurns, ...forgottenTurns(runtime, opened, isByPartition)],
   });
   if (advanced === 'sealed') failedFrom = first;
   else if (done !== undefined) runtime.cache.leave(batch.shard, done.position);
@@ -133,10 +133,18 @@ async function endInOrder(
   }
 }
 
-/** Turns that need not be noted any more: of records that are done, and of killers beyond the number remembered. */
-function forgottenTurns({ killers, progress }: Opened): string[] {
+/**
+ * Turns that need not be noted any more: of killers beyond the number remembered, and of records that are done. With
+ * lanes by partition key the position says nothing of a record below it; there a turn is forgotten when nobody has
+ * begun it for long.
+ */
+function forgottenTurns({ clock }: Runtime, { killers, progress }: Opened, isByPartition: boolean): string[] {
   const position = progress.position === undefined ? '' : encodePosition(progress.position);
-  const done = [...progress.suspects.keys()].filter((turn) => turn < position && !killers.has(turn));
+  const oldestMs = clock.nowMs() - TURN_REMEMBERED_MS;
+  const done = [...progress.suspects]
+    .filter(([turn]) => !killers.has(turn))
+    .filter(([turn, deadlines]) => (isByPartition ? Math.max(...deadlines) < oldestMs : turn < position))
+    .map(([turn]) => turn);
   return [...done, ...[...killers].toSorted().slice(0, Math.max(0, killers.size - KILLERS_REMEMBERED))];
 }
 

@@ -84,7 +84,6 @@ function collect(
     destinationKey: entry.destinationKey,
     json,
     pk: item.pk,
-    revision: item.revision,
     entry,
   };
   const list = deliveries.get(entry.sink);

@@ -36,7 +36,7 @@ export function kinesisHandler(
     try {
       container ??= makeContainer(definition, environment, clock, logger);
       const { runtime, trace } = await container;
-      const batch = readKinesisEvent(event, runtime.parallelizationFactor);
+      const batch = readKinesisEvent(event);
       const before = runtime.store.costs();
       const { failedFrom, report } = await trace.batch(() => processBatch(runtime, batch, deadlineMs));
       const endMs = clock.nowMs();

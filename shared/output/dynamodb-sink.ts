@@ -12,8 +12,9 @@ import type { Delivery, SinkPort } from './sink-port.ts';
 
 /**
  * Upserts outputs into a DynamoDB table with the partition key `pk`. Each item has `value` (a native document), `id`
- * (the output's), `source` (the state item that made it), `revision` (of that item), and `lane` and `order` (of the
- * record that made it).
+ * (the output's), `source` (the state item that made it), `revision` (of that item, when it was committed), and `lane`
+ * and `order` (of the record that made it). Of one state item's outputs the newest wins; outputs of several state items
+ * under one destination key replace each other as they come.
  */
 export class DynamoDbSinkPort implements SinkPort {
   readonly maximumDeliveries = 1;
@@ -32,13 +33,13 @@ export class DynamoDbSinkPort implements SinkPort {
     return Promise.all(deliveries.map((delivery) => this.#upsert(delivery)));
   }
 
-  async #upsert({ id, destinationKey, json, pk, revision, entry }: Delivery): Promise<boolean> {
+  async #upsert({ id, destinationKey, json, pk, entry }: Delivery): Promise<boolean> {
     const item = {
       pk: { S: this.#upsertBy === 'id' ? id : destinationKey },
       id: { S: id },
       value: encodeDocument(JSON.parse(json) as Document),
       source: { S: pk },
-      revision: { N: String(revision) },
+      revision: { N: String(entry.revision) },
       lane: { S: entry.lane },
       order: { S: orderOf(entry) },
     };

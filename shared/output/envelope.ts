@@ -14,6 +14,9 @@ export interface OutputEnvelope {
     /** The pipeline's line of descent: its name. */
     readonly lineage: string;
     readonly lane: string;
+    /** Hash of the state item's key, and the item's revision: of one source's changes the highest revision is newest. */
+    readonly source: string;
+    readonly revision: number;
     /** Hash of the destination key: order holds only per destination key. */
     readonly destination: string;
     /** Encoded position, element, index. */
@@ -24,10 +27,12 @@ export interface OutputEnvelope {
 }
 
 /** The envelope as JSON text. The value is JSON text already and is not parsed for it. */
-export function envelopeJson(lineage: string, { id, destinationKey, json, entry }: Delivery): string {
+export function envelopeJson(lineage: string, { id, destinationKey, json, pk, entry }: Delivery): string {
   const provenance: OutputEnvelope['provenance'] = {
     lineage,
     lane: entry.lane,
+    source: hashOfKey(pk),
+    revision: entry.revision,
     destination: hashOfKey(destinationKey),
     position: `${encodePosition(entry.position)}/${entry.element}/${entry.index}`,
     arrivalMs: entry.arrivalMs,

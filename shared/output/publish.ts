@@ -5,6 +5,7 @@ import type { Delivery, SinkPort } from './sink-port.ts';
 /** How often a delivery is tried in one invocation before it is left to the next. */
 const DELIVERY_TRIES = 4;
 const FIRST_BACKOFF_MS = 50;
+const LONGEST_BACKOFF_MS = 400;
 /** Requests of one sink that are under way at a time. */
 const REQUESTS_IN_FLIGHT = 8;
 
@@ -72,15 +73,19 @@ export async function publishTo(
       }
     });
     rest = failed.length === 0 ? later : [...failed, ...later].sort(compareDeliveries);
-    if (failed.length === 0) continue;
+    if (failed.length === 0) {
+      backoffMs = FIRST_BACKOFF_MS;
+      continue;
+    }
     for (const { destinationKey } of failed) {
       const count = (tries.get(destinationKey) ?? 0) + 1;
       tries.set(destinationKey, count);
       if (count >= DELIVERY_TRIES) blocked.add(destinationKey);
     }
     if (rest.every(({ destinationKey }) => blocked.has(destinationKey))) break;
+    if (!keepGoing()) break;
     await wait(backoffMs);
-    backoffMs *= 2;
+    backoffMs = Math.min(2 * backoffMs, LONGEST_BACKOFF_MS);
   }
   if (confirmed.length === deliveries.length) return { confirmed, firstFailed: undefined };
   const done = new Set(confirmed);

@@ -7,9 +7,8 @@ export interface Delivery {
   readonly destinationKey: string;
   /** The value as JSON text. */
   readonly json: string;
-  /** The item that holds the output, and the revision at which it was read or written. */
+  /** The item that holds the output. */
   readonly pk: string;
-  readonly revision: number;
   readonly entry: OutputEntry;
 }
 

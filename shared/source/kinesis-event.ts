@@ -1,5 +1,5 @@
 import { compareSequences, parseSequence } from './position.ts';
-import { partitionLane, shardLane } from './lane.ts';
+import { shardLane } from './lane.ts';
 import type { RecordBatch, SourceRecord } from './record.ts';
 
 /** The part of Lambda's Kinesis event that is read. */
@@ -24,11 +24,10 @@ export class EventError extends Error {
 
 /**
  * Reads Lambda's event into a batch of one shard.
- * @param parallelizationFactor of the mapping: above 1, lanes are by partition key.
  * @throws EventError when it is not a Kinesis event, mixes shards, or has records out of order; nothing of it is
  * acknowledged then.
  */
-export function readKinesisEvent(event: unknown, parallelizationFactor: number): RecordBatch {
+export function readKinesisEvent(event: unknown): RecordBatch {
   const records = eventRecords(event);
   if (records.length === 0) {
     throw new EventError('The event has no records; Lambda never sends an empty batch.');
@@ -38,14 +37,6 @@ export function readKinesisEvent(event: unknown, parallelizationFactor: number):
   const streamArn = first.eventSourceARN;
   const stream = streamArn.slice(streamArn.lastIndexOf('/') + 1);
   const shard = shardLane(stream, shardId);
-
-  const lanes = new Map<string, string>();
-  const laneOf = (partitionKey: string): string => {
-    if (parallelizationFactor === 1) return shard;
-    let lane = lanes.get(partitionKey);
-    if (lane === undefined) lanes.set(partitionKey, (lane = partitionLane(shard, partitionKey)));
-    return lane;
-  };
 
   const batch: SourceRecord[] = [];
   const shardPrefix = `${shardId}:`;
@@ -78,7 +69,7 @@ export function readKinesisEvent(event: unknown, parallelizationFactor: number):
     batch.push({
       position: { sequence, sub: 0 },
       partitionKey: kinesis.partitionKey,
-      lane: laneOf(kinesis.partitionKey),
+      lane: shard,
       data: kinesis.data,
       arrivalMs: Math.round(kinesis.approximateArrivalTimestamp * 1_000),
     });

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { RecordBatch, SourceRecord } from './record.ts';
 
 const SHARD_ID_PATTERN = /^shardId-0*(\d+)$/;
 
@@ -20,6 +21,18 @@ export function shardLane(streamName: string, shardId: string): string {
 export function partitionLane(shard: string, partitionKey: string): string {
   const hash = createHash('sha256').update(partitionKey).digest('base64url').slice(0, KEY_HASH_CHARACTERS);
   return `${shard}#${hash}`;
+}
+
+/** The batch with its records in the lanes of their partition keys. */
+export function byPartition(batch: RecordBatch): RecordBatch {
+  const lanes = new Map<string, string>();
+  const records = batch.records.map((record): SourceRecord => {
+    const { partitionKey, position, data, arrivalMs } = record;
+    let lane = lanes.get(partitionKey);
+    if (lane === undefined) lanes.set(partitionKey, (lane = partitionLane(batch.shard, partitionKey)));
+    return { position, partitionKey, lane, data, arrivalMs };
+  });
+  return { ...batch, records };
 }
 
 /** The shard part of a lane. */

@@ -98,14 +98,30 @@ export class DynamoDbStateStore implements StateStore {
     return decodeControl((await this.#read(CONTROL_KEY)) ?? encodeControl(FIRST_CONTROL));
   }
 
-  async beginAttempt(generation: number, shard: string, first: Position): Promise<BeginResult> {
+  async beginAttempt(
+    generation: number,
+    shard: string,
+    first: Position,
+    isByPartition = false,
+  ): Promise<BeginResult> {
     const pk = progressKey(generation, shard);
     const name = encodePosition(first);
     const row = await this.#update(pk, {
-      UpdateExpression: 'SET #counts.#name = if_not_exists(#counts.#name, :zero) + :one',
+      UpdateExpression:
+        'SET #counts.#name = if_not_exists(#counts.#name, :zero) + :one' +
+        (isByPartition ? ', #byPartition = :true' : ''),
       ConditionExpression: OPEN,
-      ExpressionAttributeNames: { ...OPEN_NAMES, '#counts': PROGRESS.attempts, '#name': name },
-      ExpressionAttributeValues: { ':zero': { N: '0' }, ':one': { N: '1' } },
+      ExpressionAttributeNames: {
+        ...OPEN_NAMES,
+        '#counts': PROGRESS.attempts,
+        '#name': name,
+        ...(isByPartition ? { '#byPartition': PROGRESS.byPartition } : {}),
+      },
+      ExpressionAttributeValues: {
+        ':zero': { N: '0' },
+        ':one': { N: '1' },
+        ...(isByPartition ? { ':true': { BOOL: true } } : {}),
+      },
     });
     if (row === undefined) {
       return { kind: (await this.#read(pk)) === undefined ? 'missing' : 'sealed' };

@@ -32,6 +32,8 @@ export const ENTRY = {
   destinationKey: 'd',
   /** BOOL. Output: present and true for a change. */
   isChange: 'c',
+  /** N. Output: the item's revision in which it was committed; absent where that is the item's own. */
+  revision: 'r',
   /** N. Output: arrival of the record, milliseconds since the epoch. */
   arrivalMs: 'a',
   /** S. Output: the value as JSON text; absent where the operator named by `stateOf` holds it as its state. */

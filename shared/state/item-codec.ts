@@ -28,7 +28,7 @@ export function encodeItem(item: StateItem): Row {
   if (versions.size > 0)
     row[ITEM.versions] = { M: encodeMap(versions, (version) => ({ N: String(version) })) };
   if (item.outbox.length > 0)
-    row[ITEM.outbox] = { L: item.outbox.map((entry) => ({ M: encodeEntry(entry) })) };
+    row[ITEM.outbox] = { L: item.outbox.map((entry) => ({ M: encodeEntry(entry, item.revision) })) };
   if (item.expiresAtSeconds !== undefined) row[ITEM.expiry] = { N: String(item.expiresAtSeconds) };
   return row;
 }
@@ -41,13 +41,14 @@ export function encodeItem(item: StateItem): Row {
 export function decodeItem(row: Row): StateItem {
   const states = decodeMap(row[ITEM.states], decodeDocument);
   const expiry = row[ITEM.expiry]?.N;
+  const revision = Number(numberOf(row, ITEM.revision));
   return {
     pk: textOf(row, ITEM.pk),
-    revision: Number(numberOf(row, ITEM.revision)),
+    revision,
     marks: decodeMap(row[ITEM.marks], decodeMark),
     states,
     versions: decodeVersions(row[ITEM.versions], states),
-    outbox: (row[ITEM.outbox]?.L ?? []).map((entry) => decodeEntry(entry.M ?? {})),
+    outbox: (row[ITEM.outbox]?.L ?? []).map((entry) => decodeEntry(entry.M ?? {}, revision)),
     ...(expiry === undefined ? {} : { expiresAtSeconds: Number(expiry) }),
   };
 }
@@ -96,7 +97,7 @@ function decodeMark(value: AttributeValue): Mark {
   };
 }
 
-function encodeEntry(entry: OutboxEntry): Row {
+function encodeEntry(entry: OutboxEntry, itemRevision: number): Row {
   const row: Row = {
     [ENTRY.lane]: { S: entry.lane },
     [ENTRY.position]: { S: encodePosition(entry.position) },
@@ -110,6 +111,7 @@ function encodeEntry(entry: OutboxEntry): Row {
   row[ENTRY.sink] = { S: entry.sink };
   if (entry.index !== 0) row[ENTRY.index] = { N: String(entry.index) };
   row[ENTRY.destinationKey] = { S: entry.destinationKey };
+  if (entry.revision !== itemRevision) row[ENTRY.revision] = { N: String(entry.revision) };
   if (entry.isChange) row[ENTRY.isChange] = { BOOL: true };
   row[ENTRY.arrivalMs] = { N: String(entry.arrivalMs) };
   if ('json' in entry.value) row[ENTRY.json] = { S: entry.value.json };
@@ -117,7 +119,7 @@ function encodeEntry(entry: OutboxEntry): Row {
   return row;
 }
 
-function decodeEntry(row: Row): OutboxEntry {
+function decodeEntry(row: Row, itemRevision: number): OutboxEntry {
   const base = {
     lane: textOf(row, ENTRY.lane),
     position: decodePosition(textOf(row, ENTRY.position)),
@@ -139,6 +141,7 @@ function decodeEntry(row: Row): OutboxEntry {
     sink: textOf(row, ENTRY.sink),
     index: Number(row[ENTRY.index]?.N ?? 0),
     destinationKey: textOf(row, ENTRY.destinationKey),
+    revision: Number(row[ENTRY.revision]?.N ?? itemRevision),
     isChange: row[ENTRY.isChange]?.BOOL ?? false,
     arrivalMs: Number(numberOf(row, ENTRY.arrivalMs)),
     value: json === undefined ? { stateOf: textOf(row, ENTRY.stateOf) } : { json },

@@ -80,7 +80,12 @@ export class MemoryStateStore implements StateStore {
     return FIRST_CONTROL;
   }
 
-  async beginAttempt(generation: number, shard: string, first: Position): Promise<BeginResult> {
+  async beginAttempt(
+    generation: number,
+    shard: string,
+    first: Position,
+    isByPartition = false,
+  ): Promise<BeginResult> {
     const pk = progressKey(generation, shard);
     this.#costs.add({ writeRequests: 1 });
     const row = this.#openRow(pk);
@@ -89,7 +94,11 @@ export class MemoryStateStore implements StateStore {
       return { kind: this.#read(pk) === undefined ? 'missing' : 'sealed' };
     }
     const name = encodePosition(first);
-    const counted = { ...row, [PROGRESS.attempts]: counting(row[PROGRESS.attempts], name) };
+    const counted: Row = {
+      ...row,
+      [PROGRESS.attempts]: counting(row[PROGRESS.attempts], name),
+      ...(isByPartition ? { [PROGRESS.byPartition]: { BOOL: true } } : {}),
+    };
     this.#write(pk, counted);
     const progress = decodeProgress(counted);
     this.#forgotten.set(pk, attemptsToForget(progress.attempts, name));

@@ -16,6 +16,8 @@ export const PROGRESS = {
   records: 'n',
   /** S. The phase. */
   phase: 'h',
+  /** BOOL. Present and true once lanes are by partition key. */
+  byPartition: 'l',
   /** M. Attempts by encoded first position. */
   attempts: 'a',
   /** M. Turns of single records that began and have not ended: lists of deadlines. */
@@ -59,6 +61,7 @@ export function decodeProgress(row: Row): Progress {
     ...(arrivalMs === undefined ? {} : { arrivalMs: Number(arrivalMs) }),
     records: Number(row[PROGRESS.records]?.N ?? 0),
     phase: phaseOf(row[PROGRESS.phase], row),
+    isByPartition: row[PROGRESS.byPartition]?.BOOL === true,
     attempts: countsOf(row[PROGRESS.attempts]),
     suspects: deadlinesOf(row[PROGRESS.suspects]),
   };

@@ -24,6 +24,8 @@ export interface OutputEntry extends OutboxEntryBase {
   readonly index: number;
   /** The key under which the sink gets it, and per which publication keeps its order. */
   readonly destinationKey: string;
+  /** The item's revision in which it was committed: tells the order of outputs of one item, whatever their lanes. */
+  readonly revision: number;
   /** A change is superseded by a newer one of the same sink and destination key; every event counts. */
   readonly isChange: boolean;
   /** Milliseconds since the epoch at which the record arrived that made the output. */
@@ -47,7 +49,7 @@ export type OutboxEntry = OutputEntry | DeadLetterEntry;
 export interface StateItem {
   /** `<generation>/s/<key>`, or `<generation>/d/<shard>` for a shard's own dead letters. */
   readonly pk: string;
-  /** One up at every write; the condition of the next. Starts at the first record's arrival in seconds. */
+  /** One up at every write; the condition of the next. Starts at the first record's arrival in milliseconds. */
   readonly revision: number;
   readonly marks: ReadonlyMap<string, Mark>;
   /** By operator name. An operator without an entry has no state; an item without any is a tombstone. */
@@ -55,6 +57,6 @@ export interface StateItem {
   /** State version by operator name, as last written. */
   readonly versions: ReadonlyMap<string, number>;
   readonly outbox: readonly OutboxEntry[];
-  /** The table's TTL, seconds since the epoch: only on a tombstone with an empty outbox. */
+  /** The table's TTL, seconds since the epoch: only on a tombstone. */
   readonly expiresAtSeconds?: number;
 }

@@ -21,6 +21,12 @@ export interface Progress {
   /** Records acknowledged so far, as the batches told: a figure for people, not a promise. */
   readonly records: number;
   readonly phase: Phase;
+  /**
+   * Whether the shard was ever read with a ParallelizationFactor above 1. Its lanes are by partition key from then on:
+   * function and mapping are not changed in the same moment, and marks of the whole shard would then cover records of
+   * other lanes. The position is a high-water mark and proves nothing of what lies below.
+   */
+  readonly isByPartition: boolean;
   /** By encoded first position of a batch: attempts that began and have not ended in order. */
   readonly attempts: ReadonlyMap<string, number>;
   /**
@@ -103,8 +109,14 @@ export interface StateStore {
   /**
    * Counts one attempt at the batch that begins at `first` and gives the row: one write, no read.
    * A sealed row is not touched.
+   * @param isByPartition whether the mapping's ParallelizationFactor is above 1; noted for good.
    */
-  beginAttempt(generation: number, shard: string, first: Position): Promise<BeginResult>;
+  beginAttempt(
+    generation: number,
+    shard: string,
+    first: Position,
+    isByPartition?: boolean,
+  ): Promise<BeginResult>;
 
   /**
    * Makes the shard's progress row, in a transaction that checks that the control row still has this generation and

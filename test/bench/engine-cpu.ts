@@ -118,7 +118,7 @@ async function measure(bytes: number): Promise<EngineCpu> {
     byHand(event, sums);
     const handMicros = cpuMicros(forHand);
     const forEngine = process.cpuUsage();
-    const { report } = await processBatch(runtime, readKinesisEvent(event, 1), world.nowMs + 900_000);
+    const { report } = await processBatch(runtime, readKinesisEvent(event), world.nowMs + 900_000);
     const engineMicros = cpuMicros(forEngine);
     if (report.applied !== RECORDS) throw new Error(`${report.applied} of ${RECORDS} records were applied.`);
     for (const sink of world.sinks.values()) sink.delivered.length = 0;

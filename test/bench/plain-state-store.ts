@@ -20,6 +20,7 @@ export class PlainStateStore implements StateStore {
   #progress: Progress = {
     records: 0,
     phase: 'live',
+    isByPartition: false,
     attempts: new Map<string, number>(),
     suspects: new Map<string, readonly number[]>(),
   };

@@ -1,6 +1,7 @@
 import { kinesis, pipeline } from '../../shared/index.ts';
 import { comparePositions } from '../../shared/source/position.ts';
 import { shardOfLane } from '../../shared/source/lane.ts';
+import { envelopeJson, type OutputEnvelope } from '../../shared/output/envelope.ts';
 import type { Delivery } from '../../shared/output/sink-port.ts';
 import type { TestRecord } from '../support/memory-ports.ts';
 import { seededRandom } from '../support/seeded-random.ts';
@@ -183,14 +184,19 @@ function order(a: Delivery, b: Delivery): number {
   );
 }
 
-/** The change of the highest revision: a sink that tells old from new by it. */
+/** What a consumer ends with that reads the envelopes and keeps, of each source, the highest revision. */
 function lastChange(deliveries: readonly Delivery[], key: string): unknown {
-  const changes = deliveries.filter(({ destinationKey }) => destinationKey === key);
-  const newest = changes.reduce<Delivery | undefined>(
-    (best, each) => (best === undefined || each.revision >= best.revision ? each : best),
-    undefined,
-  );
-  return newest === undefined ? undefined : JSON.parse(newest.json);
+  const newest = new Map<string, OutputEnvelope>();
+  let last: OutputEnvelope | undefined;
+  for (const delivery of deliveries) {
+    if (delivery.destinationKey !== key) continue;
+    const envelope = JSON.parse(envelopeJson('subject', delivery)) as OutputEnvelope;
+    const { source, revision } = envelope.provenance;
+    if (revision < (newest.get(source)?.provenance.revision ?? 0)) continue;
+    newest.set(source, envelope);
+    last = envelope;
+  }
+  return last?.value;
 }
 
 function checkEvents(

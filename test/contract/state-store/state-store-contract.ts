@@ -374,6 +374,7 @@ export function stateStoreContract(under: StateStoreUnderTest): void {
         kind: 'output',
         sink: 'delays',
         destinationKey: 'ORD',
+        revision: 7,
         arrivalMs: 1_700_000_000_123,
       } as const;
       const outbox: OutboxEntry[] = [
@@ -515,6 +516,7 @@ export function stateStoreContract(under: StateStoreUnderTest): void {
         progress: {
           records: 0,
           phase: 'live',
+          isByPartition: false,
           attempts: new Map([
             [encodePosition(at('5', 2)), 1],
             [encodePosition(FIRST), 2],
@@ -554,6 +556,7 @@ export function stateStoreContract(under: StateStoreUnderTest): void {
         arrivalMs: 1_700_000_000_123,
         records: 7,
         phase: 'live',
+        isByPartition: false,
         attempts: new Map(),
         suspects: new Map(),
       });
@@ -593,6 +596,7 @@ export function stateStoreContract(under: StateStoreUnderTest): void {
         arrivalMs: 2_000,
         records: 5,
         phase: 'live',
+        isByPartition: false,
         attempts: new Map(),
         suspects: new Map(),
       });
@@ -627,6 +631,15 @@ export function stateStoreContract(under: StateStoreUnderTest): void {
       expect(attempts.get(encodePosition(at('1')))).toBe(3);
     });
 
+    it('keeps for good that lanes are by partition key', async () => {
+      const store = await open();
+      const costs = await costsOf(store, () => store.beginAttempt(1, SHARD, FIRST, true));
+      expect(costs).toEqual(ONE_WRITE);
+      const again = await store.beginAttempt(1, SHARD, at('3'), false);
+      expect(again).toMatchObject({ kind: 'open', progress: { isByPartition: true } });
+      expect((await store.readProgress(1, SHARD))?.isByPartition).toBe(true);
+    });
+
     it('notes whose turn began and did not end, and until when it can be under way', async () => {
       const store = await open();
       const costs = await costsOf(store, async () =>
@@ -659,6 +672,7 @@ export function stateStoreContract(under: StateStoreUnderTest): void {
         arrivalMs: 5,
         records: 1,
         phase: 'live',
+        isByPartition: false,
         attempts: new Map([[encodePosition(FIRST), 1]]),
         suspects: new Map(),
       };

@@ -75,9 +75,9 @@ function outcome(world: TestWorld): Outcome {
   const byDestination = events.toSorted((a, b) => a.destinationKey.localeCompare(b.destinationKey));
   const lastChanges: Record<string, string> = {};
   const revisions = new Map<string, number>();
-  for (const { destinationKey, json, revision } of world.sinks.get('changes')?.delivered ?? []) {
-    if (revision < (revisions.get(destinationKey) ?? 0)) continue;
-    revisions.set(destinationKey, revision);
+  for (const { destinationKey, json, entry } of world.sinks.get('changes')?.delivered ?? []) {
+    if (entry.revision < (revisions.get(destinationKey) ?? 0)) continue;
+    revisions.set(destinationKey, entry.revision);
     lastChanges[destinationKey] = json;
   }
   return {

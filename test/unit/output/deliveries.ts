@@ -12,7 +12,6 @@ export function delivery(
     destinationKey,
     json,
     pk: '1/s/k',
-    revision: 5,
     ...changes,
     entry: {
       kind: 'output',
@@ -22,7 +21,7 @@ export function delivery(
       index: 0,
       sink: 'out',
       destinationKey,
-      revision: changes.revision ?? 5,
+      revision: 5,
       isChange: false,
       arrivalMs: 1_800_000_000_000,
       value: { json },

@@ -51,7 +51,7 @@ describe('a table as a sink', () => {
   });
 
   it.each<readonly [string, Delivery, Delivery]>([
-    ['of a later revision', delivery({ revision: 5 }), delivery({ revision: 6, json: '2' })],
+    ['of a later revision', delivery({}, { revision: 5 }), delivery({ json: '2' }, { revision: 6 })],
     [
       'of a later record in the same revision',
       delivery({}, { position: { sequence: '99', sub: 0 } }),
@@ -75,8 +75,8 @@ describe('a table as a sink', () => {
   });
 
   it.each([
-    ['another item', delivery({ pk: '1/s/other', revision: 1, json: '2' })],
-    ['another generation', delivery({ pk: '2/s/k', revision: 1, json: '2' })],
+    ['another item', delivery({ pk: '1/s/other', json: '2' }, { revision: 1 })],
+    ['another generation', delivery({ pk: '2/s/k', json: '2' }, { revision: 1 })],
     [
       'another lane in the same revision',
       delivery({ json: '2' }, { lane: 'stream/1', position: { sequence: '1', sub: 0 } }),

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { byPartition } from '../../../shared/source/lane.ts';
 import { readKinesisEvent } from '../../../shared/source/kinesis-event.ts';
 
 const ARN = 'arn:aws:kinesis:eu-west-1:123456789012:stream/flights';
@@ -28,7 +29,7 @@ function record(
   };
 }
 
-const read = (...Records: unknown[]) => readKinesisEvent({ Records }, 1);
+const read = (...Records: unknown[]) => readKinesisEvent({ Records });
 
 describe('an event of Kinesis', () => {
   it('becomes a batch of one shard', () => {
@@ -51,10 +52,7 @@ describe('an event of Kinesis', () => {
   });
 
   it('has a lane per partition key with parallelization', () => {
-    const { shard, records } = readKinesisEvent(
-      { Records: [record(0), record(1), record(2, {}, { partitionKey: 'p0' })] },
-      2,
-    );
+    const { shard, records } = byPartition(read(record(0), record(1), record(2, {}, { partitionKey: 'p0' })));
     expect(records.map(({ lane }) => lane.startsWith(`${shard}#`))).toEqual([true, true, true]);
     expect(records[0]?.lane).toBe(records[2]?.lane);
     expect(records[0]?.lane).not.toBe(records[1]?.lane);
@@ -91,10 +89,8 @@ describe('an event that is none', () => {
     ['with a text for a record', { Records: ['x'] }, /eventSource is undefined/],
     ['with an intruder', { Records: [record(0), { eventSource: 'aws:sqs' }] }, /aws:sqs/],
   ])('is refused: %s', (_, event, message) => {
-    expect(() => readKinesisEvent(event, 1)).toThrow(message);
-    expect(() => readKinesisEvent(event, 1)).toThrow(
-      expect.objectContaining({ name: 'EventError' }) as Error,
-    );
+    expect(() => readKinesisEvent(event)).toThrow(message);
+    expect(() => readKinesisEvent(event)).toThrow(expect.objectContaining({ name: 'EventError' }) as Error);
   });
 
   it.each([
