@@ -72,6 +72,7 @@ export async function simulate(seed: number): Promise<{ violations: string[]; st
   const upTo = (limit: number): number => Math.floor(random() * (limit + 1));
   const shardCount = 1 + upTo(1);
   const parallelizationFactor = random() < 0.3 ? 2 : 1;
+  const lowersFactor = parallelizationFactor > 1 && random() < 0.5;
   const hasPoison = random() < 0.3;
   const shards = Array.from({ length: shardCount }, (_, shard) =>
     Array.from({ length: 4 + upTo(8) }, (__, number): TestRecord => {
@@ -95,7 +96,7 @@ export async function simulate(seed: number): Promise<{ violations: string[]; st
     throttledItems: upTo(2),
     throttledKeys: upTo(2),
   };
-  const world = new World({ pipeline: subject, shards, parallelizationFactor, faults, random });
+  const world = new World({ pipeline: subject, shards, parallelizationFactor, lowersFactor, faults, random });
   const violations: string[] = [];
   try {
     await world.run();

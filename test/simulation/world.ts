@@ -5,7 +5,7 @@ import type { Runtime } from '../../shared/engine/runtime.ts';
 import type { DeadLetter, DeadLetterStore } from '../../shared/output/dead-letter-store.ts';
 import type { Delivery, SinkPort } from '../../shared/output/sink-port.ts';
 import type { Pipeline } from '../../shared/pipeline/definition.ts';
-import { compareSequences } from '../../shared/source/position.ts';
+import { comparePositions, compareSequences } from '../../shared/source/position.ts';
 import type { RecordBatch, SourceRecord } from '../../shared/source/record.ts';
 import { MemoryStateStore } from '../../shared/state/memory-state-store.ts';
 import type { StateStore } from '../../shared/state/state-store.ts';
@@ -34,6 +34,8 @@ export interface WorldOptions {
   /** Per shard its records, in order. */
   readonly shards: readonly (readonly TestRecord[])[];
   readonly parallelizationFactor: number;
+  /** Whether the factor is lowered to 1 in the middle, first for the functions and later for the mapping. */
+  readonly lowersFactor: boolean;
   readonly faults: FaultBudget;
   readonly random: () => number;
 }
@@ -72,22 +74,25 @@ export class World {
   readonly store = new MemoryStateStore();
   readonly deliveries = new Map<string, Delivery[]>();
   readonly letters = new Map<string, DeadLetter>();
-  readonly cursors: Cursor[];
+  cursors: Cursor[];
   readonly story: string[] = [];
   readonly #options: WorldOptions;
   readonly #containers: { readonly cache: ItemCache; generation: number | undefined }[];
   readonly #alive: Invocation[] = [];
+  /** What the functions are told; it may be lowered to 1 while the mapping still delivers by partition key. */
+  #toldFactor: number;
   #nowMs = START_MS + 100_000;
 
   constructor(options: WorldOptions) {
     this.#options = options;
     const { parallelizationFactor: factor, shards } = options;
+    this.#toldFactor = factor;
     this.#containers = Array.from({ length: CONTAINERS }, () => ({
       cache: new ItemCache(),
       generation: undefined,
     }));
     this.cursors = shards.flatMap((values, shard) => {
-      const records = values.map((value, number) => sourceRecord(shard, number, value, factor));
+      const records = values.map((value, number) => sourceRecord(shard, number, value));
       const queues: SourceRecord[][] = Array.from({ length: factor }, () => []);
       for (const record of records) queues[hash(record.partitionKey) % factor]?.push(record);
       return queues.map((queue) => ({ shard, records: queue, next: 0, outstanding: undefined }));
@@ -114,11 +119,35 @@ export class World {
         actions.push(async () => this.#deliver(cursor));
       }
     }
+    const { random, lowersFactor } = this.#options;
+    // CloudFormation changes the function first, and the mapping minutes later.
+    if (lowersFactor && random() < 0.02) actions.push(async () => this.#lowerFactor());
     for (const invocation of this.#alive) {
       if (invocation.sleep > 0) invocation.sleep -= 1;
       else actions.push(async () => this.#step(invocation));
     }
     return actions;
+  }
+
+  #lowerFactor(): void {
+    if (this.#toldFactor > 1) {
+      const rows = this.#options.shards.map((_, shard) =>
+        this.store.progress(1, recordBatch(shard, []).shard),
+      );
+      // A shard that was never read with the higher factor does not know of it.
+      if (rows.some((row) => row?.isByPartition !== true)) return;
+      this.#toldFactor = 1;
+      this.#tell('functions are told 1');
+      return;
+    }
+    if (this.cursors.some(({ outstanding }) => outstanding !== undefined)) return;
+    this.#tell('the mapping delivers by shard');
+    this.cursors = this.#options.shards.map((_, shard) => {
+      const rest = this.cursors.filter((cursor) => cursor.shard === shard);
+      const records = rest.flatMap((cursor) => cursor.records.slice(cursor.next));
+      records.sort((a, b) => comparePositions(a.position, b.position));
+      return { shard, records, next: 0, outstanding: undefined };
+    });
   }
 
   async #deliver(cursor: Cursor): Promise<void> {
@@ -217,7 +246,8 @@ export class World {
 
   #runtime(invocation: Invocation): Runtime {
     const container = this.#pick(this.#containers);
-    const { pipeline, parallelizationFactor } = this.#options;
+    const { pipeline } = this.#options;
+    const parallelizationFactor = this.#toldFactor;
     const program = programOf(pipeline.definition);
     const sinks = new Map([...program.sinks.keys()].map((name) => [name, this.#sink(invocation, name)]));
     return {
