@@ -15,7 +15,10 @@ export default tseslint.config(
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
       '@typescript-eslint/no-floating-promises': 'error',
-      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+      '@typescript-eslint/switch-exhaustiveness-check': [
+        'error',
+        { considerDefaultExhaustiveForUnions: true },
+      ],
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
       '@typescript-eslint/require-await': 'off',
@@ -30,11 +33,21 @@ export default tseslint.config(
       'no-restricted-properties': noWallClock,
       'no-restricted-imports': [
         'error',
-        { patterns: [{ group: ['**/infra/**', '**/functions/**', 'aws-cdk-lib', 'aws-cdk-lib/*'], message: 'shared/ imports neither infra/ nor functions/ nor CDK.' }] },
+        {
+          patterns: [
+            {
+              group: ['**/infra/**', '**/functions/**', 'aws-cdk-lib', 'aws-cdk-lib/*'],
+              message: 'shared/ imports neither infra/ nor functions/ nor CDK.',
+            },
+          ],
+        },
       ],
       'no-restricted-syntax': [
         'error',
-        { selector: "NewExpression[callee.name='Date'][arguments.length=0]", message: 'Take a Clock (shared/time/clock.ts) as an argument.' },
+        {
+          selector: "NewExpression[callee.name='Date'][arguments.length=0]",
+          message: 'Take a Clock (shared/time/clock.ts) as an argument.',
+        },
       ],
     },
   },

@@ -5,6 +5,7 @@ import { decodeDocument, encodeDocument } from './document-codec.ts';
 import type { Document } from './document.ts';
 import { ENTRY, ITEM } from './item-attributes.ts';
 import { setOwn } from './own-property.ts';
+import { shownKey } from './row-key.ts';
 import type {
   DeadLetterEntry,
   DeadLetterStage,
@@ -161,8 +162,8 @@ function numberOf(row: Row, name: string): string {
 }
 
 function notAnItem(row: Row, name: string): TypeError {
-  const key = row[ITEM.pk]?.S ?? 'without a key';
+  const key = row[ITEM.pk]?.S;
   return new TypeError(
-    `Row ${JSON.stringify(key)} lacks the attribute "${name}" or has it in another type: it is not a state item of Tidemark.`,
+    `Row ${key === undefined ? 'without a key' : shownKey(key)} lacks the attribute "${name}" or has it in another type: it is not a state item of Tidemark.`,
   );
 }

@@ -1,7 +1,7 @@
 import { rowBytes, type Row } from './attribute-bytes.ts';
 import { MAX_ITEM_BYTES } from './dynamodb-limits.ts';
 import { encodeItem, itemBytes } from './item-codec.ts';
-import { checkRowKey } from './row-key.ts';
+import { checkRowKey, shownKey } from './row-key.ts';
 import type { ItemWrite } from './state-store.ts';
 
 /** A write in the form that is sent. */
@@ -25,7 +25,7 @@ export function prepareWrites(writes: readonly ItemWrite[]): PreparedWrite[] {
     checkRowKey(pk);
     if (keys.has(pk)) {
       throw new RangeError(
-        `A commit writes ${JSON.stringify(pk)} twice; fold all records of a key into one write.`,
+        `A commit writes ${shownKey(pk)} twice; fold all records of a key into one write.`,
       );
     }
     keys.add(pk);
@@ -43,7 +43,7 @@ export function bytesBefore(write: ItemWrite): number {
 
 export function tooLarge(pk: string, measure: string): RangeError {
   return new RangeError(
-    `Item ${JSON.stringify(pk)} is too large: ${measure}, and DynamoDB stores ${MAX_ITEM_BYTES}. ` +
+    `Item ${shownKey(pk)} is too large: ${measure}, and DynamoDB stores ${MAX_ITEM_BYTES}. ` +
       'Keep less in the state, use more keys, or let the outbox drain before folding on.',
   );
 }

@@ -11,6 +11,7 @@ import { inParallel } from './in-parallel.ts';
 import { ITEM } from './item-attributes.ts';
 import { bytesBefore, tooLarge, type PreparedWrite } from './prepared-write.ts';
 import type { CommitResult } from './state-store.ts';
+import { shownKey } from './row-key.ts';
 
 /** Writes under the revision of each item, one request each: for engines that know no PartiQL. */
 export async function commitByPuts(
@@ -44,7 +45,7 @@ async function putOne(table: DynamoDbTable, { pk, row, bytes, write }: PreparedW
     }
     if (error instanceof Error && isRefusal(error.name)) {
       if (/item size/i.test(error.message)) throw tooLarge(pk, `DynamoDB says "${error.message}"`);
-      throw new Error(`DynamoDB refuses the write of ${JSON.stringify(pk)}: ${error.message}`, {
+      throw new Error(`DynamoDB refuses the write of ${shownKey(pk)}: ${error.message}`, {
         cause: error,
       });
     }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { MAX_KEY_BYTES } from './dynamodb-limits.ts';
 import { utf8Bytes } from './utf8-bytes.ts';
 
@@ -19,12 +20,26 @@ export function progressKey(generation: number, shard: string): string {
   return `${generation}/p/${shard}`;
 }
 
+/** 64 bits. */
+const SHOWN_HASH_CHARACTERS = 11;
+
+/**
+ * A row's key as errors and logs name it: a key of the user's is data, and stands there as its hash. The same key has
+ * the same hash, `createHash('sha256').update(key).digest('base64url')`, cut to 11 characters.
+ */
+export function shownKey(pk: string): string {
+  const [, prefix, key] = /^(\d+\/s\/)(.*)$/s.exec(pk) ?? [];
+  if (prefix === undefined || key === undefined) return JSON.stringify(pk);
+  const hash = createHash('sha256').update(key).digest('base64url').slice(0, SHOWN_HASH_CHARACTERS);
+  return `"${prefix}…" (key ${hash})`;
+}
+
 /** Why DynamoDB cannot take a row under this key, or `undefined` where it can. Two such keys could become one row. */
 export function rowKeyProblem(pk: string): string | undefined {
   const bytes = utf8Bytes(pk);
-  if (bytes < 0) return `the key ${JSON.stringify(pk)} holds a lone surrogate, which UTF-8 cannot express`;
+  if (bytes < 0) return `the key ${shownKey(pk)} holds a lone surrogate, which UTF-8 cannot express`;
   if (bytes > MAX_KEY_BYTES) {
-    return `the key ${JSON.stringify(pk.slice(0, 50))}… has ${bytes} bytes in UTF-8, and DynamoDB takes ${MAX_KEY_BYTES}`;
+    return `the key ${shownKey(pk)} has ${bytes} bytes in UTF-8, and DynamoDB takes ${MAX_KEY_BYTES}`;
   }
   return bytes === 0 ? 'the key is empty' : undefined;
 }

@@ -19,6 +19,7 @@ import { inParallel } from './in-parallel.ts';
 import { ITEM } from './item-attributes.ts';
 import { bytesBefore, tooLarge, type PreparedWrite } from './prepared-write.ts';
 import type { CommitResult } from './state-store.ts';
+import { shownKey } from './row-key.ts';
 
 /**
  * Bytes of items in one request. AWS names no limit for BatchExecuteStatement; this is what TransactWriteItems takes,
@@ -141,9 +142,9 @@ function outcomeOf(
   if (isRefusal(code)) {
     return /item size/i.test(message)
       ? tooLarge(write.pk, `DynamoDB says "${message}"`)
-      : new Error(`DynamoDB refuses the write of ${JSON.stringify(write.pk)}: ${code}: ${message}`);
+      : new Error(`DynamoDB refuses the write of ${shownKey(write.pk)}: ${code}: ${message}`);
   }
-  table.onFailure(new Error(`The write of ${JSON.stringify(write.pk)} failed: ${code}: ${message}`));
+  table.onFailure(new Error(`The write of ${shownKey(write.pk)} failed: ${code}: ${message}`));
   return 'failed';
 }
 

@@ -128,7 +128,10 @@ async function engineOf(child: ChildProcess, port: number): Promise<DynamoDbEngi
           KeySchema: [{ AttributeName: 'pk', KeyType: 'HASH' }],
         }),
       );
-      await waitUntilTableExists({ client, maxWaitTime: 20, minDelay: 0.02, maxDelay: 0.1 }, { TableName: name });
+      await waitUntilTableExists(
+        { client, maxWaitTime: 20, minDelay: 0.02, maxDelay: 0.1 },
+        { TableName: name },
+      );
     },
     stop: async () => {
       client.destroy();

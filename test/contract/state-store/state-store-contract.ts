@@ -252,7 +252,9 @@ export function stateStoreContract(under: StateStoreUnderTest): void {
         insert(item(itemKey(1, 'small'))),
         insert(item(itemKey(1, 'large'), { states: new Map([['text', 'x'.repeat(409_600)]]) })),
       ];
-      await expect(store.commit(writes)).rejects.toThrow(/"1\/s\/large" is too large: it has 4\d{5} bytes/);
+      await expect(store.commit(writes)).rejects.toThrow(
+        /Item "1\/s\/…" \(key \S{11}\) is too large: it has 4\d{5} bytes/,
+      );
       expect(await store.load(writes.map((write) => write.item.pk))).toEqual(new Map());
     });
 

@@ -18,7 +18,7 @@ describe("kinesis-mock's source", () => {
     const { source, isPutRecordsFast } = prepareKinesisMock(installed);
 
     expect(isPutRecordsFast).toBe(true);
-    const [before = '', after = ''] = source.split(/\$p\.GE = \(function\(xs\) \{\n  if[\s\S]*?\n\}\);/);
+    const [before = '', after = ''] = source.split(/\$p\.GE = \(function\(xs\) \{\n {2}if[\s\S]*?\n\}\);/);
     expect(source).not.toBe(installed);
     expect(installed.startsWith(before)).toBe(true);
     expect(installed.endsWith(after)).toBe(true);

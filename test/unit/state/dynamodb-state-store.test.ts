@@ -4,6 +4,7 @@ import { DynamoDbStateStore, type WriteMode } from '../../../shared/state/dynamo
 import { encodeItem } from '../../../shared/state/item-codec.ts';
 import type { StateItem } from '../../../shared/state/state-item.ts';
 import { DynamoDbAnswers } from './dynamodb-answers.ts';
+import { shownKey } from '../../../shared/state/row-key.ts';
 
 interface Sent {
   readonly name: string;
@@ -233,7 +234,7 @@ describe('commit by statements', () => {
       }),
     ]);
     await expect(store.commit(inserts('a', 'b'))).rejects.toThrow(
-      /Item "1\/s\/b" is too large: .* Keep less in the state/,
+      /Item "1\/s\/…" \(key \S{11}\) is too large: .* Keep less in the state/,
     );
   });
 
@@ -241,7 +242,9 @@ describe('commit by statements', () => {
     'throws on the statement error %s',
     async (code) => {
       const { store, sent } = storeAnswering([statements(undefined, code)]);
-      await expect(store.commit(inserts('a', 'b'))).rejects.toThrow(`refuses the write of "1/s/b": ${code}`);
+      await expect(store.commit(inserts('a', 'b'))).rejects.toThrow(
+        `refuses the write of ${shownKey('1/s/b')}: ${code}`,
+      );
       expect(sent).toHaveLength(1);
     },
   );
@@ -294,7 +297,7 @@ describe('commit by single writes', () => {
       [failing('ValidationException', 'Item size has exceeded the maximum allowed size')],
       'single',
     );
-    await expect(store.commit(inserts('a'))).rejects.toThrow(/Item "1\/s\/a" is too large/);
+    await expect(store.commit(inserts('a'))).rejects.toThrow(/Item "1\/s\/…" \(key \S{11}\) is too large/);
   });
 });
 
