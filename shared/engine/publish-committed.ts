@@ -4,7 +4,7 @@ import { inParallel } from '../output/in-parallel.ts';
 import { deadLetterName, outputId } from '../output/output-id.ts';
 import { publishTo } from '../output/publish.ts';
 import type { Delivery } from '../output/sink-port.ts';
-import type { DeadLetterEntry, OutputEntry, StateItem } from '../state/state-item.ts';
+import type { DeadLetterEntry, OutboxEntry, OutputEntry, StateItem } from '../state/state-item.ts';
 import { firstUncommitted, lower, recordAt, type BatchRun } from './batch-run.ts';
 
 /** Dead letters that are being stored at a time. */
@@ -29,7 +29,7 @@ export async function publishCommitted(run: BatchRun): Promise<Position | undefi
     for (const entry of item?.outbox ?? []) {
       if (shardOfLane(entry.lane) !== run.batch.shard) continue;
       if (bound !== undefined && comparePositions(entry.position, bound) >= 0) continue;
-      if (recordAt(run.records, entry.position) === undefined) continue;
+      if (!isInHand(run, entry)) continue;
       if (scope.published.has(entry)) continue;
       if (entry.kind === 'deadLetter') letters.push({ entry, key });
       else collect(deliveries, run, item as StateItem, entry);
@@ -68,6 +68,15 @@ export async function publishCommitted(run: BatchRun): Promise<Position | undefi
   });
   await Promise.all([...sinks, stored]);
   return failed;
+}
+
+/** Whether the entry's record is one of the run's: without gaps in a shard's own lane, so that its ends tell. */
+function isInHand({ records, batch }: BatchRun, { lane, position }: OutboxEntry): boolean {
+  const first = records[0];
+  const last = records.at(-1);
+  if (first === undefined || last === undefined) return false;
+  if (lane !== batch.shard || first.lane !== lane) return recordAt(records, position) !== undefined;
+  return comparePositions(first.position, position) <= 0 && comparePositions(position, last.position) <= 0;
 }
 
 function collect(

@@ -6,6 +6,8 @@ import type { Delivery, SinkPort } from './sink-port.ts';
 const DELIVERY_TRIES = 4;
 const FIRST_BACKOFF_MS = 50;
 const LONGEST_BACKOFF_MS = 400;
+/** A delivery of at most this need not be measured where so many of it fit into a request as it takes at all. */
+const SMALL_BYTES = 4_096;
 /** Requests of one sink that are under way at a time. */
 const REQUESTS_IN_FLIGHT = 8;
 
@@ -46,7 +48,8 @@ export async function publishTo(
 ): Promise<Published> {
   const confirmed: Delivery[] = [];
   const tries = new Map<string, number>();
-  let rest = isInOrder(deliveries) ? deliveries : deliveries.toSorted(compareDeliveries);
+  // Order counts only between outputs of one destination key.
+  let rest = haveOwnKeys(deliveries) ? deliveries : deliveries.toSorted(compareDeliveries);
   let backoffMs = FIRST_BACKOFF_MS;
   while (keepGoing()) {
     // The next of each destination key; what stands behind it waits for it.
@@ -103,19 +106,19 @@ export async function publishTo(
   }
 }
 
-function isInOrder(deliveries: readonly Delivery[]): boolean {
-  for (let at = 1; at < deliveries.length; at++) {
-    if (compareDeliveries(deliveries[at - 1] as Delivery, deliveries[at] as Delivery) > 0) return false;
-  }
-  return true;
+function haveOwnKeys(deliveries: readonly Delivery[]): boolean {
+  const keys = new Set<string>();
+  for (const { destinationKey } of deliveries) keys.add(destinationKey);
+  return keys.size === deliveries.length;
 }
 
 function requestsOf(wave: readonly Delivery[], port: SinkPort): Delivery[][] {
   const requests: Delivery[][] = [];
   let request: Delivery[] = [];
   let bytes = 0;
+  const isRoomy = port.maximumBytes >= port.maximumDeliveries * SMALL_BYTES;
   for (const delivery of wave) {
-    const size = bytesOf(delivery);
+    const size = isRoomy && isSmall(delivery) ? SMALL_BYTES : bytesOf(delivery);
     if (
       request.length > 0 &&
       (request.length === port.maximumDeliveries || bytes + size > port.maximumBytes)
@@ -129,6 +132,11 @@ function requestsOf(wave: readonly Delivery[], port: SinkPort): Delivery[][] {
   }
   if (request.length > 0) requests.push(request);
   return requests;
+}
+
+/** A character is at most three bytes of UTF-8, and as JSON text six: the key stands in both forms. */
+function isSmall({ json, destinationKey }: Delivery): boolean {
+  return 3 * json.length + 9 * destinationKey.length <= SMALL_BYTES;
 }
 
 /** A value and its destination key, which stands beside it as it is and, in an envelope, as JSON text. */
