@@ -1,6 +1,6 @@
 import { comparePositions, type Position } from '../source/position.ts';
 import { shardOfLane } from '../source/lane.ts';
-import { inParallel } from '../output/in-parallel.ts';
+import { inParallel } from '../state/in-parallel.ts';
 import { deadLetterName, outputId } from '../output/output-id.ts';
 import { publishTo } from '../output/publish.ts';
 import type { Delivery } from '../output/sink-port.ts';

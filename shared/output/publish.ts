@@ -1,5 +1,5 @@
 import { comparePositions, type Position } from '../source/position.ts';
-import { inParallel } from './in-parallel.ts';
+import { inParallel } from '../state/in-parallel.ts';
 import type { Delivery, SinkPort } from './sink-port.ts';
 
 /** How often a delivery is tried in one invocation before it is left to the next. */
