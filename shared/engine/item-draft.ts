@@ -1,0 +1,254 @@
+import { shardOfLane } from '../source/lane.ts';
+import { comparePositions, type Position } from '../source/position.ts';
+import type { SourceRecord } from '../source/record.ts';
+import type { StatefulStage } from '../pipeline/definition.ts';
+import { canonicalDocument } from '../state/canonical-document.ts';
+import type { Document } from '../state/document.ts';
+import type { Mark, OutboxEntry, StateItem } from '../state/state-item.ts';
+import { DirectOutput } from './direct-output.ts';
+import { HORIZON_SLACK_SECONDS, ITEM_LIMIT_BYTES, ITEM_RESERVE_BYTES } from './limits.ts';
+import { OutboxDraft, type EntryDraft, type PendingEntry, type StateReference } from './outbox-draft.ts';
+import type { Program } from './program.ts';
+import { Cell, type SavedCell } from './state-cell.ts';
+
+type PendingValue = Extract<PendingEntry, { kind: 'output' }>['value'];
+
+const NO_VERSIONS: ReadonlyMap<string, number> = new Map();
+const NO_STATES: ReadonlyMap<string, Document> = new Map();
+
+/** An item while its key is folded: made of the loaded one, changed record by record, and written once. */
+export class ItemDraft {
+  readonly marks: Map<string, Mark>;
+  readonly cells: readonly Cell[];
+  /** By `direct` of their step. */
+  readonly direct: readonly DirectOutput[];
+  readonly #program: Program;
+  readonly #loaded: StateItem | undefined;
+  readonly #outbox: OutboxDraft;
+  /** States of operators that this code does not have: carried along. */
+  readonly #unknown: ReadonlyMap<string, Document>;
+  readonly #unknownBytes: number;
+  /** The newest arrival that went into the item, seconds since the epoch. */
+  #newestSeconds = 0;
+
+  /**
+   * @param key `undefined` for a shard's own item, which has no states.
+   * @param pending entries of the loaded item that stay in it.
+   */
+  constructor(
+    program: Program,
+    key: string | undefined,
+    loaded: StateItem | undefined,
+    pending: readonly OutboxEntry[],
+    isGuarded: boolean,
+  ) {
+    const { operators, directSinks } = program;
+    this.#program = program;
+    this.#loaded = loaded;
+    this.marks = new Map(loaded?.marks);
+    for (const { arrivalSeconds } of this.marks.values()) {
+      this.#newestSeconds = Math.max(this.#newestSeconds, arrivalSeconds);
+    }
+    const cells: Cell[] = [];
+    const direct: DirectOutput[] = [];
+    if (key !== undefined) {
+      for (const operator of operators) {
+        const isSeen = loaded?.versions.has(operator.name) === true;
+        cells.push(new Cell(operator, key, loaded?.states.get(operator.name), isSeen, isGuarded));
+      }
+      for (const step of directSinks) {
+        direct.push(new DirectOutput(step, key, cells[step.stateOf.cell] as Cell));
+      }
+    }
+    this.cells = cells;
+    this.direct = direct;
+    this.#outbox = new OutboxDraft(pending.map((entry) => withOwnCopy(entry, program, loaded)));
+    this.#unknown = unknownStates(operators, loaded);
+    let unknownBytes = 0;
+    for (const state of this.#unknown.values()) unknownBytes += canonicalDocument(state).bytes;
+    this.#unknownBytes = unknownBytes;
+  }
+
+  /** What the states take. */
+  get stateBytes(): number {
+    let bytes = this.#unknownBytes;
+    for (const cell of this.cells) bytes += cell.bytes;
+    return bytes;
+  }
+
+  /** What the states leave for the outbox. Each sink's newest change of a state itself is in the reserve. */
+  get room(): number {
+    return ITEM_LIMIT_BYTES - ITEM_RESERVE_BYTES - this.stateBytes;
+  }
+
+  /** What the changes take that the record at hand made and whose state it has removed: a copy each. */
+  get stagedCopyBytes(): number {
+    if (!this.#hasRemoval) return 0;
+    return this.direct.reduce((bytes, output) => bytes + this.#copyBytes(output.staged), 0);
+  }
+
+  /** What the outbox takes, with the changes that the record at hand made. */
+  get outboxBytes(): number {
+    let bytes = this.#outbox.bytes;
+    // A state that an output refers to and that has been removed takes room of its own.
+    if (!this.#hasRemoval) return bytes;
+    for (const output of this.direct) bytes += this.#copyBytes(output.draft()?.value);
+    for (const entry of this.#outbox.entries()) {
+      if (entry.kind === 'output') bytes += this.#copyBytes(entry.value);
+    }
+    return bytes;
+  }
+
+  save(): readonly SavedCell[] {
+    return this.cells.map((cell) => cell.save());
+  }
+
+  /** Takes back what the record at hand did. */
+  putBack(saved: readonly SavedCell[]): void {
+    for (const [place, cell] of saved.entries()) this.cells[place]?.putBack(cell);
+    for (const output of this.direct) output.discard();
+  }
+
+  /** The record at hand has run. */
+  accept({ arrivalMs }: SourceRecord, entries: readonly EntryDraft[]): void {
+    for (const output of this.direct) output.accept();
+    if (entries.length > 0) this.#outbox.add(entries);
+    this.#newestSeconds = Math.max(this.#newestSeconds, secondsOf(arrivalMs));
+  }
+
+  /** A tombstone is forgotten by the record's time, never by the clock: a replay must see what the first run saw. */
+  forgetTombstone({ arrivalMs }: SourceRecord): void {
+    if (secondsOf(arrivalMs) < this.#newestSeconds + this.#program.horizonSeconds) return;
+    if (this.#unknown.size > 0 || this.cells.some(({ held }) => held !== undefined)) return;
+    for (const cell of this.cells) cell.forget();
+  }
+
+  /** With the newest arrival so far: arrivals are not monotonic, and how a batch was cut must not show (I10). */
+  setMark({ lane, position }: SourceRecord): void {
+    this.marks.set(lane, { position, arrivalSeconds: this.#newestSeconds });
+  }
+
+  /**
+   * Marks go when their lane can bring nothing any more (I9), or when the mark of the whole shard covers them. What is
+   * pending of such a lane goes with it: an output is published with its record in hand, and that does not come again.
+   */
+  dropMarks({ arrivalMs }: SourceRecord): void {
+    const { marks } = this;
+    if (marks.size < 2) return;
+    const oldest = secondsOf(arrivalMs) - this.#program.horizonSeconds - HORIZON_SLACK_SECONDS;
+    for (const [lane, mark] of marks) {
+      const shard = shardOfLane(lane);
+      if (mark.arrivalSeconds < oldest) this.#outbox.dropLane(lane);
+      else if (shard === lane || !isAtOrBelow(mark.position, marks.get(shard))) continue;
+      marks.delete(lane);
+    }
+  }
+
+  /** The item as it should be written. @param firstRan the first record that ran. */
+  toItem(pk: string, firstRan: SourceRecord): StateItem {
+    const loaded = this.#loaded;
+    // An item that is deleted and made again must neither match an old holder's condition nor begin below what it told
+    // its sinks: it starts at a time, and nothing is written a thousand times a second.
+    const revision = loaded === undefined ? Math.max(1, Math.floor(firstRan.arrivalMs)) : loaded.revision + 1;
+    const states = new Map(this.#unknown);
+    for (const { operator, held } of this.cells) {
+      if (held !== undefined) states.set(operator.name, held.document);
+    }
+    const outbox: OutboxEntry[] = [];
+    for (const output of this.direct) {
+      output.discard();
+      const change = output.draft();
+      if (change === undefined) continue;
+      this.#outbox.supersede(change.sink, change.destinationKey);
+      outbox.push(this.#settled(change, revision));
+    }
+    for (const entry of this.#outbox.entries()) outbox.push(this.#settled(entry, revision));
+    return { pk, revision, marks: this.marks, states, versions: this.#versions(), outbox };
+  }
+
+  #versions(): ReadonlyMap<string, number> {
+    let versions = this.#loaded?.versions ?? NO_VERSIONS;
+    for (const { operator, isSeen } of this.cells) {
+      const seen = isSeen ? operator.version : undefined;
+      if (versions.get(operator.name) === seen) continue;
+      const changed = new Map(versions);
+      if (seen === undefined) changed.delete(operator.name);
+      else changed.set(operator.name, seen);
+      versions = changed;
+    }
+    return versions;
+  }
+
+  /** Gives an entry the form that is stored; one that refers to a state refers to what is written beside it. */
+  #settled(entry: PendingEntry, revision: number): OutboxEntry {
+    if (entry.kind === 'deadLetter') return entry;
+    const lost = this.#lostState(entry.value);
+    if ('revision' in entry) return lost === undefined ? entry : { ...entry, value: { json: lost } };
+    const { value } = entry;
+    if ('json' in value) return { ...entry, value, revision };
+    return {
+      ...entry,
+      value: lost === undefined ? { stateOf: value.cell.operator.name } : { json: lost },
+      revision,
+    };
+  }
+
+  get #hasRemoval(): boolean {
+    return this.cells.some((cell) => cell.wasRemoved);
+  }
+
+  /** What the copy of a value takes that is not the operator's state any more. */
+  #copyBytes(value: PendingValue | undefined): number {
+    const json = value === undefined ? undefined : this.#lostState(value);
+    return json === undefined ? 0 : Buffer.byteLength(json);
+  }
+
+  /** The JSON text of a state that an output refers to and that is not the operator's state any more. */
+  #lostState(value: PendingValue | StateReference): string | undefined {
+    if ('json' in value) return undefined;
+    if ('cell' in value) {
+      return value.cell.held === value.document ? undefined : JSON.stringify(value.document.document);
+    }
+    const cell = this.cells.find(({ operator }) => operator.name === value.stateOf);
+    const isKept = cell === undefined || cell.isUntouched;
+    return isKept ? undefined : JSON.stringify(this.#loaded?.states.get(value.stateOf));
+  }
+}
+
+/** Whether the mark covers the position. */
+export function isAtOrBelow(position: Position, mark: Mark | undefined): boolean {
+  return mark !== undefined && comparePositions(position, mark.position) <= 0;
+}
+
+/**
+ * A pending change that refers to the state of an operator behind which its sink stood in older code, and stands no
+ * more, gets a copy of it: no newer change takes its place, and the state goes on.
+ */
+function withOwnCopy(
+  entry: OutboxEntry,
+  { operators, directSinks }: Program,
+  loaded: StateItem | undefined,
+): OutboxEntry {
+  if (entry.kind === 'deadLetter' || 'json' in entry.value) return entry;
+  const { stateOf } = entry.value;
+  if (!operators.some(({ name }) => name === stateOf)) return entry;
+  if (directSinks.some((step) => step.sink.name === entry.sink && step.stateOf.operator.name === stateOf)) {
+    return entry;
+  }
+  return { ...entry, value: { json: JSON.stringify(loaded?.states.get(stateOf)) } };
+}
+
+function unknownStates(
+  operators: readonly StatefulStage[],
+  loaded: StateItem | undefined,
+): ReadonlyMap<string, Document> {
+  if (loaded === undefined) return NO_STATES;
+  const known = operators.reduce((count, { name }) => count + Number(loaded.states.has(name)), 0);
+  if (known === loaded.states.size) return NO_STATES;
+  const names = new Set(operators.map(({ name }) => name));
+  return new Map([...loaded.states].filter(([name]) => !names.has(name)));
+}
+
+function secondsOf(arrivalMs: number): number {
+  return Math.floor(arrivalMs / 1_000);
+}
