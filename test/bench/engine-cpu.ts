@@ -31,11 +31,11 @@ function add(sum: Sum | undefined, { value }: Reading): Sum {
   };
 }
 
-const subject = pipeline('bench')
+const folding = pipeline('bench')
   .from(kinesis<Reading>('readings'))
   .keyBy(({ sensor }) => sensor)
-  .updateStateByKey<Sum>('sum', (readings, sum) => readings.reduce<Sum | undefined>(add, sum))
-  .to(kinesis('sums'));
+  .updateStateByKey<Sum>('sum', (readings, sum) => readings.reduce<Sum | undefined>(add, sum));
+const publishing = folding.to(kinesis('sums'));
 
 /** Lambda's event with 10,000 JSON records of `bytes` bytes each over 1,000 keys. */
 function eventOf(round: number, bytes: number): { Records: unknown[] } {
@@ -79,6 +79,8 @@ function byHand(event: { Records: unknown[] }, sums: Map<string, Sum>): void {
 }
 
 export interface EngineCpu {
+  /** Whether each key's new value is published, which the hand-written loop does not do. */
+  readonly publishes: boolean;
   /** Of one record's JSON. */
   readonly bytes: number;
   readonly engineMicrosPerRecord: number;
@@ -96,8 +98,8 @@ const CHILD = 'engine-cpu-child';
  * with the heap of a default function, medians of their ratios. Ports are memory; not measured: the SDK, encodings,
  * the network.
  */
-export async function engineCpu(bytes: number): Promise<EngineCpu> {
-  const child = fork(fileURLToPath(import.meta.url), [CHILD, String(bytes)], {
+export async function engineCpu(bytes: number, publishes: boolean): Promise<EngineCpu> {
+  const child = fork(fileURLToPath(import.meta.url), [CHILD, String(bytes), String(publishes)], {
     execArgv: [...process.execArgv, ...LAMBDA_V8_FLAGS],
   });
   return new Promise((resolve, reject) => {
@@ -106,8 +108,8 @@ export async function engineCpu(bytes: number): Promise<EngineCpu> {
   });
 }
 
-async function measure(bytes: number): Promise<EngineCpu> {
-  const world = testWorld(subject);
+async function measure(bytes: number, publishes: boolean): Promise<EngineCpu> {
+  const world = testWorld(publishes ? publishing : folding);
   const runtime = { ...world.runtime, store: new PlainStateStore() };
   const sums = new Map<string, Sum>();
   const engine: number[] = [];
@@ -129,13 +131,15 @@ async function measure(bytes: number): Promise<EngineCpu> {
   const ratios = engine.map((micros, round) => micros / (hand[round] as number));
   return {
     bytes,
+    publishes,
     engineMicrosPerRecord: median(engine),
     byHandMicrosPerRecord: median(hand),
     ratio: median(ratios),
   };
 }
 
-if (process.argv[2] === CHILD) process.send?.(await measure(Number(process.argv[3])));
+if (process.argv[2] === CHILD)
+  process.send?.(await measure(Number(process.argv[3]), process.argv[4] === 'true'));
 
 function cpuMicros(since: NodeJS.CpuUsage): number {
   const { user, system } = process.cpuUsage(since);

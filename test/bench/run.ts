@@ -18,7 +18,9 @@ interface Results {
 
 async function measure(): Promise<Results> {
   const cpu: EngineCpu[] = [];
-  for (const bytes of RECORD_BYTES) cpu.push(await engineCpu(bytes));
+  for (const publishes of [false, true]) {
+    for (const bytes of RECORD_BYTES) cpu.push(await engineCpu(bytes, publishes));
+  }
   const bundles: BundleCost[] = [];
   for (const props of PIPELINES) bundles.push(await bundleCost(props));
   return {
