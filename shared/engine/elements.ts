@@ -32,14 +32,12 @@ export function forEachElement(
   index: number,
   emit: (key: string | undefined, element: Element) => void,
 ): void {
-  const reject = (number: number, rejection: Rejection): void =>
-    emit(undefined, { record: index, number, value: undefined, rejection, isShared: false });
   let values: readonly unknown[];
   try {
     values = decodedValues(program, record);
   } catch (error) {
     if (error instanceof ConfigurationError) throw error;
-    reject(0, rejectionOf(error, 'stateless'));
+    emit(undefined, rejectedElement(index, 0, rejectionOf(error, 'stateless')));
     return;
   }
   const isShared = values.length > 1 && haveSharedObjects(values);
@@ -47,8 +45,12 @@ export function forEachElement(
     const value = values[number];
     const key = keyOf(program, value);
     if (typeof key === 'string') emit(key, { record: index, number, value, rejection: undefined, isShared });
-    else reject(number, key);
+    else emit(undefined, rejectedElement(index, number, key));
   }
+}
+
+function rejectedElement(record: number, number: number, rejection: Rejection): Element {
+  return { record, number, value: undefined, rejection, isShared: false };
 }
 
 /** The key of a value, or why it has none. */

@@ -92,6 +92,8 @@ class ItemFold {
   readonly #loaded: StateItem | undefined;
   readonly #isGuarded: boolean;
   readonly #isFresh: boolean;
+  /** Whether the item has marks besides that of the shard, perhaps of its partition keys. */
+  readonly #hasOtherMarks: boolean;
   readonly #applied: number[] = [];
   readonly #skipped: number[] = [];
   #deadLetters = 0;
@@ -117,6 +119,8 @@ class ItemFold {
     this.#loaded = loaded;
     this.#isGuarded = isGuarded;
     this.#isFresh = isFresh;
+    const marks = loaded?.marks;
+    this.#hasOtherMarks = marks !== undefined && marks.size > Number(marks.has(scope.shard));
   }
 
   /** @returns `undefined` where an unguarded run cannot put back what a record did. */
@@ -161,16 +165,16 @@ class ItemFold {
   /** I1: a record at or below its lane's mark is in the item already. */
   #isCovered({ lane, position, partitionKey }: SourceRecord): boolean {
     const { shard } = this.#scope;
-    const marks = this.#draft?.marks ?? this.#loaded?.marks;
-    if (marks === undefined || marks.size === 0) return false;
     // Positions rise in a batch: behind a record of its lane that ran, none is covered; but for a shard's lane the
     // marks of its partition keys may stand higher.
-    const isOnly = lane !== shard || marks.size === Number(marks.has(shard));
-    if (isOnly && this.#lastRan?.lane === lane) return false;
+    const isRising = lane !== shard || !this.#hasOtherMarks;
+    if (isRising && this.#lastRan?.lane === lane) return false;
+    const marks = this.#draft?.marks ?? this.#loaded?.marks;
+    if (marks === undefined || marks.size === 0) return false;
     if (isAtOrBelow(position, marks.get(shard))) return true;
     if (lane !== shard) return isAtOrBelow(position, marks.get(lane));
     // The mapping's ParallelizationFactor may have been changed to 1: the partition key's own mark still holds.
-    if (isOnly) return false;
+    if (isRising) return false;
     return isAtOrBelow(position, marks.get(partitionLane(shard, partitionKey)));
   }
 

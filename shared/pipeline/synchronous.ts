@@ -6,15 +6,17 @@
  * @throws TypeError for a Promise or another thenable.
  */
 export function requireSynchronous<T>(value: T, what: string): T {
-  if (typeof value !== 'object' || value === null || !isThenable(value)) return value;
+  if (
+    typeof value !== 'object' ||
+    value === null ||
+    typeof (value as { then?: unknown }).then !== 'function'
+  ) {
+    return value;
+  }
   // Nobody waits for it: were it to reject, the process would end and the record would be taken for a killer.
   Promise.resolve(value).catch(() => undefined);
   throw new TypeError(
     `${what} gave a Promise; it must be synchronous, so that a retry sees the same: take 'async' away, and call ` +
       'other services before the stream or in forEach',
   );
-}
-
-function isThenable(value: object): boolean {
-  return value instanceof Promise || typeof (value as { then?: unknown }).then === 'function';
 }
