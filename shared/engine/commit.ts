@@ -58,7 +58,7 @@ export async function foldAndCommit(run: BatchRun, works: readonly ItemWork[]): 
       folds.map(({ work, item }) => ({
         item: stamped(run, item),
         expectedRevision: work.item?.revision,
-        ...(work.item && { loaded: work.item }),
+        loaded: work.item,
       })),
     );
     const lost: ItemWork[] = [];

@@ -55,7 +55,7 @@ export interface Fold {
   readonly deadLetters: number;
   /** What the states take in the item. */
   readonly stateBytes: number;
-  readonly stop?: Stop;
+  readonly stop: Stop | undefined;
 }
 
 /**
@@ -158,7 +158,7 @@ class ItemFold {
       skipped: this.#skipped,
       deadLetters: this.#deadLetters,
       stateBytes: hasRun ? draft.stateBytes : 0,
-      ...(stop && { stop }),
+      stop,
     };
   }
 

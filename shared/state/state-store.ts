@@ -49,7 +49,7 @@ export interface ItemWrite {
    * The item that was loaded, for counting: a write costs the larger of the item before and after, and not every
    * engine says what it consumed. Without it only the new item is counted there.
    */
-  readonly loaded?: StateItem;
+  readonly loaded?: StateItem | undefined;
 }
 
 /**
