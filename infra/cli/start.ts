@@ -27,6 +27,11 @@ async function main(argv: readonly string[]): Promise<number> {
     () => systemClock.nowMs(),
     () => people.write('\nStopping … (Ctrl-C again ends at once)\n'),
   );
+  // The pipeline's stateless steps run here too, to find partition keys, and the user's code may end any process.
+  const onExit = (): void => {
+    if (!interruption.signal.aborted) process.stderr.write(ENDED_BY_USER_CODE);
+  };
+  process.once('exit', onExit);
   try {
     const { figures, isRight } = await runLocally(options, pipeline, {
       clock: systemClock,
@@ -40,9 +45,14 @@ async function main(argv: readonly string[]): Promise<number> {
   } catch (error) {
     return fail(error);
   } finally {
+    process.off('exit', onExit);
     interruption.release();
   }
 }
+
+const ENDED_BY_USER_CODE =
+  '\nThe command was ended from inside, most likely by process.exit in one of the pipeline’s own functions: map, ' +
+  'flatMap, filter and keyBy run in this process too, to find the partition keys of what is sent.\n';
 
 function fail(error: unknown): number {
   if (error instanceof UsageError) {
