@@ -8,7 +8,7 @@ import type { SynthesisOptions } from '../synthesis.ts';
 import { createAwsFailureSender } from './driver/aws-failure-sender.ts';
 import { createKinesisShardReader } from './driver/kinesis-shard-reader.ts';
 import { createMappingDriver, type MappingDriver } from './driver/mapping-driver.ts';
-import { systemTimers } from './driver/timers.ts';
+import { systemTimer } from './timer.ts';
 import { endpointVariables } from './engines/engine-endpoints.ts';
 import { type EngineOptions, type Engines, startEngines } from './engines/engines.ts';
 import { LOCAL_ACCOUNT, LOCAL_REGION } from './engines/local-account.ts';
@@ -272,7 +272,7 @@ class RunningCloud implements LocalCloud {
       },
       failures: createAwsFailureSender(sqs, s3),
       clock,
-      timers: systemTimers,
+      timer: systemTimer,
       ...(snapshot && { snapshot }),
       ...(chaos && { chaos: chaos.delivery }),
       onProgress: () => {

@@ -42,15 +42,6 @@ export class DirectOutput {
     this.#staged = undefined;
   }
 
-  /** Whether there is a change, of this record or of one before. */
-  get isSet(): boolean {
-    return (this.#staged ?? this.#accepted) !== undefined;
-  }
-
-  get sink(): string {
-    return this.#step.sink.name;
-  }
-
   /** What the change of the record that runs refers to. */
   get staged(): StateReference | undefined {
     return this.#staged && { cell: this.cell, document: this.#staged.document };
@@ -63,7 +54,7 @@ export class DirectOutput {
     const { record, element, document } = change;
     return {
       kind: 'output',
-      sink: this.sink,
+      sink: this.#step.sink.name,
       destinationKey: this.#key,
       isChange: true,
       lane: record.lane,

@@ -10,7 +10,7 @@ import type { ReadFrom } from '../mapping/read-from.ts';
 import { batchSizeChooser, type Chaos } from './chaos.ts';
 import type { FailureSender } from './failure-sender.ts';
 import type { PageResult, ShardReader } from './shard-reader.ts';
-import type { Timers } from './timers.ts';
+import type { Timer } from '../timer.ts';
 
 /** Invokes the function with an event and waits for its end; rejects when it could not be started. */
 export type InvokeFunction = (event: unknown) => Promise<Exclude<InvocationOutcome, { kind: 'notInvoked' }>>;
@@ -21,7 +21,7 @@ export interface MappingDriverOptions {
   readonly invoke: InvokeFunction;
   readonly failures: FailureSender;
   readonly clock: Clock;
-  readonly timers: Timers;
+  readonly timer: Timer;
   /** Where an earlier driver of the same mapping stopped. */
   readonly snapshot?: MappingSnapshot;
   readonly chaos?: Chaos;
@@ -114,7 +114,7 @@ class Driver implements MappingDriver {
     this.#delayed.clear();
     let cancelLimit: () => void = () => undefined;
     const limit = new Promise<void>((resolve) => {
-      cancelLimit = this.#options.timers.after(limitMs, resolve);
+      cancelLimit = this.#options.timer.schedule(limitMs, resolve);
     });
     // What ends may leave a failure document to be sent, so that the set can grow while it is waited for.
     const drained = (async () => {
@@ -157,7 +157,7 @@ class Driver implements MappingDriver {
       case 'wakeAt': {
         this.#cancelTick?.();
         const delayMs = Math.max(0, action.atMs - this.#options.clock.nowMs());
-        this.#cancelTick = this.#options.timers.after(delayMs, () => this.#handle({ kind: 'tick' }));
+        this.#cancelTick = this.#options.timer.schedule(delayMs, () => this.#handle({ kind: 'tick' }));
         return;
       }
     }
@@ -261,7 +261,7 @@ class Driver implements MappingDriver {
   }
 
   #later(delayMs: number, call: () => void): void {
-    const cancel = this.#options.timers.after(delayMs, () => {
+    const cancel = this.#options.timer.schedule(delayMs, () => {
       this.#delayed.delete(cancel);
       call();
     });

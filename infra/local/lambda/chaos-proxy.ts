@@ -9,7 +9,7 @@ import { closeServer, listenOnLoopback } from './loopback-server.ts';
 import { readBody } from './message-body.ts';
 import { throttlePart } from './partial-throttle.ts';
 import type { PartialThrottle } from './partial-throttle.ts';
-import type { Timer } from './timer.ts';
+import type { Timer } from '../timer.ts';
 
 /** The environment behind a proxy, as the proxy needs it. */
 export interface ChaosVictim {

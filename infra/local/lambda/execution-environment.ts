@@ -14,7 +14,7 @@ import type { OrphanGuard } from './orphan-guard.ts';
 import { MAXIMUM_RESPONSE_BYTES } from './payload-limits.ts';
 import { startRuntimeApi } from './runtime-api.ts';
 import type { NextEvent, Reception, ReportedError, RuntimeApiListener } from './runtime-api.ts';
-import type { Timer } from './timer.ts';
+import type { Timer } from '../timer.ts';
 
 /**
  * How long a runtime may take until it asks for its first event; the function's timeout where that is longer.

@@ -12,8 +12,8 @@ import type { InvocationOutcome } from './invocation-outcome.ts';
 import { startOrphanGuard } from './orphan-guard.ts';
 import type { OrphanGuard } from './orphan-guard.ts';
 import { MAXIMUM_REQUEST_BYTES } from './payload-limits.ts';
-import { systemTimer } from './timer.ts';
-import type { Timer } from './timer.ts';
+import { systemTimer } from '../timer.ts';
+import type { Timer } from '../timer.ts';
 
 export interface LocalLambdaOptions {
   readonly functions: readonly FunctionConfiguration[];

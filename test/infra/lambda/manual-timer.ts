@@ -1,4 +1,4 @@
-import type { Timer } from '../../../infra/local/lambda/timer.ts';
+import type { Timer } from '../../../infra/local/timer.ts';
 
 interface Order {
   readonly delayMs: number;

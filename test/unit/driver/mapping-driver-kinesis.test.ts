@@ -10,7 +10,7 @@ import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createKinesisShardReader } from '../../../infra/local/driver/kinesis-shard-reader.ts';
 import { createMappingDriver, type MappingDriver } from '../../../infra/local/driver/mapping-driver.ts';
-import { systemTimers } from '../../../infra/local/driver/timers.ts';
+import { systemTimer } from '../../../infra/local/timer.ts';
 import { startEngineProcess, type EngineProcess } from '../../../infra/local/engines/engine-process.ts';
 import { LOCAL_CREDENTIALS, LOCAL_REGION } from '../../../infra/local/engines/local-account.ts';
 import type { KinesisEvent } from '../../../infra/local/mapping/kinesis-event.ts';
@@ -84,7 +84,7 @@ describe('a mapping driver on kinesis-mock', () => {
       },
       failures: { send: async () => undefined },
       clock: systemClock,
-      timers: systemTimers,
+      timer: systemTimer,
       onProgress: () => {
         if (texts.length >= count) enough();
       },

@@ -50,7 +50,7 @@ function driverOf(given: Given = {}) {
       },
     },
     clock: time,
-    timers: time,
+    timer: time,
     ...(given.snapshot === undefined ? {} : { snapshot: given.snapshot }),
     ...(given.chaos === undefined ? {} : { chaos: given.chaos }),
     onProgress: () => {

@@ -1,4 +1,4 @@
-import type { Timers } from '../../../infra/local/driver/timers.ts';
+import type { Timer } from '../../../infra/local/timer.ts';
 import type { Clock } from '../../../shared/time/clock.ts';
 
 /** Resolves when every promise that can go on without a timer or I/O has done so. */
@@ -7,7 +7,7 @@ export function settled(): Promise<void> {
 }
 
 /** Clock and timers of a test: time passes when the test says so. */
-export class VirtualTime implements Clock, Timers {
+export class VirtualTime implements Clock, Timer {
   #nowMs: number;
   #timers: { readonly atMs: number; readonly call: () => void }[] = [];
 
@@ -23,7 +23,7 @@ export class VirtualTime implements Clock, Timers {
     return this.#timers.length;
   }
 
-  after(delayMs: number, call: () => void): () => void {
+  schedule(delayMs: number, call: () => void): () => void {
     const timer = { atMs: this.#nowMs + delayMs, call };
     this.#timers.push(timer);
     return () => {
