@@ -1,6 +1,6 @@
 import { MultiBar, type SingleBar } from 'cli-progress';
 import type { Colors } from 'picocolors/types.js';
-import type { ShardStatus } from '../local/mapping/mapping-status.ts';
+import type { ShardStatus } from '../../shared/mapping/mapping-status.ts';
 
 /** What a person watches while records are processed. */
 export interface ProgressFigures {

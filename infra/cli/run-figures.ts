@@ -1,6 +1,6 @@
 import type { MetricSums } from '../local/function-log.ts';
 import type { LambdaFigures } from '../local/lambda/local-lambda.ts';
-import type { MappingStatus } from '../local/mapping/mapping-status.ts';
+import type { MappingStatus } from '../../shared/mapping/mapping-status.ts';
 
 /** The figures of a run, for `--json`. */
 export interface RunFigures {

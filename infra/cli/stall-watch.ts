@@ -1,4 +1,4 @@
-import type { ShardStatus } from '../local/mapping/mapping-status.ts';
+import type { ShardStatus } from '../../shared/mapping/mapping-status.ts';
 
 /** How long nothing is acknowledged before a person is told. A killed batch comes again within seconds. */
 const STALL_MS = 20_000;

@@ -1,8 +1,8 @@
 import type { Chaos, DeliveryFault } from './driver/chaos.ts';
 import type { ChaosPlan, FaultKind } from './lambda/chaos-plan.ts';
 import { seededChaos } from './lambda/seeded-chaos.ts';
-import type { MappingTiming } from './mapping/mapping-settings.ts';
-import { seededRandom } from './seeded-random.ts';
+import type { MappingTiming } from '../../shared/mapping/mapping-settings.ts';
+import { seededRandom } from '../../shared/testing/seeded-random.ts';
 
 /** What goes wrong in a run with chaos, on both sides of the function: how it is fed, and what it asks of AWS. */
 export interface LocalChaos {

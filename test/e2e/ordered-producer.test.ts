@@ -1,7 +1,7 @@
 import type { KinesisClient, PutRecordsCommand } from '@aws-sdk/client-kinesis';
 import { expect, it } from 'vitest';
 import { OrderedProducer } from '../../infra/local/producer/ordered-producer.ts';
-import { seededRandom } from '../../infra/local/seeded-random.ts';
+import { seededRandom } from '../../shared/testing/seeded-random.ts';
 
 /** A stream that takes some records of a request and not others, as PutRecords may. */
 class FlakyStream {

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { StallWatch } from '../../infra/cli/stall-watch.ts';
-import type { ShardStatus } from '../../infra/local/mapping/mapping-status.ts';
+import type { ShardStatus } from '../../shared/mapping/mapping-status.ts';
 
 function shard(lastAcknowledged: string, queuedRecords: number): ShardStatus {
   return {

@@ -4,7 +4,7 @@ import { shardOfLane } from '../../shared/source/lane.ts';
 import { envelopeJson, type OutputEnvelope } from '../../shared/output/envelope.ts';
 import type { Delivery } from '../../shared/output/sink-port.ts';
 import type { TestRecord } from '../support/memory-ports.ts';
-import { seededRandom } from '../../infra/local/seeded-random.ts';
+import { seededRandom } from '../../shared/testing/seeded-random.ts';
 import { World } from './world.ts';
 
 interface Value {

@@ -1,4 +1,4 @@
-import type { MappingAction } from '../mapping/mapping-action.ts';
+import type { MappingAction } from '../../../shared/mapping/mapping-action.ts';
 
 export type FailureDelivery = Extract<MappingAction, { kind: 'sendOnFailure' }>;
 

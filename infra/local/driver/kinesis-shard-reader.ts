@@ -9,9 +9,9 @@ import {
   type KinesisClient,
   type Shard,
 } from '@aws-sdk/client-kinesis';
-import type { ReadFrom } from '../mapping/read-from.ts';
-import type { ListedShard } from '../mapping/shard-listing.ts';
-import type { StreamRecord } from '../mapping/stream-record.ts';
+import type { ReadFrom } from '../../../shared/mapping/read-from.ts';
+import type { ListedShard } from '../../../shared/mapping/shard-listing.ts';
+import type { StreamRecord } from '../../../shared/mapping/stream-record.ts';
 import type { ShardReader } from './shard-reader.ts';
 
 function positionOf(from: ReadFrom): Pick<

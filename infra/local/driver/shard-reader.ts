@@ -1,6 +1,6 @@
-import type { ReadFrom } from '../mapping/read-from.ts';
-import type { ListedShard } from '../mapping/shard-listing.ts';
-import type { StreamRecord } from '../mapping/stream-record.ts';
+import type { ReadFrom } from '../../../shared/mapping/read-from.ts';
+import type { ListedShard } from '../../../shared/mapping/shard-listing.ts';
+import type { StreamRecord } from '../../../shared/mapping/stream-record.ts';
 
 export type IteratorResult =
   | { readonly kind: 'iterator'; readonly iterator: string }

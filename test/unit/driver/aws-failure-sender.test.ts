@@ -5,7 +5,7 @@ import { createAwsFailureSender } from '../../../infra/local/driver/aws-failure-
 import type { FailureDelivery } from '../../../infra/local/driver/failure-sender.ts';
 import { startEngineProcess, type EngineProcess } from '../../../infra/local/engines/engine-process.ts';
 import { LOCAL_CREDENTIALS, LOCAL_REGION } from '../../../infra/local/engines/local-account.ts';
-import { createFailureDocument } from '../../../infra/local/mapping/failure-document.ts';
+import { createFailureDocument } from '../../../shared/mapping/failure-document.ts';
 import { ARRIVAL_MS, IDENTITY, recordsBetween, STREAM_ARN } from '../mapping/example-settings.ts';
 
 const DOCUMENT = createFailureDocument(

@@ -10,7 +10,7 @@ import { createKinesisShardReader } from '../../../infra/local/driver/kinesis-sh
 import type { ShardReader } from '../../../infra/local/driver/shard-reader.ts';
 import { startEngineProcess, type EngineProcess } from '../../../infra/local/engines/engine-process.ts';
 import { LOCAL_CREDENTIALS, LOCAL_REGION } from '../../../infra/local/engines/local-account.ts';
-import type { ReadFrom } from '../../../infra/local/mapping/read-from.ts';
+import type { ReadFrom } from '../../../shared/mapping/read-from.ts';
 
 const STREAM = 'flights';
 const SHARD = 'shardId-000000000000';

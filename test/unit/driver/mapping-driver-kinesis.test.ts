@@ -13,9 +13,9 @@ import { createMappingDriver, type MappingDriver } from '../../../infra/local/dr
 import { systemTimer } from '../../../infra/local/timer.ts';
 import { startEngineProcess, type EngineProcess } from '../../../infra/local/engines/engine-process.ts';
 import { LOCAL_CREDENTIALS, LOCAL_REGION } from '../../../infra/local/engines/local-account.ts';
-import type { KinesisEvent } from '../../../infra/local/mapping/kinesis-event.ts';
-import type { MappingSnapshot } from '../../../infra/local/mapping/mapping-snapshot.ts';
-import { DEFAULT_TIMING } from '../../../infra/local/mapping/mapping-settings.ts';
+import type { KinesisEvent } from '../../../shared/mapping/kinesis-event.ts';
+import type { MappingSnapshot } from '../../../shared/mapping/mapping-snapshot.ts';
+import { DEFAULT_TIMING } from '../../../shared/mapping/mapping-settings.ts';
 import { systemClock } from '../../../shared/time/clock.ts';
 import { settingsOf } from '../mapping/example-settings.ts';
 

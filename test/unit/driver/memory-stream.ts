@@ -1,7 +1,7 @@
 import type { IteratorResult, PageResult, ShardReader } from '../../../infra/local/driver/shard-reader.ts';
-import type { ReadFrom } from '../../../infra/local/mapping/read-from.ts';
-import type { ListedShard } from '../../../infra/local/mapping/shard-listing.ts';
-import type { StreamRecord } from '../../../infra/local/mapping/stream-record.ts';
+import type { ReadFrom } from '../../../shared/mapping/read-from.ts';
+import type { ListedShard } from '../../../shared/mapping/shard-listing.ts';
+import type { StreamRecord } from '../../../shared/mapping/stream-record.ts';
 import { compareSequences } from '../../../shared/source/position.ts';
 
 interface MemoryShard extends ListedShard {

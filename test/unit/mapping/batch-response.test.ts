@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readBatchResponse } from '../../../infra/local/mapping/batch-response.ts';
+import { readBatchResponse } from '../../../shared/mapping/batch-response.ts';
 import { record, recordsBetween, sequence } from './example-settings.ts';
 
 const BATCH = recordsBetween(1, 5);

@@ -1,5 +1,5 @@
-import { readMappingSettings, type MappingSettings } from '../../../infra/local/mapping/mapping-settings.ts';
-import type { StreamRecord } from '../../../infra/local/mapping/stream-record.ts';
+import { readMappingSettings, type MappingSettings } from '../../../shared/mapping/mapping-settings.ts';
+import type { StreamRecord } from '../../../shared/mapping/stream-record.ts';
 
 export const IDENTITY = {
   mappingId: '0f0e0d0c-0b0a-4908-8706-050403020100',

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { createFailureDocument, failureObjectKey } from '../../../infra/local/mapping/failure-document.ts';
-import { createKinesisEvent } from '../../../infra/local/mapping/kinesis-event.ts';
+import { createFailureDocument, failureObjectKey } from '../../../shared/mapping/failure-document.ts';
+import { createKinesisEvent } from '../../../shared/mapping/kinesis-event.ts';
 import { ARRIVAL_MS, IDENTITY, record, sequence, settingsOf, STREAM_ARN } from './example-settings.ts';
 
 const SHARD = 'shardId-000000000001';

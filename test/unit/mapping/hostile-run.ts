@@ -1,12 +1,12 @@
 import { compareSequences } from '../../../shared/source/position.ts';
-import { createMapping } from '../../../infra/local/mapping/mapping.ts';
-import type { MappingAction } from '../../../infra/local/mapping/mapping-action.ts';
-import type { InvocationOutcome, MappingInput } from '../../../infra/local/mapping/mapping-input.ts';
-import type { MappingSettings } from '../../../infra/local/mapping/mapping-settings.ts';
-import type { ReadFrom } from '../../../infra/local/mapping/read-from.ts';
-import type { ListedShard } from '../../../infra/local/mapping/shard-listing.ts';
-import type { StreamRecord } from '../../../infra/local/mapping/stream-record.ts';
-import { READ_AHEAD_BATCHES } from '../../../infra/local/mapping/mapped-shard.ts';
+import { createMapping } from '../../../shared/mapping/mapping.ts';
+import type { MappingAction } from '../../../shared/mapping/mapping-action.ts';
+import type { InvocationOutcome, MappingInput } from '../../../shared/mapping/mapping-input.ts';
+import type { MappingSettings } from '../../../shared/mapping/mapping-settings.ts';
+import type { ReadFrom } from '../../../shared/mapping/read-from.ts';
+import type { ListedShard } from '../../../shared/mapping/shard-listing.ts';
+import type { StreamRecord } from '../../../shared/mapping/stream-record.ts';
+import { READ_AHEAD_BATCHES } from '../../../shared/mapping/mapped-shard.ts';
 import { ARRIVAL_MS, record } from './example-settings.ts';
 
 type Invoke = Extract<MappingAction, { kind: 'invoke' }>;

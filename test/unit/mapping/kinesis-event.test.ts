@@ -5,7 +5,7 @@ import {
   ENVELOPE_BYTES,
   fixedRecordBytes,
   recordBytes,
-} from '../../../infra/local/mapping/kinesis-event.ts';
+} from '../../../shared/mapping/kinesis-event.ts';
 import { record, sequence, settingsOf, STREAM_ARN } from './example-settings.ts';
 
 const SHARD = 'shardId-000000000006';

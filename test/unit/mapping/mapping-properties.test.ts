@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createMapping } from '../../../infra/local/mapping/mapping.ts';
-import type { MappingSettings } from '../../../infra/local/mapping/mapping-settings.ts';
+import { createMapping } from '../../../shared/mapping/mapping.ts';
+import type { MappingSettings } from '../../../shared/mapping/mapping-settings.ts';
 import { settingsOf } from './example-settings.ts';
 import { HostileRun, seededChance } from './hostile-run.ts';
 

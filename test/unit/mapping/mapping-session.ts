@@ -1,11 +1,11 @@
-import { createMapping, type Mapping } from '../../../infra/local/mapping/mapping.ts';
-import type { MappingAction } from '../../../infra/local/mapping/mapping-action.ts';
-import type { InvocationOutcome, MappingInput } from '../../../infra/local/mapping/mapping-input.ts';
-import type { MappingSettings } from '../../../infra/local/mapping/mapping-settings.ts';
-import type { MappingSnapshot } from '../../../infra/local/mapping/mapping-snapshot.ts';
-import type { ShardStatus } from '../../../infra/local/mapping/mapping-status.ts';
-import type { ListedShard } from '../../../infra/local/mapping/shard-listing.ts';
-import type { StreamRecord } from '../../../infra/local/mapping/stream-record.ts';
+import { createMapping, type Mapping } from '../../../shared/mapping/mapping.ts';
+import type { MappingAction } from '../../../shared/mapping/mapping-action.ts';
+import type { InvocationOutcome, MappingInput } from '../../../shared/mapping/mapping-input.ts';
+import type { MappingSettings } from '../../../shared/mapping/mapping-settings.ts';
+import type { MappingSnapshot } from '../../../shared/mapping/mapping-snapshot.ts';
+import type { ShardStatus } from '../../../shared/mapping/mapping-status.ts';
+import type { ListedShard } from '../../../shared/mapping/shard-listing.ts';
+import type { StreamRecord } from '../../../shared/mapping/stream-record.ts';
 import { ARRIVAL_MS, numbersOf } from './example-settings.ts';
 
 type Action<Kind extends MappingAction['kind']> = Extract<MappingAction, { kind: Kind }>;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readMappingSettings } from '../../../infra/local/mapping/mapping-settings.ts';
+import { readMappingSettings } from '../../../shared/mapping/mapping-settings.ts';
 import { IDENTITY, properties } from './example-settings.ts';
 
 function read(given: Readonly<Record<string, unknown>>) {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { createMapping } from '../../../infra/local/mapping/mapping.ts';
-import { MAXIMUM_PAYLOAD_BYTES, createKinesisEvent } from '../../../infra/local/mapping/kinesis-event.ts';
-import { laneOfPartitionKey } from '../../../infra/local/mapping/partition-lane.ts';
+import { createMapping } from '../../../shared/mapping/mapping.ts';
+import { MAXIMUM_PAYLOAD_BYTES, createKinesisEvent } from '../../../shared/mapping/kinesis-event.ts';
+import { laneOfPartitionKey } from '../../../shared/mapping/partition-lane.ts';
 import { ARRIVAL_MS, numbersOf, record, recordsBetween, sequence, settingsOf } from './example-settings.ts';
 import { ERROR, failing, MappingSession, OK, SHARD } from './mapping-session.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { compileFilterCriteria } from '../../../infra/local/mapping/record-filter.ts';
+import { compileFilterCriteria } from '../../../shared/mapping/record-filter.ts';
 import { record } from './example-settings.ts';
 
 function matches(pattern: unknown, data: unknown, partitionKey = 'FRA-1'): boolean {

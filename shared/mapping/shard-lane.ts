@@ -1,4 +1,4 @@
-import { compareSequences } from '../../../shared/source/position.ts';
+import { compareSequences } from '../source/position.ts';
 import { ENVELOPE_BYTES, MAXIMUM_PAYLOAD_BYTES } from './kinesis-event.ts';
 import type { MappingSettings } from './mapping-settings.ts';
 import type { StreamRecord } from './stream-record.ts';

@@ -1,4 +1,4 @@
-import { compareSequences } from '../../../shared/source/position.ts';
+import { compareSequences } from '../source/position.ts';
 import { readBatchResponse } from './batch-response.ts';
 import { deterministicUuid } from './deterministic-uuid.ts';
 import { createFailureDocument, failureObjectKey } from './failure-document.ts';

@@ -1,4 +1,4 @@
-import { compareSequences } from '../../../shared/source/position.ts';
+import { compareSequences } from '../source/position.ts';
 import type { StreamRecord } from './stream-record.ts';
 
 /** What a function's answer says of the batch it was given. */
