@@ -11,6 +11,8 @@ import { lineElements } from '../local/producer/line-elements.ts';
 /** Bytes of UTF-8 of a key; DynamoDB's 2,048 less what the engine puts before it. */
 const LONGEST_KEY_BYTES = 2_000;
 
+const ARRIVAL = { arrivalMs: 0 };
+
 /** One key's states by operator, and which operators it has ever had state of. */
 interface KeyStates {
   readonly states: ReadonlyMap<string, Document>;
@@ -42,7 +44,10 @@ export class PlainFold {
     return this.#deadLetters;
   }
 
-  /** Folds one line. What is wrong with it rejects it, for one key or for all. */
+  /**
+   * Folds one line. What is wrong with it rejects it, for one key or for all. It arrives at the beginning of time like
+   * all others: what is remembered for a time is remembered for longer than a run takes.
+   */
   add(line: Buffer): void {
     let elements: readonly unknown[];
     try {
@@ -120,7 +125,8 @@ export class PlainFold {
           if (stage.sink.kind !== 'forEach') stage.sink.key?.(value, key);
           return run(rest, value);
         case 'stateful':
-          for (const output of stage.fold(key, value, cells.get(stage) as StateCell)) run(rest, output);
+          for (const output of stage.fold(key, value, cells.get(stage) as StateCell, ARRIVAL))
+            run(rest, output);
           return;
       }
     };

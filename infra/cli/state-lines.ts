@@ -11,18 +11,23 @@ export interface KeyState {
   readonly state: Document;
 }
 
-/** Keys in the order of their UTF-16 code units. */
+/**
+ * Keys in the order of their UTF-16 code units. What an operator of the engine's own remembers is nobody's state: it
+ * tells when records came, which no two runs have in common.
+ */
 export function keyStates(definition: PipelineDefinition, states: StatesByKey): KeyState[] {
-  const operators = definition.keyedStages.flatMap((stage) =>
-    stage.kind === 'stateful' ? [stage.name] : [],
-  );
-  const [only] = operators.length === 1 ? operators : [];
-  return [...states.keys()].sort().map((key) => {
+  const operators = definition.keyedStages.filter((stage) => stage.kind === 'stateful');
+  const ours = new Set(operators.filter(({ outputs }) => outputs === 'same').map(({ name }) => name));
+  const [only] = operators.length === 1 + ours.size ? operators.filter(({ name }) => !ours.has(name)) : [];
+  return [...states.keys()].sort().flatMap((key): KeyState[] => {
     const byOperator = states.get(key) ?? new Map<string, Document>();
-    const single = byOperator.size === 1 && only !== undefined ? byOperator.get(only) : undefined;
-    if (single !== undefined) return { key, state: single };
-    const names = [...byOperator.keys()].sort();
-    return { key, state: Object.fromEntries(names.map((name) => [name, byOperator.get(name) as Document])) };
+    const names = [...byOperator.keys()].filter((name) => !ours.has(name)).sort();
+    if (names.length === 0) return [];
+    const single = names.length === 1 && only !== undefined ? byOperator.get(only.name) : undefined;
+    if (single !== undefined) return [{ key, state: single }];
+    return [
+      { key, state: Object.fromEntries(names.map((name) => [name, byOperator.get(name) as Document])) },
+    ];
   });
 }
 

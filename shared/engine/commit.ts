@@ -95,12 +95,14 @@ export async function foldAndCommit(run: BatchRun, works: readonly ItemWork[]): 
  * published any more either, for that needs the record in hand. The table's TTL counts from the write.
  */
 function stamped({ runtime }: BatchRun, item: StateItem): StateItem {
-  if (item.states.size > 0) return item;
-  const { horizonSeconds, definition } = runtime.program;
+  const { tombstoneSeconds, definition, operators } = runtime.program;
+  for (const name of item.states.keys()) {
+    if (operators.find((operator) => operator.name === name)?.forgetsAfterSeconds === undefined) return item;
+  }
   const nowSeconds = Math.ceil(runtime.clock.nowMs() / 1_000);
   // A record that is processed after the item is gone has arrived at most a retention earlier, and so, by its own
   // time, after the horizon too: it finds no state either way.
-  const expiresAtSeconds = nowSeconds + horizonSeconds + definition.source.retentionHours * 3_600;
+  const expiresAtSeconds = nowSeconds + tombstoneSeconds + definition.source.retentionHours * 3_600;
   return { ...item, expiresAtSeconds };
 }
 

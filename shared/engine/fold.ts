@@ -280,7 +280,7 @@ class ItemFold {
           break;
         case 'operator': {
           const cell = draft.cells[step.cell] as Cell;
-          const outputs = step.operator.fold(this.#work.key as string, current, cell);
+          const outputs = step.operator.fold(this.#work.key as string, current, cell, record);
           const last = outputs.length - 1;
           if (last < 0) return;
           for (let place = 0; place < last; place++)

@@ -118,8 +118,8 @@ export class ItemDraft {
 
   /** A tombstone is forgotten by the record's time, never by the clock: a replay must see what the first run saw. */
   forgetTombstone({ arrivalMs }: SourceRecord): void {
-    if (secondsOf(arrivalMs) < this.#newestSeconds + this.#program.horizonSeconds) return;
-    if (this.#unknown.size > 0 || this.cells.some(({ held }) => held !== undefined)) return;
+    if (secondsOf(arrivalMs) < this.#newestSeconds + this.#program.tombstoneSeconds) return;
+    if (this.#unknown.size > 0 || this.cells.some(({ counts }) => counts)) return;
     for (const cell of this.cells) cell.forget();
   }
 

@@ -41,6 +41,8 @@ export interface Program {
   readonly sinks: ReadonlyMap<string, Sink>;
   /** The time within which a record can come again, seconds. */
   readonly horizonSeconds: number;
+  /** The time after a key's newest record at which an item without a state that still counts is as good as none. */
+  readonly tombstoneSeconds: number;
 }
 
 export function programOf(definition: PipelineDefinition): Program {
@@ -54,13 +56,14 @@ export function programOf(definition: PipelineDefinition): Program {
     steps.push(step);
     if (isDirect(step)) directSinks.push(step);
     if (step.kind === 'operator') {
-      lastOperator = step;
       operators.push(step.operator);
       isStateItself = step.operator.outputs === 'change';
+      if (step.operator.outputs !== 'same') lastOperator = step;
     } else if (step.kind !== 'sink') {
       isStateItself = false;
     }
   }
+  const horizonSeconds = definition.source.retentionHours * 3_600 + HORIZON_SLACK_SECONDS;
   return {
     definition,
     decode: decoderOf(definition.source),
@@ -69,7 +72,9 @@ export function programOf(definition: PipelineDefinition): Program {
     directSinks,
     hasInitialState: operators.some(({ initial }) => initial !== undefined),
     sinks: new Map(steps.flatMap((step) => (step.kind === 'sink' ? [[step.sink.name, step.sink]] : []))),
-    horizonSeconds: definition.source.retentionHours * 3_600 + HORIZON_SLACK_SECONDS,
+    horizonSeconds,
+    tombstoneSeconds:
+      horizonSeconds + Math.max(0, ...operators.map(({ forgetsAfterSeconds = 0 }) => forgetsAfterSeconds)),
   };
 }
 

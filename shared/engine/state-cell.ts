@@ -73,6 +73,8 @@ export class Cell implements StateCell {
 
   /** As if the operator had never had state under this key. */
   forget(): void {
+    this.#isUntouched &&= this.#held === undefined;
+    this.#held = undefined;
     this.#isSeen = false;
   }
 
@@ -94,6 +96,11 @@ export class Cell implements StateCell {
 
   get held(): CanonicalDocument | undefined {
     return this.#held;
+  }
+
+  /** Whether it holds what the item must be kept for, however long nothing comes. */
+  get counts(): boolean {
+    return this.#held !== undefined && this.operator.forgetsAfterSeconds === undefined;
   }
 
   get isSeen(): boolean {

@@ -39,18 +39,29 @@ export interface StateCell {
   remove(): void;
 }
 
+/** What an operator may know of the record that it folds besides the value. */
+export interface FoldContext {
+  /** Approximate arrival, milliseconds since the epoch: neither exact nor monotonic, and the same at every replay. */
+  readonly arrivalMs: number;
+}
+
 export interface StatefulStage {
   readonly kind: 'stateful';
   /** The storage name, unique in the pipeline: renaming a variable never orphans state. */
   readonly name: string;
   /** Version of the state's form; 1 where the user gave none. */
   readonly version: number;
-  /** `event`: every output counts. `change`: an output is the key's new value and only the newest counts. */
-  readonly outputs: 'event' | 'change';
+  /**
+   * `event`: every output counts. `change`: an output is the key's new value and only the newest counts. `same`: it
+   * passes values on, as what they were.
+   */
+  readonly outputs: 'event' | 'change' | 'same';
+  /** The state says nothing any more this long after the key's last record: no item is kept for its sake. */
+  readonly forgetsAfterSeconds?: number;
   /** State of a key never seen before. */
   readonly initial?: (key: string) => unknown;
   /** Folds one value; gives the outputs, in order. */
-  readonly fold: (key: string, value: unknown, state: StateCell) => readonly unknown[];
+  readonly fold: (key: string, value: unknown, state: StateCell, context: FoldContext) => readonly unknown[];
 }
 
 /** A Kinesis stream as a sink. */

@@ -1,3 +1,4 @@
+import { dedupeStage, type DedupeOptions } from './dedupe.ts';
 import type { DynamoDbOutput } from './dynamodb.ts';
 import type { KinesisInput, KinesisOutput } from './kinesis.ts';
 import { requireName } from './name.ts';
@@ -230,6 +231,17 @@ export class KeyedStream<T> implements Pipeline {
     );
   }
 
+  /**
+   * Drops values whose id was seen under the same key within a time: a producer that sends a record again gives it a
+   * new sequence number, and only a business id can tell. What is kept passes unchanged. An id that is no string, or
+   * empty, rejects its record; what a rejected record brought is not remembered.
+   * @throws TypeError where an option cannot be used.
+   */
+  dedupeBy(id: (value: T) => string, options: DedupeOptions): KeyedStream<T> {
+    const { name = 'dedupe' } = options;
+    return this.#operator(dedupeStage(name, id as (value: unknown) => string, options));
+  }
+
   /** Publishes each value; the stream goes on behind it, so that several sinks can follow each other. */
   to(output: KinesisOutput<T> | DynamoDbOutput<T>): KeyedStream<T> {
     return this.#sink(output.sink);
@@ -253,18 +265,10 @@ export class KeyedStream<T> implements Pipeline {
     { initial, version = 1 }: StatefulOptions<S>,
     outputs: StatefulStage['outputs'],
   ): KeyedStream<U> {
-    requireName('operator', name);
-    const { name: pipelineName, keyedStages } = this.definition;
-    if (keyedStages.some((stage) => stage.kind === 'stateful' && stage.name === name)) {
-      throw new TypeError(
-        `Pipeline '${pipelineName}' has two operators named '${name}'; the name is where the state is stored, so ` +
-          'give each its own.',
-      );
-    }
     if (!Number.isInteger(version) || version < 1) {
       throw new TypeError(`Operator '${name}': version is ${version}; it is a whole number from 1.`);
     }
-    return this.#then({
+    return this.#operator({
       kind: 'stateful',
       name,
       version,
@@ -274,6 +278,19 @@ export class KeyedStream<T> implements Pipeline {
         initial: (key) => requireSynchronous(initial(key), `initial of operator '${name}'`),
       }),
     });
+  }
+
+  #operator<U>(stage: StatefulStage): KeyedStream<U> {
+    const { name } = stage;
+    requireName('operator', name);
+    const { name: pipelineName, keyedStages } = this.definition;
+    if (keyedStages.some((other) => other.kind === 'stateful' && other.name === name)) {
+      throw new TypeError(
+        `Pipeline '${pipelineName}' has two operators named '${name}'; the name is where the state is stored, so ` +
+          `give each its own${stage.outputs === 'same' ? " with the option 'name'" : ''}.`,
+      );
+    }
+    return this.#then(stage);
   }
 
   #sink(sink: Sink): KeyedStream<T> {

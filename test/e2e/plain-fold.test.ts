@@ -91,3 +91,16 @@ it('writes what JSON has not, and keys that are names of every object', () => {
     '{"key":"__proto__","state":{"__proto__":1,"big":{"$bigint":"12"},"bytes":{"$bytes":"AQI="}}}',
   );
 });
+
+it('shows no ids that dedupeBy remembers, and folds what it lets pass', () => {
+  const deduplicated = pipeline('p')
+    .from(kinesis<{ shop: string; id: string; amount: number }>('s'))
+    .keyBy(({ shop }) => shop)
+    .dedupeBy(({ id }) => id, { within: { hours: 1 } })
+    .reduceByKey('latest', (_, sale) => sale);
+  const sale = { shop: 'a', id: '1', amount: 5 };
+  const fold = foldOf(deduplicated, sale, { ...sale, amount: 6 });
+  expect(keyStates(deduplicated.definition, fold.states()).map(stateLine)).toEqual([
+    JSON.stringify({ key: 'a', state: { amount: 5, id: '1', shop: 'a' } }),
+  ]);
+});

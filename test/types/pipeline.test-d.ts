@@ -97,6 +97,12 @@ describe('types', () => {
     ).toEqualTypeOf<KeyedStream<FlightValue>>();
   });
 
+  it('pass through dedupeBy', () => {
+    expectTypeOf(byOrigin.dedupeBy(({ origin }) => origin, { within: { hours: 1 } })).toEqualTypeOf<
+      KeyedStream<FlightValue>
+    >();
+  });
+
   it('of sources follow from codec and schema', () => {
     expectTypeOf(kinesis('s', { codec: 'text' })).toEqualTypeOf<KinesisInput<string>>();
     expectTypeOf(kinesis('s', { codec: 'bytes' })).toEqualTypeOf<KinesisInput<Uint8Array>>();
@@ -205,6 +211,24 @@ describe('what must not compile', () => {
     const zeroed = { initial: () => 1 };
     // @ts-expect-error zero is what aggregateByKey begins with
     zeroed satisfies Parameters<typeof byOrigin.aggregateByKey<number>>[3];
+  });
+
+  it('is deduplication without a time, by an id that is no text, or before there is a key', () => {
+    const within = { minutes: 5 };
+    // @ts-expect-error an id is a string
+    byOrigin.dedupeBy(({ delay }) => delay, { within });
+    // @ts-expect-error an id is never missing
+    byOrigin.dedupeBy(({ note }) => note, { within });
+    // @ts-expect-error an id is there at once
+    byOrigin.dedupeBy(async ({ origin }) => origin, { within });
+    // @ts-expect-error ids are not remembered for ever
+    byOrigin.dedupeBy(({ origin }) => origin, { limit: 10 });
+    // @ts-expect-error a time has a unit
+    byOrigin.dedupeBy(({ origin }) => origin, { within: 5 });
+    // @ts-expect-error there are days, hours, minutes and seconds
+    byOrigin.dedupeBy(({ origin }) => origin, { within: { weeks: 1 } });
+    // @ts-expect-error ids are remembered under a key
+    void flights.dedupeBy;
   });
 
   it('is a policy or a way to upsert that does not exist', () => {

@@ -31,6 +31,7 @@ describe('a pipeline', () => {
         .mapWithState('b', fail)
         .aggregateByKey('c', fail, fail)
         .reduceByKey('d', fail)
+        .dedupeBy(fail, { within: { hours: 1 } })
         .to(kinesis('out', { key: fail }))
         .forEach('call', fail),
     ).not.toThrow();
