@@ -5,6 +5,7 @@ import type { OutboxEntry, StateItem } from '../state/state-item.ts';
 import { itemKey, shardItemKey } from '../state/row-key.ts';
 import { forEachElement, type Element } from './elements.ts';
 import type { FoldScope, KeyWork } from './fold.ts';
+import { ProvenancePlaces, type MarkPlace } from './mark-place.ts';
 import type { Opened } from './open.ts';
 import type { BatchReport, Runtime } from './runtime.ts';
 import { turnOf } from './turn.ts';
@@ -56,14 +57,18 @@ const RECORDS_BETWEEN_LOOKS = 16;
 /**
  * Steps 2 and 3: decodes the records and groups their elements by key, in order.
  * @param keepDecoding asked between records. The first ones are decoded in any case, so that every invocation gets on.
- * @returns the works, and how many of the records are in them.
+ * @returns the works, how many of the records are in them, and by what the records' marks are kept.
  */
 export function group(
   runtime: Runtime,
   { generation, killers }: Opened,
   records: readonly SourceRecord[],
   keepDecoding: () => boolean,
-): { readonly works: ItemWork[]; readonly decoded: number } {
+): { readonly works: ItemWork[]; readonly decoded: number; readonly places: readonly MarkPlace[] } {
+  const isChained = runtime.program.definition.source.chained !== undefined;
+  // A record that no envelope is known of is known by where it stands, as all are that are not chained.
+  const places: MarkPlace[] = isChained ? [...records] : [];
+  const provenance = new ProvenancePlaces();
   const works = new Map<string, ItemWork>();
   const shardItems = new Map<string, ItemWork>();
   const add = (
@@ -97,12 +102,23 @@ export function group(
       add(shardItems, record.lane, undefined, killedElement(index));
       continue;
     }
-    forEachElement(runtime.program, record, index, (key, element) => {
-      if (key === undefined) add(shardItems, record.lane, undefined, element);
-      else add(works, key, key, element);
-    });
+    let place: MarkPlace = record;
+    forEachElement(
+      runtime.program,
+      record,
+      index,
+      (key, element) => {
+        if (key === undefined) add(shardItems, place.lane, undefined, element);
+        else add(works, key, key, element);
+      },
+      isChained ? (envelope) => (places[index] = place = provenance.of(envelope)) : undefined,
+    );
   }
-  return { works: [...works.values(), ...shardItems.values()], decoded: index };
+  return {
+    works: [...works.values(), ...shardItems.values()],
+    decoded: index,
+    places: isChained ? places : records,
+  };
 }
 
 /** Why a record is rejected that nobody could run. */

@@ -7,6 +7,7 @@ import type { Cell } from './state-cell.ts';
 /** The newest change of one sink whose value is an operator's state itself. */
 interface Change {
   readonly record: SourceRecord;
+  readonly originArrivalMs: number | undefined;
   readonly element: number;
   readonly document: CanonicalDocument;
 }
@@ -29,8 +30,13 @@ export class DirectOutput {
   }
 
   /** What the record that runs would publish; counts once the record is accepted. */
-  stage(record: SourceRecord, element: number, document: CanonicalDocument): void {
-    this.#staged = { record, element, document };
+  stage(
+    record: SourceRecord,
+    originArrivalMs: number | undefined,
+    element: number,
+    document: CanonicalDocument,
+  ): void {
+    this.#staged = { record, originArrivalMs, element, document };
   }
 
   accept(): void {
@@ -51,7 +57,7 @@ export class DirectOutput {
   draft(): OutputDraft | undefined {
     const change = this.#staged ?? this.#accepted;
     if (change === undefined) return undefined;
-    const { record, element, document } = change;
+    const { record, originArrivalMs, element, document } = change;
     return {
       kind: 'output',
       sink: this.#step.sink.name,
@@ -62,6 +68,7 @@ export class DirectOutput {
       element,
       index: 0,
       arrivalMs: record.arrivalMs,
+      originArrivalMs,
       value: { cell: this.cell, document },
     };
   }

@@ -1,6 +1,7 @@
 import { ConfigurationError } from '../pipeline/configuration-error.ts';
 import type { StatelessStage } from '../pipeline/definition.ts';
 import { RecordError, rejectionOf, type Rejection } from '../source/record-error.ts';
+import type { ReadEnvelope } from '../source/provenance.ts';
 import type { SourceRecord } from '../source/record.ts';
 import { KEY_LIMIT_BYTES } from './limits.ts';
 import type { Program } from './program.ts';
@@ -24,6 +25,7 @@ export interface Element {
 /**
  * Runs decoder, stateless operators and `keyBy` on one record, and hands out its elements in order.
  * A record that fails before it has keys is handed out once, without a key, with its rejection.
+ * @param onEnvelope told, in a chained pipeline, of the record's envelope, before any element is handed out.
  * @throws ConfigurationError for what concerns every record.
  */
 export function forEachElement(
@@ -31,10 +33,11 @@ export function forEachElement(
   record: SourceRecord,
   index: number,
   emit: (key: string | undefined, element: Element) => void,
+  onEnvelope?: (envelope: ReadEnvelope) => void,
 ): void {
   let values: readonly unknown[];
   try {
-    values = decodedValues(program, record);
+    values = decodedValues(program, record, onEnvelope);
   } catch (error) {
     if (error instanceof ConfigurationError) throw error;
     emit(undefined, rejectedElement(index, 0, rejectionOf(error, 'stateless')));
@@ -66,8 +69,12 @@ export function keyOf({ definition }: Program, value: unknown): string | Rejecti
  * What a record becomes by decoder and stateless operators.
  * @throws what user code throws, RecordError, and ConfigurationError for what concerns every record.
  */
-export function decodedValues({ decode, definition }: Program, record: SourceRecord): readonly unknown[] {
-  const value = decode(record.data);
+export function decodedValues(
+  { decode, definition }: Program,
+  record: SourceRecord,
+  onEnvelope?: (envelope: ReadEnvelope) => void,
+): readonly unknown[] {
+  const value = decode(record.data, onEnvelope);
   const { stages } = definition;
   if (stages.length === 0) return [value];
   const values: unknown[] = [];

@@ -1,5 +1,5 @@
-import { comparePositions, type Position } from '../source/position.ts';
-import { partitionLane } from '../source/lane.ts';
+import { compareMarkPositions, comparePositions, type Position } from '../source/position.ts';
+import { partitionLane, partitionLanePrefix } from '../source/lane.ts';
 import { rejectionOf, type Rejection } from '../source/record-error.ts';
 import type { SourceRecord } from '../source/record.ts';
 import { ConfigurationError } from '../pipeline/configuration-error.ts';
@@ -8,6 +8,7 @@ import type { Element } from './elements.ts';
 import type { FreshValues } from './fresh-values.ts';
 import { isAtOrBelow, ItemDraft } from './item-draft.ts';
 import { ITEM_LIMIT_BYTES, MARKS_LIMIT, RECORDS_BETWEEN_CLOCK_READS, STATE_LIMIT_BYTES } from './limits.ts';
+import type { MarkPlace } from './mark-place.ts';
 import { entryBytes, isAcknowledged, type EntryDraft } from './outbox-draft.ts';
 import { destinationKeyOf, outputJson, requirePublishable } from './output-value.ts';
 import type { Program, SinkStep } from './program.ts';
@@ -18,6 +19,8 @@ export interface FoldScope {
   readonly program: Program;
   readonly shard: string;
   readonly records: readonly SourceRecord[];
+  /** By what their marks are kept; a record of a plain stream is its own place. */
+  readonly places: readonly MarkPlace[];
   /** By lane: its first position in the batch that Lambda handed in. */
   readonly firsts: ReadonlyMap<string, Position>;
   /** Entries that this invocation has published: as good as acknowledged. */
@@ -92,8 +95,8 @@ class ItemFold {
   readonly #loaded: StateItem | undefined;
   readonly #isGuarded: boolean;
   readonly #isFresh: boolean;
-  /** Whether the item has marks besides that of the shard, perhaps of its partition keys. */
-  readonly #hasOtherMarks: boolean;
+  /** Whether the item has marks of the shard's partition keys. */
+  readonly #hasPartitionMarks: boolean;
   readonly #applied: number[] = [];
   readonly #skipped: number[] = [];
   #deadLetters = 0;
@@ -101,9 +104,12 @@ class ItemFold {
   /** Records that ran: applied or rejected. */
   #ran = 0;
   #firstRan: SourceRecord | undefined;
-  /** Of the lane whose mark is not in the draft yet. */
   #lastRan: SourceRecord | undefined;
+  /** Its place: of the lane whose mark is not in the draft yet. */
+  #lastPlace: MarkPlace | undefined;
   // Of the record that runs:
+  /** When it arrived at the head of the chain, where it is an output of another pipeline. */
+  #originArrivalMs: number | undefined;
   #entries: EntryDraft[] = [];
   #entriesBytes = 0;
 
@@ -119,8 +125,7 @@ class ItemFold {
     this.#loaded = loaded;
     this.#isGuarded = isGuarded;
     this.#isFresh = isFresh;
-    const marks = loaded?.marks;
-    this.#hasOtherMarks = marks !== undefined && marks.size > Number(marks.has(scope.shard));
+    this.#hasPartitionMarks = loaded !== undefined && hasPartitionMarks(loaded.marks, scope.shard);
   }
 
   /** @returns `undefined` where an unguarded run cannot put back what a record did. */
@@ -134,11 +139,12 @@ class ItemFold {
       let end = at + 1;
       while (end < elements.length && elements[end]?.record === index) end++;
       const record = this.#scope.records[index] as SourceRecord;
-      if (this.#isCovered(record)) {
+      const place = this.#scope.places[index] as MarkPlace;
+      if (this.#isCovered(record, place)) {
         this.#skipped.push(index);
       } else {
         const draft = (this.#draft ??= this.#begin());
-        const outcome = this.#foldRecord(draft, record, at, end);
+        const outcome = this.#foldRecord(draft, record, place, at, end);
         if (outcome === 'again') return undefined;
         if (outcome === 'full') break;
         if (outcome !== 'done') {
@@ -149,10 +155,10 @@ class ItemFold {
       }
       at = end;
     }
-    const [draft, firstRan, lastRan] = [this.#draft, this.#firstRan, this.#lastRan];
-    const hasRun = draft !== undefined && firstRan !== undefined && lastRan !== undefined;
+    const [draft, firstRan, lastPlace] = [this.#draft, this.#firstRan, this.#lastPlace];
+    const hasRun = draft !== undefined && firstRan !== undefined && lastPlace !== undefined;
     return {
-      item: hasRun ? this.#item(draft, firstRan, lastRan) : undefined,
+      item: hasRun ? this.#item(draft, firstRan, lastPlace) : undefined,
       next: at,
       applied: this.#applied,
       skipped: this.#skipped,
@@ -163,11 +169,23 @@ class ItemFold {
   }
 
   /** I1: a record at or below its lane's mark is in the item already. */
-  #isCovered({ lane, position, partitionKey }: SourceRecord): boolean {
+  #isCovered(record: SourceRecord, place: MarkPlace): boolean {
+    // A pipeline that was not always chained has marks of the stream's own lanes, which still hold.
+    return (place !== record && this.#isRepeat(place)) || this.#isBelowShardsMarks(record);
+  }
+
+  /** An output may come again at any time, behind others of its lane too, and in the same batch. */
+  #isRepeat({ lane, position }: MarkPlace): boolean {
+    const last = this.#lastPlace;
+    if (last?.lane === lane) return compareMarkPositions(position, last.position) <= 0;
+    return isAtOrBelow(position, (this.#draft?.marks ?? this.#loaded?.marks)?.get(lane));
+  }
+
+  #isBelowShardsMarks({ lane, position, partitionKey }: SourceRecord): boolean {
     const { shard } = this.#scope;
     // Positions rise in a batch: behind a record of its lane that ran, none is covered; but for a shard's lane the
     // marks of its partition keys may stand higher.
-    const isRising = lane !== shard || !this.#hasOtherMarks;
+    const isRising = lane !== shard || !this.#hasPartitionMarks;
     if (isRising && this.#lastRan?.lane === lane) return false;
     const marks = this.#draft?.marks ?? this.#loaded?.marks;
     if (marks === undefined || marks.size === 0) return false;
@@ -193,19 +211,21 @@ class ItemFold {
   #foldRecord(
     draft: ItemDraft,
     record: SourceRecord,
+    place: MarkPlace,
     at: number,
     end: number,
   ): 'done' | 'again' | 'full' | Stop {
     const { elements } = this.#work;
     const { program } = this.#scope;
     const index = (elements[at] as Element).record;
-    if (this.#lastRan?.lane !== record.lane) {
-      const tooMany = this.#changeLane(draft, record, index);
+    if (this.#lastPlace?.lane !== place.lane) {
+      const tooMany = this.#changeLane(draft, record, place, index);
       if (tooMany !== undefined) return tooMany;
     }
     if (program.hasInitialState) draft.forgetTombstone(record);
     const canPutBack = this.#isGuarded || draft.cells.length === 0;
     const saved = this.#isGuarded ? draft.save() : NOTHING_SAVED;
+    this.#originArrivalMs = place === record ? undefined : place.arrivalMs;
     const rejection = this.#runRecord(draft, record, at, end);
     if (rejection !== undefined) {
       if (!canPutBack) return 'again';
@@ -217,7 +237,7 @@ class ItemFold {
       this.#clearEntries();
       for (let place = at; place < end; place++) {
         const element = elements[place] as Element;
-        this.#add(deadLetter(record, element, element.rejection ?? rejection));
+        this.#add(this.#deadLetter(record, element, element.rejection ?? rejection));
       }
     }
     for (const cell of draft.cells) if (cell.lostReference) return 'again';
@@ -231,6 +251,7 @@ class ItemFold {
     else this.#deadLetters += this.#entries.length;
     this.#firstRan ??= record;
     this.#lastRan = record;
+    this.#lastPlace = place;
     return 'done';
   }
 
@@ -303,7 +324,7 @@ class ItemFold {
       const held = (cells[step.stateOf.cell] as Cell).refer();
       if (held === undefined) return;
       requirePublishable(step.sink, held, this.#work.key as string);
-      direct[step.direct]?.stage(record, element, held);
+      direct[step.direct]?.stage(record, this.#originArrivalMs, element, held);
       return;
     }
     this.#add({
@@ -317,12 +338,30 @@ class ItemFold {
       element,
       index: this.#nextIndex(step, element),
       arrivalMs: record.arrivalMs,
+      originArrivalMs: this.#originArrivalMs,
     });
   }
 
   #add(entry: EntryDraft): void {
     this.#entries.push(entry);
     this.#entriesBytes += entryBytes(entry);
+  }
+
+  #deadLetter(
+    { lane, position, arrivalMs }: SourceRecord,
+    { number: element }: Element,
+    { stage, reason }: Rejection,
+  ): DeadLetterEntry {
+    const { chained } = this.#scope.program.definition.source;
+    return {
+      kind: 'deadLetter',
+      lane,
+      position,
+      element,
+      stage,
+      reason,
+      ...(chained !== undefined && { arrivalMs }),
+    };
   }
 
   #nextIndex({ sink }: SinkStep, element: number): number {
@@ -357,23 +396,21 @@ class ItemFold {
   }
 
   /** Sets the mark of the lane that ran so far, and makes sure that there is room for that of the next. */
-  #changeLane(draft: ItemDraft, record: SourceRecord, index: number): Stop | undefined {
+  #changeLane(draft: ItemDraft, record: SourceRecord, place: MarkPlace, index: number): Stop | undefined {
     const { marks } = draft;
-    if (this.#lastRan !== undefined) draft.setMark(this.#lastRan);
-    if (marks.has(record.lane) || marks.size < MARKS_LIMIT) return undefined;
+    if (this.#lastPlace !== undefined) draft.setMark(this.#lastPlace);
+    if (marks.has(place.lane) || marks.size < MARKS_LIMIT) return undefined;
     draft.dropMarks(record);
     if (marks.size < MARKS_LIMIT) return undefined;
     return {
       record: index,
       kind: 'marks',
-      reason:
-        `its item has marks of ${marks.size} lanes, the limit: the key is fed by too many shards or partition keys. ` +
-        'Let the producer use this key, or a part of it, as the partition key.',
+      reason: `its item has marks of ${marks.size} lanes, the limit: ${tooManyLanes(place !== record)}`,
     };
   }
 
-  #item(draft: ItemDraft, firstRan: SourceRecord, lastRan: SourceRecord): StateItem {
-    draft.setMark(lastRan);
+  #item(draft: ItemDraft, firstRan: SourceRecord, lastPlace: MarkPlace): StateItem {
+    draft.setMark(lastPlace);
     draft.dropMarks(firstRan);
     return draft.toItem(this.#work.pk, firstRan);
   }
@@ -385,7 +422,17 @@ const NOTHING_SAVED: readonly SavedCell[] = [];
 const OUTBOX_IS_FULL =
   'its outputs wait for room in the item, which is full of outputs of other lanes that are not published yet';
 
-function deadLetter(record: SourceRecord, element: Element, { stage, reason }: Rejection): DeadLetterEntry {
-  const { lane, position } = record;
-  return { kind: 'deadLetter', lane, position, element: element.number, stage, reason };
+function hasPartitionMarks(marks: StateItem['marks'], shard: string): boolean {
+  if (marks.size === Number(marks.has(shard))) return false;
+  const prefix = partitionLanePrefix(shard);
+  for (const lane of marks.keys()) if (lane.startsWith(prefix)) return true;
+  return false;
+}
+
+function tooManyLanes(isChained: boolean): string {
+  return isChained
+    ? 'each key that the pipeline before this one publishes under leaves a mark here. Let its sink publish under the ' +
+        "key by which this pipeline keys ('key' of the sink), or put a stage between them that does."
+    : 'the key is fed by too many shards or partition keys. Let the producer use this key, or a part of it, as the ' +
+        'partition key.';
 }

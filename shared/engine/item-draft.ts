@@ -1,5 +1,5 @@
 import { shardOfLane } from '../source/lane.ts';
-import { comparePositions, type Position } from '../source/position.ts';
+import { compareMarkPositions, type MarkPosition } from '../source/position.ts';
 import type { SourceRecord } from '../source/record.ts';
 import type { StatefulStage } from '../pipeline/definition.ts';
 import { canonicalDocument } from '../state/canonical-document.ts';
@@ -8,6 +8,7 @@ import type { Mark, OutboxEntry, StateItem } from '../state/state-item.ts';
 import { DirectOutput } from './direct-output.ts';
 import { HORIZON_SLACK_SECONDS, ITEM_LIMIT_BYTES, ITEM_RESERVE_BYTES } from './limits.ts';
 import { OutboxDraft, type EntryDraft, type PendingEntry, type StateReference } from './outbox-draft.ts';
+import type { MarkPlace } from './mark-place.ts';
 import type { Program } from './program.ts';
 import { Cell, type SavedCell } from './state-cell.ts';
 
@@ -124,7 +125,7 @@ export class ItemDraft {
   }
 
   /** With the newest arrival so far: arrivals are not monotonic, and how a batch was cut must not show (I10). */
-  setMark({ lane, position }: SourceRecord): void {
+  setMark({ lane, position }: MarkPlace): void {
     this.marks.set(lane, { position, arrivalSeconds: this.#newestSeconds });
   }
 
@@ -134,6 +135,7 @@ export class ItemDraft {
    */
   dropMarks({ arrivalMs }: SourceRecord): void {
     const { marks } = this;
+    this.#dropDeadEntries(arrivalMs);
     if (marks.size < 2) return;
     const oldest = secondsOf(arrivalMs) - this.#program.horizonSeconds - HORIZON_SLACK_SECONDS;
     for (const [lane, mark] of marks) {
@@ -142,6 +144,17 @@ export class ItemDraft {
       else if (shard === lane || !isAtOrBelow(mark.position, marks.get(shard))) continue;
       marks.delete(lane);
     }
+  }
+
+  /**
+   * In a chained pipeline no mark tells of a shard that is gone; there the entries' own arrivals tell when their records
+   * cannot be handed in any more, which is earlier than what they bring can come again.
+   */
+  #dropDeadEntries(arrivalMs: number): void {
+    const { chained, retentionHours } = this.#program.definition.source;
+    if (chained === undefined) return;
+    const keptMs = (retentionHours * 3_600 + 2 * HORIZON_SLACK_SECONDS) * 1_000;
+    this.#outbox.dropBefore(arrivalMs - keptMs);
   }
 
   /** The item as it should be written. @param firstRan the first record that ran. */
@@ -184,7 +197,18 @@ export class ItemDraft {
     if (entry.kind === 'deadLetter') return entry;
     const lost = this.#lostState(entry.value);
     if ('revision' in entry) return lost === undefined ? entry : { ...entry, value: { json: lost } };
-    const { kind, sink, destinationKey, isChange, lane, position, element, index, arrivalMs } = entry;
+    const {
+      kind,
+      sink,
+      destinationKey,
+      isChange,
+      lane,
+      position,
+      element,
+      index,
+      arrivalMs,
+      originArrivalMs,
+    } = entry;
     const value =
       'json' in entry.value
         ? entry.value
@@ -203,6 +227,7 @@ export class ItemDraft {
       element,
       index,
       arrivalMs,
+      originArrivalMs,
       value,
     };
   }
@@ -230,8 +255,8 @@ export class ItemDraft {
 }
 
 /** Whether the mark covers the position. */
-export function isAtOrBelow(position: Position, mark: Mark | undefined): boolean {
-  return mark !== undefined && comparePositions(position, mark.position) <= 0;
+export function isAtOrBelow(position: MarkPosition, mark: Mark | undefined): boolean {
+  return mark !== undefined && compareMarkPositions(position, mark.position) <= 0;
 }
 
 /**

@@ -67,7 +67,18 @@ export class OutboxDraft {
 
   /** Drops everything of one lane. */
   dropLane(lane: string): void {
-    const kept = this.entries().filter((entry) => entry.lane !== lane);
+    this.#keep((entry) => entry.lane !== lane);
+  }
+
+  /** Drops what records made that arrived before this moment, milliseconds since the epoch. */
+  dropBefore(oldestMs: number): void {
+    this.#keep(({ arrivalMs = oldestMs }) => arrivalMs >= oldestMs);
+  }
+
+  #keep(isKept: (entry: PendingEntry) => boolean): void {
+    const entries = this.entries();
+    const kept = entries.filter(isKept);
+    if (kept.length === entries.length) return;
     this.#others = [];
     this.#changes = undefined;
     this.#bytes = 0;

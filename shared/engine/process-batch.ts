@@ -163,7 +163,7 @@ function beginRun(
     if (lane !== lastLane && !firsts.has(lane)) firsts.set(lane, position);
     lastLane = lane;
   }
-  const { works, decoded } = group(runtime, opened, all, keepDecoding);
+  const { works, decoded, places } = group(runtime, opened, all, keepDecoding);
   const records = all.slice(0, decoded);
   report.keys += works.length;
   const fates = new Uint8Array(records.length);
@@ -182,6 +182,7 @@ function beginRun(
       program,
       shard: batch.shard,
       records,
+      places,
       firsts,
       published: new Set(),
       acknowledged: new Map(),

@@ -39,7 +39,10 @@ export interface Program {
   /** Whether it matters for how long a key is not seen: only where a key that was never seen has a state. */
   readonly hasInitialState: boolean;
   readonly sinks: ReadonlyMap<string, Sink>;
-  /** The time within which a record can come again, seconds. */
+  /**
+   * The time within which what a record brings can come again, seconds: in a chained pipeline also in another record,
+   * which may be put for as long as the records before it can come again.
+   */
   readonly horizonSeconds: number;
   /** The time after a key's newest record at which an item without a state that still counts is as good as none. */
   readonly tombstoneSeconds: number;
@@ -63,7 +66,9 @@ export function programOf(definition: PipelineDefinition): Program {
       isStateItself = false;
     }
   }
-  const horizonSeconds = definition.source.retentionHours * 3_600 + HORIZON_SLACK_SECONDS;
+  const { retentionHours, chained } = definition.source;
+  const upstreamHours = chained?.upstreamRetentionHours ?? 0;
+  const horizonSeconds = (retentionHours + upstreamHours) * 3_600 + HORIZON_SLACK_SECONDS;
   return {
     definition,
     decode: decoderOf(definition.source),

@@ -1,4 +1,5 @@
-import { encodePosition } from '../source/position.ts';
+import { encodeMarkPosition } from '../source/position.ts';
+import type { Provenance } from '../source/provenance.ts';
 import { hashOfKey } from './output-id.ts';
 import type { Delivery } from './sink-port.ts';
 
@@ -10,19 +11,10 @@ export interface OutputEnvelope {
   readonly id: string;
   readonly key: string;
   readonly value: unknown;
-  readonly provenance: {
-    /** The pipeline's line of descent: its name. */
-    readonly lineage: string;
-    readonly lane: string;
+  readonly provenance: Provenance & {
     /** Hash of the state item's key, and the item's revision: of one source's changes the highest revision is newest. */
     readonly source: string;
     readonly revision: number;
-    /** Hash of the destination key: order holds only per destination key. */
-    readonly destination: string;
-    /** Encoded position, element, index. */
-    readonly position: string;
-    /** Arrival of the record that made the output, milliseconds since the epoch. */
-    readonly arrivalMs: number;
   };
 }
 
@@ -31,11 +23,12 @@ export function envelopeJson(lineage: string, { id, destinationKey, json, pk, en
   const provenance: OutputEnvelope['provenance'] = {
     lineage,
     lane: entry.lane,
+    sink: entry.sink,
     source: hashOfKey(pk),
     revision: entry.revision,
     destination: hashOfKey(destinationKey),
-    position: `${encodePosition(entry.position)}/${entry.element}/${entry.index}`,
-    arrivalMs: entry.arrivalMs,
+    position: encodeMarkPosition({ ...entry.position, element: entry.element, index: entry.index }),
+    arrivalMs: entry.originArrivalMs ?? entry.arrivalMs,
   };
   return (
     `{"id":${JSON.stringify(id)},"key":${JSON.stringify(destinationKey)},"value":${json},` +

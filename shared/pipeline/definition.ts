@@ -12,6 +12,20 @@ export interface KinesisSource {
   readonly schema?: StandardSchemaV1;
   /** How long the stream keeps records, hours: 24 to 8760. The horizon of marks is this and an hour. */
   readonly retentionHours: number;
+  /** Present where the stream holds the outputs of another pipeline, in their envelopes. */
+  readonly chained?: ChainedSource;
+}
+
+/**
+ * The stream holds outputs of other pipelines. What enters this one is their value; marks are kept by their provenance,
+ * so that an output that stands in the stream twice counts once.
+ */
+export interface ChainedSource {
+  /**
+   * What the streams before this one keep records, hours, all together: for so long an output may be put again. The
+   * horizon of marks is this, the stream's own retention, and an hour.
+   */
+  readonly upstreamRetentionHours: number;
 }
 
 export interface MapStage {

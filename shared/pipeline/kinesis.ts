@@ -4,7 +4,7 @@ import { requireSynchronous } from './synchronous.ts';
 import type { KinesisSink, KinesisSource } from './definition.ts';
 
 /** Kinesis keeps records for 24 hours at least and 365 days at most (Kinesis quotas). */
-const MINIMUM_RETENTION_HOURS = 24;
+export const MINIMUM_RETENTION_HOURS = 24;
 const MAXIMUM_RETENTION_HOURS = 8_760;
 
 /** A Kinesis stream to read values of type `T` from. */
@@ -21,7 +21,7 @@ export interface KinesisOutput<T> {
   readonly accepts?: (value: T) => void;
 }
 
-interface RetentionOption {
+export interface RetentionOption {
   /** How long the stream keeps records, in hours: 24 (the default) to 8760. Marks are kept for it and an hour. */
   retentionHours?: number;
 }
@@ -65,16 +65,7 @@ export function kinesis<T>(
 ): KinesisInput<T> & KinesisOutput<T> {
   requireName('stream', stream);
   const { retentionHours = MINIMUM_RETENTION_HOURS, codec = 'json', schema, key, name = stream } = options;
-  if (
-    !Number.isInteger(retentionHours) ||
-    retentionHours < MINIMUM_RETENTION_HOURS ||
-    retentionHours > MAXIMUM_RETENTION_HOURS
-  ) {
-    throw new TypeError(
-      `Stream '${stream}': retentionHours is ${retentionHours}; Kinesis allows whole hours from ` +
-        `${MINIMUM_RETENTION_HOURS} to ${MAXIMUM_RETENTION_HOURS}.`,
-    );
-  }
+  requireRetention(stream, retentionHours);
   if (schema !== undefined && codec !== 'json') {
     throw new TypeError(`Stream '${stream}': a schema needs codec 'json'; codec is '${codec}'.`);
   }
@@ -91,4 +82,19 @@ export function kinesis<T>(
       }),
     }),
   });
+}
+
+/** @throws TypeError when Kinesis cannot keep records for so long. */
+export function requireRetention(stream: string, retentionHours: number): void {
+  if (
+    Number.isInteger(retentionHours) &&
+    retentionHours >= MINIMUM_RETENTION_HOURS &&
+    retentionHours <= MAXIMUM_RETENTION_HOURS
+  ) {
+    return;
+  }
+  throw new TypeError(
+    `Stream '${stream}': retentionHours is ${retentionHours}; Kinesis allows whole hours from ` +
+      `${MINIMUM_RETENTION_HOURS} to ${MAXIMUM_RETENTION_HOURS}.`,
+  );
 }

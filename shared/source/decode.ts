@@ -3,6 +3,7 @@ import { gunzipSync } from 'node:zlib';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { KinesisSource } from '../pipeline/definition.ts';
 import { ConfigurationError } from '../pipeline/configuration-error.ts';
+import { readEnvelope, type ReadEnvelope } from './provenance.ts';
 import { RecordError } from './record-error.ts';
 
 /** What a gzipped record may unpack to: a record is 10 MiB at most, and a bomb must not end the process. */
@@ -11,11 +12,22 @@ export const UNPACKED_RECORD_LIMIT_BYTES = 32 * 1024 * 1024;
 /** How many of a schema's complaints a reason names. */
 const ISSUES_SHOWN = 3;
 
-export type Decode = (data: string) => unknown;
+/**
+ * @param onEnvelope told of an output's envelope, in a chained pipeline, before its value is validated.
+ * @throws RecordError for a record that cannot be decoded, now or ever.
+ */
+export type Decode = (data: string, onEnvelope?: (envelope: ReadEnvelope) => void) => unknown;
 
 /** Makes the function that turns a record's base64 data into the value that enters the pipeline. */
 export function decoderOf(source: KinesisSource): Decode {
-  const { codec, schema } = source;
+  const { codec, schema, chained } = source;
+  if (chained !== undefined) {
+    return (data, onEnvelope) => {
+      const envelope = readEnvelope(parseJson(data));
+      onEnvelope?.(envelope);
+      return schema === undefined ? envelope.value : validate(schema, envelope.value);
+    };
+  }
   switch (codec) {
     case 'bytes':
       return (data) => new Uint8Array(Buffer.from(data, 'base64'));

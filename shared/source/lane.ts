@@ -20,7 +20,12 @@ export function shardLane(streamName: string, shardId: string): string {
 /** The lane of one partition key where ParallelizationFactor is above 1: order holds only per partition key there. */
 export function partitionLane(shard: string, partitionKey: string): string {
   const hash = createHash('sha256').update(partitionKey).digest('base64url').slice(0, KEY_HASH_CHARACTERS);
-  return `${shard}#${hash}`;
+  return `${partitionLanePrefix(shard)}${hash}`;
+}
+
+/** How the lanes of a shard's partition keys begin. */
+export function partitionLanePrefix(shard: string): string {
+  return `${shard}#`;
 }
 
 /** The batch with its records in the lanes of their partition keys. */

@@ -34,6 +34,19 @@ export function comparePositions(a: Position, b: Position): number {
   return compareSequences(a.sequence, b.sequence) || a.sub - b.sub;
 }
 
+/**
+ * Where a mark stands: at a record, or, where the records are another pipeline's outputs, at one of the outputs of that
+ * pipeline's record: its element and its index behind the record's own position.
+ */
+export interface MarkPosition extends Position {
+  readonly element?: number;
+  readonly index?: number;
+}
+
+export function compareMarkPositions(a: MarkPosition, b: MarkPosition): number {
+  return comparePositions(a, b) || (a.element ?? 0) - (b.element ?? 0) || (a.index ?? 0) - (b.index ?? 0);
+}
+
 /** In ascending order of their character codes, so that the compact form sorts as text. */
 const DIGITS = '-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz';
 const BITS_PER_DIGIT = 6;
@@ -99,4 +112,18 @@ export function decodePosition(text: string): Position {
     sequence: decodeInteger(sequence).toString(),
     sub: sub === undefined ? 0 : Number(decodeInteger(sub)),
   };
+}
+
+/** As `encodePosition`, and behind it, of an output, `/element/index`. */
+export function encodeMarkPosition(position: MarkPosition): string {
+  const record = encodePosition(position);
+  const { element, index } = position;
+  return element === undefined ? record : `${record}/${element}/${index ?? 0}`;
+}
+
+/** @throws RangeError when the text is not an encoded position. */
+export function decodeMarkPosition(text: string): MarkPosition {
+  const [record = '', element, index = '0'] = text.split('/');
+  const position = decodePosition(record);
+  return element === undefined ? position : { ...position, element: Number(element), index: Number(index) };
 }

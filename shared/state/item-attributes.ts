@@ -4,7 +4,7 @@ export const ITEM = {
   pk: 'pk',
   /** N. The revision, the condition of the next write. */
   revision: 'r',
-  /** M. Marks by lane: an encoded position, `@`, and the arrival in seconds as base 36. */
+  /** M. Marks by lane: an encoded position (of an output, with `/element/index`), `@`, and the arrival in seconds as base 36. */
   marks: 'm',
   /** M. States by operator name, as native documents. Absent on a tombstone. */
   states: 's',
@@ -34,8 +34,10 @@ export const ENTRY = {
   isChange: 'c',
   /** N. Output: the item's revision in which it was committed; absent where that is the item's own. */
   revision: 'r',
-  /** N. Output: arrival of the record, milliseconds since the epoch. */
+  /** N. Arrival of the record, milliseconds since the epoch; of dead letters only in a chained pipeline. */
   arrivalMs: 'a',
+  /** N. Output of a chained pipeline: arrival at the head of the chain, milliseconds since the epoch. */
+  originArrivalMs: 'h',
   /** S. Output: the value as JSON text; absent where the operator named by `stateOf` holds it as its state. */
   json: 'j',
   /** S. Output: that operator. */

@@ -1,5 +1,10 @@
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
-import { decodePosition, encodePosition } from '../source/position.ts';
+import {
+  decodeMarkPosition,
+  decodePosition,
+  encodeMarkPosition,
+  encodePosition,
+} from '../source/position.ts';
 import { rowBytes, type Row } from './attribute-bytes.ts';
 import { decodeDocument, encodeDocument } from './document-codec.ts';
 import type { Document } from './document.ts';
@@ -85,7 +90,7 @@ function decodeVersions(
 }
 
 function encodeMark(mark: Mark): AttributeValue {
-  return { S: `${encodePosition(mark.position)}@${mark.arrivalSeconds.toString(36)}` };
+  return { S: `${encodeMarkPosition(mark.position)}@${mark.arrivalSeconds.toString(36)}` };
 }
 
 function decodeMark(value: AttributeValue): Mark {
@@ -93,7 +98,7 @@ function decodeMark(value: AttributeValue): Mark {
   const at = text.indexOf('@');
   if (at < 0) throw new TypeError(`${JSON.stringify(value)} is not a mark: it has no "@".`);
   return {
-    position: decodePosition(text.slice(0, at)),
+    position: decodeMarkPosition(text.slice(0, at)),
     arrivalSeconds: Number.parseInt(text.slice(at + 1), 36),
   };
 }
@@ -107,6 +112,7 @@ function encodeEntry(entry: OutboxEntry, itemRevision: number): Row {
   if (entry.kind === 'deadLetter') {
     row[ENTRY.stage] = { S: entry.stage };
     row[ENTRY.reason] = { S: entry.reason };
+    if (entry.arrivalMs !== undefined) row[ENTRY.arrivalMs] = { N: String(entry.arrivalMs) };
     return row;
   }
   row[ENTRY.sink] = { S: entry.sink };
@@ -115,6 +121,7 @@ function encodeEntry(entry: OutboxEntry, itemRevision: number): Row {
   if (entry.revision !== itemRevision) row[ENTRY.revision] = { N: String(entry.revision) };
   if (entry.isChange) row[ENTRY.isChange] = { BOOL: true };
   row[ENTRY.arrivalMs] = { N: String(entry.arrivalMs) };
+  if (entry.originArrivalMs !== undefined) row[ENTRY.originArrivalMs] = { N: String(entry.originArrivalMs) };
   if ('json' in entry.value) row[ENTRY.json] = { S: entry.value.json };
   else row[ENTRY.stateOf] = { S: entry.value.stateOf };
   return row;
@@ -127,15 +134,18 @@ function decodeEntry(row: Row, itemRevision: number): OutboxEntry {
     element: Number(row[ENTRY.element]?.N ?? 0),
   };
   const stage = row[ENTRY.stage]?.S;
+  const arrivalMs = row[ENTRY.arrivalMs]?.N;
   if (stage !== undefined) {
     return {
       kind: 'deadLetter',
       ...base,
       stage: stage as DeadLetterStage,
       reason: textOf(row, ENTRY.reason),
+      ...(arrivalMs !== undefined && { arrivalMs: Number(arrivalMs) }),
     } satisfies DeadLetterEntry;
   }
   const json = row[ENTRY.json]?.S;
+  const originArrivalMs = row[ENTRY.originArrivalMs]?.N;
   return {
     kind: 'output',
     ...base,
@@ -145,6 +155,7 @@ function decodeEntry(row: Row, itemRevision: number): OutboxEntry {
     revision: Number(row[ENTRY.revision]?.N ?? itemRevision),
     isChange: row[ENTRY.isChange]?.BOOL ?? false,
     arrivalMs: Number(numberOf(row, ENTRY.arrivalMs)),
+    ...(originArrivalMs !== undefined && { originArrivalMs: Number(originArrivalMs) }),
     value: json === undefined ? { stateOf: textOf(row, ENTRY.stateOf) } : { json },
   } satisfies OutputEntry;
 }

@@ -1,9 +1,12 @@
-import type { Position } from '../source/position.ts';
+import type { MarkPosition, Position } from '../source/position.ts';
 import type { Document } from './document.ts';
 
-/** Per lane: the position up to which that lane's records are in an item, and when that record arrived. */
+/**
+ * Per lane: the position up to which that lane's records are in an item, and when that record arrived. Of a chained
+ * pipeline, lane and position are those of the record that made the output: see `MarkPlace`.
+ */
 export interface Mark {
-  readonly position: Position;
+  readonly position: MarkPosition;
   /** Whole seconds since the epoch; a mark may be dropped only when the horizon has passed since (I9). */
   readonly arrivalSeconds: number;
 }
@@ -30,6 +33,8 @@ export interface OutputEntry extends OutboxEntryBase {
   readonly isChange: boolean;
   /** Milliseconds since the epoch at which the record arrived that made the output. */
   readonly arrivalMs: number;
+  /** In a chained pipeline: when the record arrived at the head of the chain, milliseconds since the epoch. */
+  readonly originArrivalMs?: number | undefined;
   /** The value as JSON text, or the operator whose current state is the value (bytes are write units). */
   readonly value: { readonly json: string } | { readonly stateOf: string };
 }
@@ -37,6 +42,8 @@ export interface OutputEntry extends OutboxEntryBase {
 /** A record, or one element of it for one key, that was rejected; the record itself is in hand when it is stored. */
 export interface DeadLetterEntry extends OutboxEntryBase {
   readonly kind: 'deadLetter';
+  /** In a chained pipeline: when the record arrived, milliseconds since the epoch; tells when the entry may go. */
+  readonly arrivalMs?: number | undefined;
   readonly stage: DeadLetterStage;
   readonly reason: string;
 }

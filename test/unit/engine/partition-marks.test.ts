@@ -43,6 +43,7 @@ describe('marks of partition keys', () => {
       program,
       shard,
       records,
+      places: records,
       firsts: new Map([[shard, (records[0] as SourceRecord).position]]),
       published: new Set<never>(),
       acknowledged: new Map<string, never>(),
