@@ -10,7 +10,7 @@ export const ITEM_RESERVE_BYTES = 32 * 1024;
  */
 export const STATE_LIMIT_BYTES = 336 * 1024;
 
-/** Lanes whose marks one item may gather: at most 70 bytes each, they fit into the reserve with room to spare. */
+/** Lanes whose marks one item may gather: at most 80 bytes each, they fit into the reserve with room to spare. */
 export const MARKS_LIMIT = 256;
 
 /** A partition key value of DynamoDB is 2,048 bytes at most; 48 are ours (generation, kind of row). */

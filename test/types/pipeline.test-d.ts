@@ -4,6 +4,8 @@ import { describe, expectTypeOf, it } from 'vitest';
 import {
   dynamodb,
   kinesis,
+  outputs,
+  outputsOf,
   pipeline,
   type DynamoDbOutput,
   type KeyedStream,
@@ -116,6 +118,24 @@ describe('types', () => {
     expectTypeOf(pipeline('p').from(kinesis('s', { schema: byHand }))).toEqualTypeOf<Stream<{ id: 1 }>>();
   });
 
+  it('of a chain follow from the schema of what is between', () => {
+    const first = byOrigin.to(kinesis('out'));
+    expectTypeOf(outputs('out', { schema: Flight, upstreamRetentionHours: 24 })).toEqualTypeOf<
+      KinesisInput<FlightValue>
+    >();
+    expectTypeOf(outputs<number>('out', { upstreamRetentionHours: 24 })).toEqualTypeOf<
+      KinesisInput<number>
+    >();
+    expectTypeOf(outputs('out', { upstreamRetentionHours: 24 })).toEqualTypeOf<KinesisInput<unknown>>();
+    expectTypeOf(outputsOf(first, 'out', { schema: Flight, retentionHours: 48 })).toEqualTypeOf<
+      KinesisInput<FlightValue>
+    >();
+    expectTypeOf(outputsOf<number>(first, 'out')).toEqualTypeOf<KinesisInput<number>>();
+    expectTypeOf(pipeline('second').from(outputsOf(first, 'out', { schema: Flight }))).toEqualTypeOf<
+      Stream<FlightValue>
+    >();
+  });
+
   it('let a sink take a wider type than the stream has', () => {
     expectTypeOf(byOrigin.to(kinesis<{ origin: string }>('out'))).toEqualTypeOf<KeyedStream<FlightValue>>();
     expectTypeOf(byOrigin.to(dynamodb('out'))).toEqualTypeOf<KeyedStream<FlightValue>>();
@@ -186,6 +206,17 @@ describe('what must not compile', () => {
     kinesis('in', { codec: 'xml' });
     // @ts-expect-error a table is no source
     pipeline('p').from(dynamodb('in'));
+  });
+
+  it('is a chain that does not say what it follows', () => {
+    // @ts-expect-error for how long outputs may be put again is not to be guessed
+    outputs('out', { schema: Flight });
+    // @ts-expect-error envelopes are JSON
+    outputs('out', { upstreamRetentionHours: 24, codec: 'bytes' });
+    // @ts-expect-error outputs are read, not written
+    byOrigin.to(outputs('out', { upstreamRetentionHours: 24 }));
+    // @ts-expect-error a stream without a key has no sink
+    outputsOf(flights, 'out');
   });
 
   it('is a function that gives another state or output than it says', () => {

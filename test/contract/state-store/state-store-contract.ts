@@ -353,6 +353,8 @@ export function stateStoreContract(under: StateStoreUnderTest): void {
           { position: at(`1${'0'.repeat(128)}`, 12), arrivalSeconds: 1_700_000_000 },
         ],
         ['redrive/x.y@z', { position: FIRST, arrivalSeconds: 4_102_444_800 }],
+        ['aHashOfA-lane_16', { position: { ...FIRST, element: 0, index: 0 }, arrivalSeconds: 1 }],
+        ['another-lane', { position: { ...at('7', 3), element: 12, index: 345 }, arrivalSeconds: 2 }],
       ]);
       const written = item(pk, {
         revision: Number.MAX_SAFE_INTEGER,
@@ -391,7 +393,24 @@ export function stateStoreContract(under: StateStoreUnderTest): void {
           destinationKey: '',
           value: { json: '""' },
         },
+        {
+          ...output,
+          ...base,
+          element: 1,
+          index: 0,
+          isChange: false,
+          originArrivalMs: 1_600_000_000_001,
+          value: { json: '1' },
+        },
         { kind: 'deadLetter', ...base, element: 0, stage: 'fold', reason: 'TypeError: x is not a function' },
+        {
+          kind: 'deadLetter',
+          ...base,
+          element: 0,
+          stage: 'schema',
+          reason: 'x',
+          arrivalMs: 1_700_000_000_123,
+        },
         { kind: 'deadLetter', ...base, position: at('12', 7), element: 1, stage: 'decode', reason: '' },
       ];
       const written = item(pk, { outbox });

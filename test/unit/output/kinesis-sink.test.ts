@@ -33,11 +33,17 @@ describe('a stream as a sink', () => {
       provenance: {
         lineage: 'flights',
         lane: 'stream/0',
+        sink: 'out',
         destination: hashOfKey('ORD'),
         position: expect.stringMatching(/^[-\w]+\/0\/0$/) as string,
         arrivalMs: 1_800_000_000_000,
       },
     });
+  });
+
+  it('tells the arrival at the head of the chain, where the pipeline is chained', () => {
+    const text = envelopeJson('p', delivery({}, { originArrivalMs: 1_700_000_000_000 }));
+    expect(JSON.parse(text)).toMatchObject({ provenance: { arrivalMs: 1_700_000_000_000 } });
   });
 
   it('confirms what was put, and nothing else', async () => {

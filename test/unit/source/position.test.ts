@@ -1,9 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  compareMarkPositions,
   comparePositions,
   compareSequences,
+  decodeMarkPosition,
   decodePosition,
+  encodeMarkPosition,
   encodePosition,
   parseSequence,
   type Position,
@@ -58,6 +61,41 @@ describe('a position', () => {
 
   it('is not read from what is no encoded position', () => {
     expect(() => decodePosition('3!aa')).toThrow(RangeError);
+  });
+});
+
+describe('a position of an output', () => {
+  const small = fc.integer({ min: 0, max: 20 });
+  const output = fc.record({
+    sequence: fc.bigInt({ min: 95n, max: 105n }).map(String),
+    sub: fc.integer({ min: 0, max: 2 }),
+    element: small,
+    index: small,
+  });
+
+  it('is what it was after it was stored', () => {
+    fc.assert(
+      fc.property(fc.oneof(output, position), (each) => {
+        expect(decodeMarkPosition(encodeMarkPosition(each))).toEqual(each);
+      }),
+    );
+  });
+
+  it('is ordered by its record, then by element, then by index', () => {
+    const numbers = (each: Position & { element: number; index: number }): number[] => [
+      Number(each.sequence),
+      each.sub,
+      each.element,
+      each.index,
+    ];
+    fc.assert(
+      fc.property(output, output, (a, b) => {
+        const differs = numbers(a).findIndex((number, place) => number !== numbers(b)[place]);
+        const expected =
+          differs < 0 ? 0 : sign((numbers(a)[differs] as number) - (numbers(b)[differs] as number));
+        expect(sign(compareMarkPositions(a, b))).toBe(expected);
+      }),
+    );
   });
 });
 

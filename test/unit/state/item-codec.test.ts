@@ -23,6 +23,16 @@ describe('the row of an item', () => {
     });
   });
 
+  it('has marks of at most 80 bytes, also where they are kept by provenance', () => {
+    const longest = {
+      position: { sequence: '9'.repeat(56), sub: 4_000, element: 99_999, index: 9_999 },
+      arrivalSeconds: 4_102_444_800,
+    };
+    const plain = { ...ITEM, marks: new Map() };
+    const marked = { ...ITEM, marks: new Map([['x'.repeat(16), longest]]) };
+    expect(itemBytes(marked) - itemBytes(plain)).toBeLessThanOrEqual(80);
+  });
+
   it('is small enough that a key with a small state and one pending change costs one write unit', () => {
     const written: StateItem = {
       ...ITEM,
