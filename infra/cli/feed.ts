@@ -4,6 +4,13 @@ import { routeOf } from '../local/producer/partition-key.ts';
 import type { DistinctKeys } from './distinct-keys.ts';
 import type { Input } from './input.ts';
 import type { PlainFold } from './plain-fold.ts';
+import type { PoisonSource } from './poison.ts';
+
+/** Something that is done on the way, at a share of the input, 0 to 1. */
+export interface Milestone {
+  readonly share: number;
+  reach(): Promise<void>;
+}
 
 export interface FeedOptions {
   readonly input: Input;
@@ -14,26 +21,34 @@ export interface FeedOptions {
   readonly keys: DistinctKeys;
   /** Folds the same lines, in the same order. */
   readonly fold: PlainFold | undefined;
-  /** Called once, in the middle of the input as far as its length is known. */
-  readonly inTheMiddle: () => Promise<void>;
+  /** Bad records that are sent among the lines. */
+  readonly poison: PoisonSource | undefined;
+  /** In the order of their shares. Each is reached once, as far as the input's length is known, else at its end. */
+  readonly milestones: readonly Milestone[];
   readonly signal: AbortSignal;
   /** Whether a later run goes on behind the lines sent: then what was read is sent, also after the signal. */
   readonly isKept: boolean;
 }
 
-/** Where the middle is taken to be in an input whose length nobody knows, lines. */
-const MIDDLE_OF_UNKNOWN = 1_000;
+/** How long an input is taken to be whose length nobody knows, lines. */
+const LENGTH_OF_UNKNOWN = 2_000;
 
 /**
  * Sends the input's lines to the stream, until it ends or the signal says so.
  * @throws Error when the input cannot be read on or the stream does not take a line.
  */
 export async function feed(options: FeedOptions): Promise<void> {
-  const { input, definition, producer, skip, keys, fold, inTheMiddle, signal, isKept } = options;
+  const { input, definition, producer, skip, keys, fold, poison, milestones, signal, isKept } = options;
   const stop = (): void => input.close();
   signal.addEventListener('abort', stop);
-  const isInTheMiddle = middleOf(input);
-  let isMiddleBehind = false;
+  const shareOf = shareReader(input);
+  const ahead = [...milestones];
+  const reachUpTo = async (share: number): Promise<void> => {
+    for (let next = ahead[0]; next !== undefined && next.share <= share; next = ahead[0]) {
+      ahead.shift();
+      await next.reach();
+    }
+  };
   try {
     for await (const { bytes, number, endOffset } of input.lines()) {
       if (signal.aborted) break;
@@ -42,10 +57,12 @@ export async function feed(options: FeedOptions): Promise<void> {
       for (const key of route.keys) keys.add(key);
       fold?.add(bytes);
       await producer.send({ data: bytes, partitionKey: route.partitionKey });
-      if (!isMiddleBehind && isInTheMiddle(number, endOffset)) {
-        isMiddleBehind = true;
-        await inTheMiddle();
+      const bad = poison?.behind(bytes, number);
+      if (bad !== undefined) {
+        fold?.add(bad);
+        await producer.send({ data: bad, partitionKey: routeOf(definition, bad).partitionKey });
       }
+      await reachUpTo(shareOf(number, endOffset));
     }
   } catch (error) {
     // Closing the input is how it is interrupted.
@@ -53,12 +70,13 @@ export async function feed(options: FeedOptions): Promise<void> {
   } finally {
     signal.removeEventListener('abort', stop);
   }
-  if (!isMiddleBehind && !signal.aborted) await inTheMiddle();
+  if (!signal.aborted) await reachUpTo(1);
   if (!signal.aborted || isKept) await producer.flush();
 }
 
-function middleOf({ totalLines, sizeBytes }: Input): (number: number, endOffset: number) => boolean {
-  if (totalLines !== undefined) return (number) => number * 2 >= totalLines;
-  if (sizeBytes !== undefined) return (_, endOffset) => endOffset * 2 >= sizeBytes;
-  return (number) => number >= MIDDLE_OF_UNKNOWN;
+/** What share of the input is behind a line. */
+function shareReader({ totalLines, sizeBytes }: Input): (number: number, endOffset: number) => number {
+  if (totalLines !== undefined) return (number) => (number + 1) / totalLines;
+  if (sizeBytes !== undefined) return (_, endOffset) => endOffset / sizeBytes;
+  return (number) => (number + 1) / LENGTH_OF_UNKNOWN;
 }

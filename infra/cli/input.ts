@@ -56,6 +56,26 @@ async function fileInput(file: string): Promise<Input> {
   }
 }
 
+/** The first lines of an input, or all of them. @param count at least 1; undefined for all. */
+export function limited(input: Input, count: number | undefined): Input {
+  if (count === undefined) return input;
+  return {
+    ...input,
+    title: `the first ${count.toLocaleString('en-US')} of ${input.title}`,
+    totalLines: input.totalLines === undefined ? undefined : Math.min(count, input.totalLines),
+    // The size is that of all lines.
+    sizeBytes: undefined,
+    lines: () => firstOf(input, count),
+  };
+}
+
+async function* firstOf(input: Input, count: number): AsyncGenerator<InputLine> {
+  for await (const line of input.lines()) {
+    yield line;
+    if (line.number + 1 >= count) return;
+  }
+}
+
 interface BuiltIn {
   readonly title: string;
   readonly dataset: string;

@@ -56,7 +56,8 @@ export class PlainFold {
       this.#deadLetters += 1;
       return;
     }
-    const groups = this.#group(elements);
+    const { groups, keyless } = this.#group(elements);
+    this.#deadLetters += keyless;
     for (const { key, places } of groups.values()) {
       // User code may change what it is given: each key sees values of its own.
       const values = groups.size === 1 ? elements : lineElements(this.#definition, line);
@@ -74,6 +75,29 @@ export class PlainFold {
     }
   }
 
+  /** Whether the line would be rejected whole, for every key, behind those folded so far. It is not folded. */
+  rejects(line: Buffer): boolean {
+    let elements: readonly unknown[];
+    try {
+      elements = lineElements(this.#definition, line);
+    } catch {
+      return true;
+    }
+    if (elements.length === 0) return false;
+    return [...this.#group(elements).groups.values()].every(({ key, places }) => {
+      const values = lineElements(this.#definition, line);
+      try {
+        this.#folded(
+          key,
+          places.map((place) => values[place]),
+        );
+        return false;
+      } catch {
+        return true;
+      }
+    });
+  }
+
   /** By key: the states by operator, of the keys that have any. */
   states(): Map<string, ReadonlyMap<string, Document>> {
     const result = new Map<string, ReadonlyMap<string, Document>>();
@@ -81,7 +105,12 @@ export class PlainFold {
     return result;
   }
 
-  #group(elements: readonly unknown[]): Map<string, KeyedElements> {
+  /** The elements by key, and how many have none that a table takes. */
+  #group(elements: readonly unknown[]): {
+    readonly groups: Map<string, KeyedElements>;
+    readonly keyless: number;
+  } {
+    let keyless = 0;
     const groups = new Map<string, KeyedElements>();
     for (const [place, element] of elements.entries()) {
       let key: unknown;
@@ -91,14 +120,14 @@ export class PlainFold {
         key = undefined;
       }
       if (typeof key !== 'string' || !key.isWellFormed() || Buffer.byteLength(key) > LONGEST_KEY_BYTES) {
-        this.#deadLetters += 1;
+        keyless += 1;
         continue;
       }
       const group = groups.get(key) ?? { key, places: [] };
       group.places.push(place);
       groups.set(key, group);
     }
-    return groups;
+    return { groups, keyless };
   }
 
   /** A key's states after one record; those before it stay as they are, for a record that is rejected in the middle. */

@@ -26,6 +26,19 @@ export interface RunFigures {
   readonly published: number;
   /** From the first line sent until all was processed. */
   readonly seconds: number;
+  /** Of a run with chaos. */
+  readonly chaos?: ChaosFigures;
+}
+
+/** What went wrong in a run, and what came of it. */
+export interface ChaosFigures {
+  readonly seed: number;
+  /** How often each fault was injected. */
+  readonly faults: Readonly<Record<string, number>>;
+  /** How many of them struck the storing of a dead letter. */
+  readonly deadLetterFaults: number;
+  /** Whether state and dead letters are those of a plain fold; undefined where they were not compared. */
+  readonly isEqual: boolean | undefined;
 }
 
 /** Puts together what each part of the local cloud counts. */

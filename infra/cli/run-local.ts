@@ -4,20 +4,21 @@ import type { Colors } from 'picocolors/types.js';
 import type { Pipeline } from '../../shared/pipeline/definition.ts';
 import type { Clock } from '../../shared/time/clock.ts';
 import { FunctionLog } from '../local/function-log.ts';
-import { localChaos, type LocalChaos } from '../local/local-chaos.ts';
+import { localChaos } from '../local/local-chaos.ts';
 import { type LocalCloud, startLocalCloud } from '../local/local-cloud.ts';
 import { OrderedProducer } from '../local/producer/ordered-producer.ts';
-import { splitShard } from '../local/split-shard.ts';
+import { reshard, type ReshardStep } from '../local/reshard.ts';
 import { compareStates, type StateComparison } from './compare-states.ts';
 import { DistinctKeys } from './distinct-keys.ts';
 import { feed } from './feed.ts';
 import { FunctionVoice } from './function-voice.ts';
-import { openInput } from './input.ts';
+import { limited, openInput } from './input.ts';
 import type { Interruption } from './interruption.ts';
 import { PlainFold } from './plain-fold.ts';
+import { PoisonSource } from './poison.ts';
 import { formatted, type PeopleStream, ProgressDisplay } from './progress-display.ts';
 import { resultsTable } from './results-table.ts';
-import { type RunFigures, runFigures } from './run-figures.ts';
+import { type ChaosFigures, type RunFigures, runFigures } from './run-figures.ts';
 import { SentLines } from './sent-lines.ts';
 import { StallWatch } from './stall-watch.ts';
 import type { StartOptions } from './start-options.ts';
@@ -42,6 +43,8 @@ export interface RunResult {
 }
 
 const DIFFERENCES_SHOWN = 5;
+/** How often a bad record is sent among the good ones of a run with chaos. */
+const POISON_PROBABILITY = 0.02;
 /** How often it is written down how many lines were sent, and looked whether anything moves. */
 const LOOK_INTERVAL_MS = 1_000;
 
@@ -56,9 +59,11 @@ export async function runLocally(
   surroundings: RunSurroundings,
 ): Promise<RunResult> {
   const { clock, people, raw, colors, interruption } = surroundings;
-  const input = await openInput(options.input, definition.name);
+  const input = limited(await openInput(options.input, definition.name), options.records);
   const chaos = options.chaos === undefined ? undefined : localChaos(options.chaos);
   const fold = chaos && new PlainFold(definition);
+  const poison = chaos && fold && new PoisonSource(chaos.seed, POISON_PROBABILITY, fold);
+  const reshards: Record<ReshardStep['kind'], number> = { split: 0, merge: 0 };
   const sentLines = options.persist === undefined ? undefined : new SentLines(options.persist);
   const skip = sentLines?.toSkip(input) ?? 0;
   const keys = new DistinctKeys();
@@ -72,7 +77,7 @@ export async function runLocally(
   let cloud: LocalCloud | undefined;
   const display = new ProgressDisplay(people, colors, () => ({
     sent: producer?.sent ?? 0,
-    total: input.totalLines === undefined ? undefined : input.totalLines - skip,
+    total: input.totalLines === undefined ? undefined : input.totalLines - skip + (poison?.total ?? 0),
     applied: log.sums().applied,
     duplicates: log.sums().duplicates,
     deadLetters: log.sums().deadLetters,
@@ -135,12 +140,17 @@ export async function runLocally(
         skip,
         keys,
         fold,
-        inTheMiddle: async () => {
-          if (chaos === undefined) return;
-          const { streamName } = running.cloud.resources;
-          const split = await splitShard(running.cloud.engines.clients().kinesis, streamName, chaos.random);
-          if (split !== undefined) notice(`${split} of ${streamName} is split in the middle of the input.`);
-        },
+        poison,
+        milestones: (chaos?.resharding ?? []).map((step) => ({
+          share: step.share,
+          reach: async () => {
+            const { streamName } = running.cloud.resources;
+            const done = await reshard(running.cloud.engines.clients().kinesis, streamName, step);
+            if (done === undefined) return;
+            reshards[step.kind] += 1;
+            notice(`${done} at ${Math.round(100 * step.share)} % of the input.`);
+          },
+        })),
         signal: interruption.signal,
         isKept: sentLines !== undefined,
       });
@@ -192,12 +202,19 @@ export async function runLocally(
     }
     say(summary(figures));
     if (chaos === undefined || fold === undefined) return { figures, isRight: true };
-    say(faultSummary(chaos, running.cloud, voice.unsaid));
+    const { faults, objectFaults } = running.cloud.lambdaFigures();
+    const injected = {
+      seed: chaos.seed,
+      faults: { ...faults, ...chaos.deliveryFaults, ...reshards, ...poison?.counts },
+      deadLetterFaults: objectFaults,
+    };
+    say(faultSummary(injected, voice.unsaid));
     if (interruption.signal.aborted) {
       say('Interrupted: the state is not compared.');
-      return { figures, isRight: true };
+      return { figures: { ...figures, chaos: { ...injected, isEqual: undefined } }, isRight: true };
     }
-    return { figures, isRight: sayComparison(fold, states, figures) };
+    const isEqual = sayComparison(fold, states, figures);
+    return { figures: { ...figures, chaos: { ...injected, isEqual } }, isRight: isEqual };
   }
 
   function sayComparison(plain: PlainFold, states: StatesByKey, figures: RunFigures): boolean {
@@ -254,13 +271,13 @@ function summary(figures: RunFigures): string {
   );
 }
 
-function faultSummary({ deliveryFaults }: LocalChaos, cloud: LocalCloud, unsaid: number): string {
-  const { faults } = cloud.lambdaFigures();
-  const all = Object.entries({ ...faults, ...deliveryFaults }).filter(([, count]) => count > 0);
+function faultSummary({ faults, deadLetterFaults }: Omit<ChaosFigures, 'isEqual'>, unsaid: number): string {
+  const all = Object.entries(faults).filter(([, count]) => count > 0);
   const total = all.reduce((sum, [, count]) => sum + count, 0);
   const listed = all.map(([kind, count]) => `${words(kind)} ${count}`).join(', ');
   return (
-    `Chaos: ${total} faults (${listed}); functions logged ${unsaid} warnings and errors (--verbose shows them).\n` +
+    `Chaos: ${total} faults (${listed}), ${deadLetterFaults} of them at the storing of dead letters; ` +
+    `functions logged ${unsaid} warnings and errors (--verbose shows them).\n` +
     'What invocations did that were killed before their end is in the state, and not among these figures.'
   );
 }

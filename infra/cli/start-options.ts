@@ -6,6 +6,8 @@ export interface StartOptions {
   readonly pipeline: string;
   /** A file's path, or `-` for standard input; undefined for the built-in data. */
   readonly input: string | undefined;
+  /** How many lines of the input are sent; undefined for all. */
+  readonly records: number | undefined;
   readonly shards: number | undefined;
   readonly batchSize: number | undefined;
   readonly parallelizationFactor: number | undefined;
@@ -28,6 +30,7 @@ const SHARDS = { lowest: 1, highest: 100 };
 const BATCH_SIZE = { lowest: 1, highest: 10_000 };
 /** ParallelizationFactor of an event source mapping [AWS::Lambda::EventSourceMapping]. */
 const PARALLELIZATION_FACTOR = { lowest: 1, highest: 10 };
+const RECORDS = { lowest: 1, highest: Number.MAX_SAFE_INTEGER };
 const SEED = { lowest: 0, highest: 2 ** 31 - 1 };
 
 /**
@@ -49,7 +52,7 @@ export function readStartOptions(
     throw new UsageError(error.message.replace(/^error: /, ''));
   }
   type Given = Omit<StartOptions, 'dynamo'>;
-  const { input, shards, batchSize, parallelizationFactor, dumpState, chaos, persist, ...given } =
+  const { input, records, shards, batchSize, parallelizationFactor, dumpState, chaos, persist, ...given } =
     command.opts<Partial<Given> & Pick<Given, 'pipeline'>>();
   if (!pipelines.includes(given.pipeline)) {
     throw new UsageError(
@@ -65,6 +68,7 @@ export function readStartOptions(
   return {
     pipeline: given.pipeline,
     input,
+    records,
     shards,
     batchSize,
     parallelizationFactor,
@@ -87,6 +91,7 @@ function startCommand(pipelines: readonly string[]): Command {
     )
     .option('--pipeline <name>', `which pipeline: ${pipelines.join(', ')}`, DEFAULT_PIPELINE)
     .option('--input <file>', 'your own data, one record a line (NDJSON, or text); "-" is standard input')
+    .option('--records <n>', 'only the first so many records of the input', wholeNumber(RECORDS))
     .option('--shards <n>', 'shards of the source stream', wholeNumber(SHARDS))
     .option('--batch-size <n>', 'records to a batch', wholeNumber(BATCH_SIZE))
     .option(

@@ -102,7 +102,7 @@ export async function startLocalCloud(options: LocalCloudOptions): Promise<Local
       onNotice(`Schedules do not run on this machine: ${names}.`);
     }
     lambda = await startLambda({
-      functions: stack.functions.map((each) => functionConfiguration(each, engines)),
+      functions: stack.functions.map((each) => functionConfiguration(each, engines, options.chaos)),
       clock: options.clock,
       maximumEnvironments: MAXIMUM_ENVIRONMENTS,
       onLog: options.onLog,
@@ -140,8 +140,9 @@ async function synthesizeInto(outdir: string, { pipeline, overrides }: LocalClou
 }
 
 /** What differs from the function on AWS: where the services are, and what the engine that plays DynamoDB lacks. */
-function functionConfiguration(local: LocalFunction, engines: Engines) {
-  const { name, arn, codeDirectory, handler, timeoutSeconds, memoryMb } = local;
+function functionConfiguration(local: LocalFunction, engines: Engines, chaos: LocalChaos | undefined) {
+  const { name, arn, codeDirectory, handler, memoryMb } = local;
+  const timeoutSeconds = chaos?.functionTimeoutSeconds ?? local.timeoutSeconds;
   return {
     name,
     arn,

@@ -10,6 +10,13 @@ export type RequestFault =
   | { readonly kind: 'killAfterReply' }
   /** The request takes effect and is answered with an error 500: the SDK sends it again. */
   | { readonly kind: 'failAfterEffect' }
+  /** The request takes effect and its connection breaks: whether it did, nobody can tell. The SDK sends it again. */
+  | { readonly kind: 'cutReply' }
+  /**
+   * The request takes effect and is never answered, as behind a host that is gone: the client's own limit has to end
+   * the wait, and little of the invocation's time is left then.
+   */
+  | { readonly kind: 'hangReply' }
   /** The request is answered with the service's throttling error and takes no effect. */
   | { readonly kind: 'throttle' }
   /**
@@ -18,8 +25,29 @@ export type RequestFault =
    * request is throttled whole.
    */
   | { readonly kind: 'throttlePart'; readonly every: number; readonly offset: number }
+  /**
+   * As `throttlePart`, but the parts take effect and are reported as failed, since the service retries inside and
+   * loses its own answer: a statement that is sent again meets its own write, and a record is in the stream twice.
+   */
+  | { readonly kind: 'failPartAfterEffect'; readonly every: number; readonly offset: number }
   /** The reply comes late, so that requests in parallel are done in another order. */
   | { readonly kind: 'delayReply'; readonly delayMs: number }
+  /** A destination is throttled for a while: outputs that are committed wait, and the shard with them. */
+  | { readonly kind: 'sinkRejects' }
+  /** A destination is slow for a while: time runs short with outputs unpublished. */
+  | { readonly kind: 'sinkIsSlow'; readonly delayMs: number }
+  /**
+   * The process stands still for a while and goes on, as a host that is short of processors has it: timers fire all at
+   * once, deadlines are nearer than it thinks, and what it believes to know may be old.
+   */
+  | { readonly kind: 'freeze'; readonly freezeMs: number }
+  /**
+   * The process stands still until Lambda has told the caller that it timed out, and wakes up when so many further
+   * invocations are over: a zombie past its deadline, whom everybody takes for dead.
+   */
+  | { readonly kind: 'freezeBeyondTimeout'; readonly resumeAfterInvocations: number }
+  /** The process stands still until Lambda ends it at the function's timeout: the slowest of all deaths. */
+  | { readonly kind: 'timeOut' }
   /**
    * The caller of the invocation is told that it failed, while the process goes on: a zombie. This request waits
    * until so many further invocations of the function are over; 0 goes on at once, beside its successor.
@@ -43,9 +71,17 @@ export function noFaults(): FaultCounts {
     killBeforeReply: 0,
     killAfterReply: 0,
     failAfterEffect: 0,
+    cutReply: 0,
+    hangReply: 0,
     throttle: 0,
     throttlePart: 0,
+    failPartAfterEffect: 0,
     delayReply: 0,
+    sinkRejects: 0,
+    sinkIsSlow: 0,
+    freeze: 0,
+    freezeBeyondTimeout: 0,
+    timeOut: 0,
     becomeZombie: 0,
     killBeforeAnswer: 0,
     loseAnswer: 0,
@@ -62,6 +98,8 @@ export interface RequestPoint {
   readonly service: AwsService;
   /** `UpdateItem`, `PutRecords`, …; for S3 the HTTP method. */
   readonly operation: string;
+  /** Number of the request among all those of the function to the service, over all invocations. */
+  readonly ofService: number;
 }
 
 export type AnswerPoint = Pick<RequestPoint, 'functionName' | 'invocation'>;

@@ -7,7 +7,7 @@ import { serverErrorReply, throttlingReply } from './error-reply.ts';
 import type { ErrorReply } from './error-reply.ts';
 import { closeServer, listenOnLoopback } from './loopback-server.ts';
 import { readBody } from './message-body.ts';
-import { throttlePart } from './partial-throttle.ts';
+import { failPart, throttlePart } from './partial-throttle.ts';
 import type { PartialThrottle } from './partial-throttle.ts';
 import type { Timer } from '../timer.ts';
 
@@ -17,6 +17,12 @@ export interface ChaosVictim {
   /** Counts the request, and decides what goes wrong with it. */
   faultAt(service: AwsService, operation: string): RequestFault | undefined;
   kill(): void;
+  /** Stops the process, and lets it go on after so many milliseconds. */
+  freeze(freezeMs: number): void;
+  /** Stops the process until its timeout ends it. */
+  freezeForGood(): void;
+  /** Stops the process; its timeout does not end it, and it goes on some invocations later. */
+  freezeBeyondTimeout(resumeAfterInvocations: number): void;
   /** Tells the caller that the invocation failed; resolves when the request may go on. */
   becomeZombie(resumeAfterInvocations: number): Promise<void>;
 }
@@ -89,28 +95,54 @@ async function pass(request: IncomingMessage, reply: ServerResponse, passage: Pa
     victim.kill();
     return cut(request);
   }
-  const parts =
-    fault?.kind === 'throttlePart'
-      ? throttlePart(operation, parse(body), (index) => index % fault.every === fault.offset)
-      : undefined;
-  if (fault?.kind === 'throttle' || (fault?.kind === 'throttlePart' && parts === undefined))
+  const parts = partsOf(fault, operation, body);
+  if (fault?.kind === 'throttle' || (parts === undefined && isPartial(fault)))
     return sendErrorReply(reply, throttlingReply(service));
   if (fault?.kind === 'becomeZombie') {
     await victim.becomeZombie(fault.resumeAfterInvocations);
     if (victim.isKilled) return cut(request);
   }
+  // The service does not stand still with the process: the request takes effect, and the reply waits to be read.
+  if (fault?.kind === 'freeze') victim.freeze(fault.freezeMs);
+  if (fault?.kind === 'freezeBeyondTimeout') victim.freezeBeyondTimeout(fault.resumeAfterInvocations);
+  if (fault?.kind === 'timeOut') victim.freezeForGood();
 
   const engineReply = await (parts === undefined
     ? forward(request, body, passage)
     : forwardPart(request, parts, passage));
-  if (fault?.kind === 'killBeforeReply') {
-    victim.kill();
-    return cut(request);
-  }
+  if (fault?.kind === 'killBeforeReply') victim.kill();
+  if (fault?.kind === 'killBeforeReply' || fault?.kind === 'cutReply') return cut(request);
+  // The connection stays open until the client closes it.
+  if (fault?.kind === 'hangReply') return;
   if (fault?.kind === 'failAfterEffect') return sendErrorReply(reply, serverErrorReply(service));
-  if (fault?.kind === 'delayReply') await delay(passage.timer, fault.delayMs);
+  if (fault?.kind === 'failPartAfterEffect') {
+    const fail = failPart(operation, isPart(fault));
+    const failed = fail && rewritten(engineReply, fail);
+    return failed === undefined ? sendErrorReply(reply, serverErrorReply(service)) : sendReply(reply, failed);
+  }
+  if (fault?.kind === 'delayReply' || fault?.kind === 'sinkIsSlow') await delay(passage.timer, fault.delayMs);
   if (fault?.kind === 'killAfterReply') reply.once('finish', () => victim.kill());
-  reply.writeHead(engineReply.status, engineReply.headers).end(engineReply.body);
+  sendReply(reply, engineReply);
+}
+
+/** Whether a part of a request, by its place, is one of those that fail. */
+function isPart({ every, offset }: { readonly every: number; readonly offset: number }) {
+  return (index: number): boolean => index % every === offset;
+}
+
+/** Faults that leave a part of a request out, and hold it all back where it has no parts. */
+function isPartial(fault: RequestFault | undefined): boolean {
+  return fault?.kind === 'throttlePart' || fault?.kind === 'sinkRejects';
+}
+
+function partsOf(
+  fault: RequestFault | undefined,
+  operation: string,
+  body: Buffer,
+): PartialThrottle | undefined {
+  if (fault?.kind === 'throttlePart') return throttlePart(operation, parse(body), isPart(fault));
+  if (fault?.kind === 'sinkRejects') return throttlePart(operation, parse(body), () => true);
+  return undefined;
 }
 
 /** Asks for what was not throttled, and gives the reply to the whole. */
@@ -128,9 +160,14 @@ async function forwardPart(
     parts.request === undefined
       ? nothingAsked
       : await forward(request, Buffer.from(JSON.stringify(parts.request)), passage);
+  return rewritten(reply, (document) => parts.complete(document)) ?? reply;
+}
+
+/** A reply of success with another document; nothing where it is none. */
+function rewritten(reply: EngineReply, rewrite: (document: object) => object): EngineReply | undefined {
   const document = parse(reply.body);
-  if (reply.status !== 200 || typeof document !== 'object' || document === null) return reply;
-  const body = Buffer.from(JSON.stringify(parts.complete(document)));
+  if (reply.status !== 200 || typeof document !== 'object' || document === null) return undefined;
+  const body = Buffer.from(JSON.stringify(rewrite(document)));
   const headers: OutgoingHttpHeaders = { ...reply.headers, 'content-length': body.length };
   // The engine's checksum is that of another body.
   delete headers['x-amz-crc32'];
@@ -182,6 +219,10 @@ function keptHeaders(message: IncomingMessage): OutgoingHttpHeaders {
         : [[name, values.length === 1 ? values[0] : values]],
     ),
   );
+}
+
+function sendReply(reply: ServerResponse, { status, headers, body }: EngineReply): void {
+  reply.writeHead(status, headers).end(body);
 }
 
 function sendErrorReply(reply: ServerResponse, error: ErrorReply): void {

@@ -85,8 +85,15 @@ export class ExecutionEnvironment {
   #spawnError: Error | undefined;
   #isKilled = false;
   #isTimedOut = false;
+  /** It stands still, and nothing but its timeout changes that. */
+  #isFrozenForGood = false;
+  /** Where it stands still beyond its timeout: after how many further invocations it goes on. */
+  #resumeAfterTimeout: number | undefined;
+  /** Its caller was told that it timed out, and it lives. */
+  #hasOutlivedTimeout = false;
   #isFinished = false;
   #cancelInitTimeout = (): void => {};
+  #cancelThaw = (): void => {};
 
   constructor(
     configuration: FunctionConfiguration,
@@ -310,6 +317,9 @@ export class ExecutionEnvironment {
     if (running?.answer === undefined || this.#deliver === undefined) return;
     if (running.markers < MARKERS_PER_INVOCATION || this.#isKilled) return;
     running.cancelTimeout();
+    this.#cancelThaw();
+    // Lambda uses no environment again that has timed out.
+    if (this.#hasOutlivedTimeout) return this.kill();
     this.#running = undefined;
     this.#signal('SIGSTOP');
     running.resolve(running.answer);
@@ -317,8 +327,23 @@ export class ExecutionEnvironment {
   }
 
   #timeOut(): void {
+    if (this.#running !== undefined && this.#resumeAfterTimeout !== undefined && !this.#hasOutlivedTimeout)
+      return this.#outliveTimeout(this.#running, this.#resumeAfterTimeout);
     this.#isTimedOut = true;
     this.kill();
+  }
+
+  /** The caller learns of the timeout, and the process wakes up when it is taken for dead; for as long as a timeout. */
+  #outliveTimeout(running: Running, resumeAfterInvocations: number): void {
+    const { timer } = this.#surroundings;
+    this.#hasOutlivedTimeout = true;
+    const resumed = this.#surroundings.onZombie(resumeAfterInvocations);
+    running.resolve(this.#timedOut(running));
+    void resumed.then(() => {
+      if (this.#isFinished) return;
+      running.cancelTimeout = timer.schedule(this.#configuration.timeoutSeconds * 1000, () => this.kill());
+      this.#signal('SIGCONT');
+    });
   }
 
   #signal(signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void {
@@ -342,6 +367,7 @@ export class ExecutionEnvironment {
     this.#isFinished = true;
     this.#isKilled = true;
     this.#cancelInitTimeout();
+    this.#cancelThaw();
     if (this.#child?.pid !== undefined) this.#surroundings.guard.forget(this.#child.pid);
     const running = this.#running;
     this.#running = undefined;
@@ -349,7 +375,7 @@ export class ExecutionEnvironment {
     await Promise.all(this.#closers.map((close) => close()));
     this.#resolveGone();
     this.#surroundings.onGone();
-    if (running === undefined) return;
+    if (running === undefined || this.#hasOutlivedTimeout) return;
     if (this.#spawnError !== undefined) {
       running.reject(
         new Error(
@@ -363,22 +389,32 @@ export class ExecutionEnvironment {
   #explainEnd(running: Running, status: number | null, signal: NodeJS.Signals | null): InvocationOutcome {
     const { requestId } = running.invocation;
     const durationMs = this.#surroundings.clock.nowMs() - running.startedMs;
-    const failure = (errorType: string, errorMessage: string): InvocationOutcome => {
-      this.#surroundings.onLog(errorMessage);
-      return { kind: 'functionError', errorType, errorMessage, requestId, durationMs };
-    };
-    if (this.#isTimedOut) {
-      this.#surroundings.onTimeout();
-      const seconds = this.#configuration.timeoutSeconds.toFixed(2);
-      return failure(
-        'Sandbox.Timedout',
-        `RequestId: ${requestId} Error: Task timed out after ${seconds} seconds`,
-      );
-    }
+    if (this.#isTimedOut) return this.#timedOut(running);
     if (this.#initError !== undefined) {
       return { kind: 'functionError', ...this.#initError, requestId, durationMs };
     }
-    return failure('Runtime.ExitError', `RequestId: ${requestId} Error: ${exitReason(status, signal)}`);
+    return this.#failure(running, 'Runtime.ExitError', exitReason(status, signal));
+  }
+
+  #timedOut(running: Running): InvocationOutcome {
+    this.#surroundings.onTimeout();
+    const seconds = this.#configuration.timeoutSeconds.toFixed(2);
+    return this.#failure(running, 'Sandbox.Timedout', `Task timed out after ${seconds} seconds`);
+  }
+
+  /** Lambda writes into the log how an invocation ended that did not end by itself. */
+  #failure({ invocation, startedMs }: Running, errorType: string, reason: string): InvocationOutcome {
+    const { requestId } = invocation;
+    const errorMessage = `RequestId: ${requestId} Error: ${reason}`;
+    const durationMs = this.#surroundings.clock.nowMs() - startedMs;
+    this.#surroundings.onLog(errorMessage);
+    return { kind: 'functionError', errorType, errorMessage, requestId, durationMs };
+  }
+
+  #freezeForGood(): void {
+    this.#isFrozenForGood = true;
+    this.#cancelThaw();
+    this.#signal('SIGSTOP');
   }
 
   #victim(chaos: ChaosLedger): ChaosVictim {
@@ -401,6 +437,17 @@ export class ExecutionEnvironment {
         });
       },
       kill: () => this.kill(),
+      freeze: (freezeMs) => {
+        if (this.#isFrozenForGood) return;
+        this.#signal('SIGSTOP');
+        this.#cancelThaw();
+        this.#cancelThaw = this.#surroundings.timer.schedule(freezeMs, () => this.#signal('SIGCONT'));
+      },
+      freezeForGood: () => this.#freezeForGood(),
+      freezeBeyondTimeout: (resumeAfterInvocations) => {
+        this.#resumeAfterTimeout = resumeAfterInvocations;
+        this.#freezeForGood();
+      },
       becomeZombie: (resumeAfterInvocations) => {
         const running = this.#running;
         if (running === undefined) return Promise.resolve();

@@ -43,9 +43,11 @@ export interface LambdaFigures {
   readonly zombies: number;
   /** Invocations that wait for an environment. */
   readonly waiting: number;
-  /** Processes that chaos has killed. */
+  /** Processes that chaos has killed; those that it froze until their timeout are among the timeouts. */
   readonly kills: number;
   readonly faults: FaultCounts;
+  /** How many of the faults struck a request to S3. */
+  readonly objectFaults: number;
 }
 
 export interface LocalLambda {
@@ -179,6 +181,7 @@ class EnvironmentPool implements LocalLambda {
       kills:
         faults.killBeforeForward + faults.killBeforeReply + faults.killAfterReply + faults.killBeforeAnswer,
       faults: { ...faults },
+      objectFaults: this.#chaos?.objectFaults ?? 0,
     };
   }
 

@@ -9,6 +9,11 @@ export interface PartialThrottle {
 type Fields = Readonly<Partial<Record<string, unknown>>>;
 
 const MESSAGE = 'Injected: this part was throttled and took no effect.';
+const LOST_MESSAGE = 'Injected: this part took effect and its answer was lost.';
+/** The codes by which a statement is throttled (BatchStatementError); parts take turns. */
+const STATEMENT_CODES = ['ThrottlingError', 'ProvisionedThroughputExceeded', 'RequestLimitExceeded'] as const;
+/** The codes by which a record is not taken (PutRecordsResultEntry); parts take turns. */
+const RECORD_CODES = ['ProvisionedThroughputExceededException', 'InternalFailure'] as const;
 
 /**
  * Splits a request that services answer part by part. AWS reports a throttled part inside a reply with status 200,
@@ -24,18 +29,18 @@ export function throttlePart(
     case 'BatchExecuteStatement':
       return splitList(fields, 'Statements', isThrottled, (reply, weave) => ({
         ...reply,
-        Responses: weave(listOf(reply['Responses']), {
-          Error: { Code: 'ThrottlingError', Message: MESSAGE },
-        }),
+        Responses: weave(listOf(reply['Responses']), (index) => ({
+          Error: { Code: STATEMENT_CODES[index % STATEMENT_CODES.length], Message: MESSAGE },
+        })),
       }));
     case 'PutRecords':
       return splitList(fields, 'Records', isThrottled, (reply, weave, throttledCount) => ({
         ...reply,
         FailedRecordCount: Number(reply['FailedRecordCount'] ?? 0) + throttledCount,
-        Records: weave(listOf(reply['Records']), {
-          ErrorCode: 'ProvisionedThroughputExceededException',
+        Records: weave(listOf(reply['Records']), (index) => ({
+          ErrorCode: RECORD_CODES[index % RECORD_CODES.length],
           ErrorMessage: MESSAGE,
-        }),
+        })),
       }));
     case 'BatchGetItem':
       return splitTables(
@@ -55,6 +60,35 @@ export function throttlePart(
   }
 }
 
+/**
+ * What makes of a reply one that reports parts as failed although they took effect. Gives nothing where the operation's
+ * parts have no outcome of their own, or no effect.
+ */
+export function failPart(
+  operation: string,
+  isFailed: (index: number) => boolean,
+): ((reply: object) => object) | undefined {
+  switch (operation) {
+    case 'BatchExecuteStatement':
+      return (reply) => ({
+        ...reply,
+        Responses: listOf(fieldsOf(reply)['Responses']).map((response, index) =>
+          isFailed(index) ? { Error: { Code: 'InternalServerError', Message: LOST_MESSAGE } } : response,
+        ),
+      });
+    case 'PutRecords':
+      return (reply) => {
+        const records = listOf(fieldsOf(reply)['Records']).map((record, index) =>
+          isFailed(index) ? { ErrorCode: 'InternalFailure', ErrorMessage: LOST_MESSAGE } : record,
+        );
+        const failed = records.filter((record) => fieldsOf(record)['ErrorCode'] !== undefined);
+        return { ...reply, FailedRecordCount: failed.length, Records: records };
+      };
+    default:
+      return undefined;
+  }
+}
+
 /** For requests with one list whose reply has an entry for each of its elements, in order. */
 function splitList(
   request: Fields,
@@ -62,7 +96,7 @@ function splitList(
   isThrottled: (index: number) => boolean,
   complete: (
     reply: Fields,
-    weave: (replies: readonly unknown[], throttled: unknown) => unknown[],
+    weave: (replies: readonly unknown[], throttled: (index: number) => unknown) => unknown[],
     throttledCount: number,
   ) => object,
 ): PartialThrottle {
@@ -71,9 +105,9 @@ function splitList(
   return {
     request: kept.length === 0 ? undefined : { ...request, [name]: kept },
     complete(reply) {
-      const weave = (replies: readonly unknown[], throttled: unknown): unknown[] => {
+      const weave = (replies: readonly unknown[], throttled: (index: number) => unknown): unknown[] => {
         const given = replies.values();
-        return elements.map((_, index) => (isThrottled(index) ? throttled : given.next().value));
+        return elements.map((_, index) => (isThrottled(index) ? throttled(index) : given.next().value));
       };
       return complete({ ...reply }, weave, elements.length - kept.length);
     },

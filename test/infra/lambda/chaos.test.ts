@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type {
@@ -29,7 +30,8 @@ const SENDER = `
     const replies = [];
     for (const body of requests) {
       const reply = await fetch(process.env.AWS_ENDPOINT_URL_DYNAMODB, {
-        method: 'POST', body, headers: { 'x-amz-target': 'DynamoDB_20120810.UpdateItem' },
+        method: 'POST', body,
+        headers: { 'x-amz-target': 'DynamoDB_20120810.UpdateItem', 'x-pid': String(process.pid) },
       });
       replies.push(reply.status + ' ' + (await reply.text()));
     }
@@ -105,9 +107,9 @@ describe('without a fault', () => {
     await lambda.invoke('sender', { requests: ['c'] });
     const point = { functionName: 'sender', service: 'dynamodb', operation: 'UpdateItem' };
     expect(points).toEqual([
-      { ...point, invocation: 1, request: 1 },
-      { ...point, invocation: 1, request: 2 },
-      { ...point, invocation: 2, request: 1 },
+      { ...point, invocation: 1, request: 1, ofService: 1 },
+      { ...point, invocation: 1, request: 2, ofService: 2 },
+      { ...point, invocation: 2, request: 1, ofService: 3 },
     ]);
   });
 });
@@ -240,6 +242,128 @@ describe('a fault at a request', () => {
   });
 });
 
+describe('a connection', () => {
+  it('breaks although the request took effect', async () => {
+    const engine = await openEngine();
+    const lambda = await start([await sender(engine)], { onRequest: atRequest(1, { kind: 'cutReply' }) });
+    expect(await lambda.invoke('sender', { requests: ['a', 'b'] })).toMatchObject({
+      kind: 'functionError',
+      errorMessage: 'fetch failed',
+    });
+    expect(engine.bodies).toEqual(['a']);
+    expect(lambda.figures().faults.cutReply).toBe(1);
+  });
+
+  it('hangs although the request took effect, until the client gives up', async () => {
+    const engine = await openEngine();
+    const lambda = await start(
+      [
+        await code.write(
+          `const send = (body, signal) => fetch(process.env.AWS_ENDPOINT_URL, {
+            method: 'POST', body, signal, headers: { 'x-amz-target': 'DynamoDB_20120810.' + body },
+          });
+          export const handler = async () => {
+            const giveUp = new AbortController();
+            const hanging = send('Hangs', giveUp.signal).catch((error) => error.name);
+            const replied = (await send('Replies')).status;
+            giveUp.abort();
+            return [replied, await hanging];
+          };`,
+          { environment: { AWS_ENDPOINT_URL: engine.url } },
+        ),
+      ],
+      { onRequest: ({ operation }) => (operation === 'Hangs' ? { kind: 'hangReply' } : undefined) },
+    );
+    expect(await lambda.invoke('counter', {})).toMatchObject({ payload: [200, 'AbortError'] });
+    expect(engine.bodies.toSorted()).toEqual(['Hangs', 'Replies']);
+  });
+});
+
+describe('a process that stands still', () => {
+  /** How `ps` shows the state of the process that sent the first request: `T` for one that was stopped. */
+  async function stateOfSender(engine: RecordingEngine): Promise<string> {
+    const pid = await vi.waitFor(
+      () => engine.requests[0]?.headers['x-pid'] ?? expect.fail('nothing was sent'),
+      {
+        interval: 1,
+      },
+    );
+    return execFileSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' }).slice(0, 1);
+  }
+
+  it('goes on after a while, with the reply to what it asked before', async () => {
+    const engine = await openEngine();
+    const timer = new ManualTimer();
+    const lambda = await start(
+      [await sender(engine)],
+      { onRequest: atRequest(1, { kind: 'freeze', freezeMs: 40 }) },
+      { timer },
+    );
+    const outcome = lambda.invoke('sender', { requests: ['a', 'b'] });
+    await timer.ordered(40);
+    expect(await stateOfSender(engine)).toBe('T');
+    timer.fire(40);
+    expect(await outcome).toMatchObject({ payload: { replies: ['200 {}', '200 {}'] } });
+    expect(engine.bodies).toEqual(['a', 'b']);
+  });
+
+  it('is ended by its timeout', async () => {
+    const engine = await openEngine();
+    const timer = new ManualTimer();
+    const lambda = await start(
+      [await sender(engine)],
+      { onRequest: atRequest(1, { kind: 'timeOut' }) },
+      { timer },
+    );
+    const outcome = lambda.invoke('sender', { requests: ['a', 'b'] });
+    expect(await stateOfSender(engine)).toBe('T');
+    timer.fire(10_000);
+    expect(await outcome).toMatchObject({ errorType: 'Sandbox.Timedout' });
+    expect(engine.bodies).toEqual(['a']);
+    expect(lambda.figures()).toMatchObject({ timeouts: 1, environments: 0, faults: { timeOut: 1 } });
+  });
+
+  it('wakes up after its timeout, when another has done its work, and goes on as a zombie', async () => {
+    const engine = await openEngine();
+    const timer = new ManualTimer();
+    const lambda = await start(
+      [await sender(engine)],
+      { onRequest: atRequest(1, { kind: 'freezeBeyondTimeout', resumeAfterInvocations: 1 }) },
+      { timer, maximumEnvironments: 1 },
+    );
+    const outcome = lambda.invoke('sender', { requests: ['a', 'late'] });
+    expect(await stateOfSender(engine)).toBe('T');
+    timer.fire(10_000);
+    expect(await outcome).toMatchObject({ errorType: 'Sandbox.Timedout' });
+    expect(lambda.figures()).toMatchObject({ timeouts: 1, zombies: 1 });
+    await lambda.invoke('sender', { requests: ['b'] });
+    await vi.waitFor(() => expect(engine.bodies).toEqual(['a', 'b', 'late']), { interval: 1 });
+    // Lambda gives no further invocation to an environment that has timed out.
+    await vi.waitFor(() => expect(lambda.figures()).toMatchObject({ zombies: 0, environments: 1 }), {
+      interval: 1,
+    });
+  });
+
+  it('does not live longer than twice its timeout', async () => {
+    const engine = await openEngine();
+    const timer = new ManualTimer();
+    const lambda = await start(
+      [await sender(engine)],
+      { onRequest: atRequest(1, { kind: 'freezeBeyondTimeout', resumeAfterInvocations: 0 }) },
+      { timer },
+    );
+    const outcome = lambda.invoke('sender', { requests: ['a'] });
+    expect(await stateOfSender(engine)).toBe('T');
+    engine.answer = () => expect.fail('no further request is expected');
+    timer.fire(10_000);
+    await outcome;
+    await timer.ordered(10_000);
+    timer.fire(10_000);
+    await vi.waitFor(() => expect(lambda.figures().environments).toBe(0), { interval: 1 });
+    expect(lambda.figures()).toMatchObject({ timeouts: 1, functionErrors: 1 });
+  });
+});
+
 describe('a fault at the answer', () => {
   const atAnswer = (fault: AnswerFault) => ({
     onAnswer: ({ invocation }: { invocation: number }) => (invocation === 1 ? fault : undefined),
@@ -275,7 +399,13 @@ describe('a part that is throttled', () => {
       return { status: reply.status, ...(await reply.json()) };
     };`;
 
-  async function send(operation: string, request: object, every = 2): Promise<[unknown, RecordingEngine]> {
+  const everySecond: RequestFault = { kind: 'throttlePart', every: 2, offset: 0 };
+
+  async function send(
+    operation: string,
+    request: object,
+    fault: RequestFault = everySecond,
+  ): Promise<[unknown, RecordingEngine]> {
     const engine = await openEngine();
     engine.answer = ({ body }) => {
       const asked = JSON.parse(body) as { Statements?: unknown[]; Records?: unknown[] };
@@ -294,7 +424,7 @@ describe('a part that is throttled', () => {
     };
     const lambda = await start(
       [await code.write(forward(operation), { environment: { AWS_ENDPOINT_URL: engine.url } })],
-      { onRequest: () => ({ kind: 'throttlePart', every, offset: 0 }) },
+      { onRequest: () => fault },
     );
     const outcome = await lambda.invoke('counter', { request });
     return [outcome.kind === 'response' ? outcome.payload : outcome, engine];
@@ -304,8 +434,11 @@ describe('a part that is throttled', () => {
     const [reply, engine] = await send('DynamoDB_20120810.BatchExecuteStatement', {
       Statements: ['a', 'b', 'c'],
     });
-    const throttled = { Error: { Code: 'ThrottlingError', Message: expect.any(String) as string } };
-    expect(reply).toEqual({ status: 200, Responses: [throttled, { done: 'b' }, throttled] });
+    const throttled = (Code: string) => ({ Error: { Code, Message: expect.any(String) as string } });
+    expect(reply).toEqual({
+      status: 200,
+      Responses: [throttled('ThrottlingError'), { done: 'b' }, throttled('RequestLimitExceeded')],
+    });
     expect(engine.bodies).toEqual(['{"Statements":["b"]}']);
   });
 
@@ -328,9 +461,59 @@ describe('a part that is throttled', () => {
   });
 
   it('leaves nothing to ask for where every part is throttled', async () => {
-    const [reply, engine] = await send('Kinesis_20131202.PutRecords', { Records: ['a', 'b'] }, 1);
-    expect(reply).toMatchObject({ FailedRecordCount: 2 });
+    const [reply, engine] = await send(
+      'Kinesis_20131202.PutRecords',
+      { Records: ['a', 'b'] },
+      { kind: 'sinkRejects' },
+    );
+    expect(reply).toMatchObject({
+      FailedRecordCount: 2,
+      Records: [
+        { ErrorCode: 'ProvisionedThroughputExceededException' },
+        { ErrorCode: 'InternalFailure', ErrorMessage: expect.stringContaining('no effect') as string },
+      ],
+    });
     expect(engine.bodies).toEqual([]);
+  });
+
+  it('is reported as failed although the statement took effect', async () => {
+    const request = { Statements: ['a', 'b', 'c'] };
+    const [reply, engine] = await send('DynamoDB_20120810.BatchExecuteStatement', request, {
+      kind: 'failPartAfterEffect',
+      every: 2,
+      offset: 1,
+    });
+    const failed = { Error: { Code: 'InternalServerError', Message: expect.any(String) as string } };
+    expect(reply).toEqual({ status: 200, Responses: [{ done: 'a' }, failed, { done: 'c' }] });
+    expect(engine.bodies).toEqual([JSON.stringify(request)]);
+  });
+
+  it('is reported as failed although the record is in the stream', async () => {
+    const request = { StreamName: 's', Records: ['a', 'b', 'c'] };
+    const [reply, engine] = await send('Kinesis_20131202.PutRecords', request, {
+      kind: 'failPartAfterEffect',
+      every: 3,
+      offset: 0,
+    });
+    expect(reply).toMatchObject({
+      FailedRecordCount: 1,
+      Records: [{ ErrorCode: 'InternalFailure' }, { done: 'b' }, { done: 'c' }],
+    });
+    expect(engine.bodies).toEqual([JSON.stringify(request)]);
+  });
+
+  it('fails with the whole request where its operation has no parts', async () => {
+    const [reply, engine] = await send(
+      'DynamoDB_20120810.UpdateItem',
+      {},
+      {
+        kind: 'failPartAfterEffect',
+        every: 1,
+        offset: 0,
+      },
+    );
+    expect(reply).toMatchObject({ status: 500 });
+    expect(engine.bodies).toEqual(['{}']);
   });
 
   it('is the whole request where the operation has no parts', async () => {
@@ -432,12 +615,14 @@ describe('a plan', () => {
       },
       maximumFaultsPerFunction: 10,
       maximumDelayMs: 100,
+      maximumFreezeMs: 100,
       maximumZombieInvocations: 3,
     };
     const points = Array.from({ length: 200 }, (_, index): RequestPoint => ({
       functionName: 'f',
       invocation: 1 + (index % 20),
       request: 1 + Math.floor(index / 20),
+      ofService: 1 + index,
       service: 'dynamodb',
       operation: 'UpdateItem',
     }));
@@ -454,17 +639,52 @@ describe('a plan', () => {
     expect(others).not.toEqual(kinds);
   });
 
+  it('from a seed has spells in which every request to a sink is struck', () => {
+    const plan = seededChaos({
+      seed: 3,
+      probabilities: {},
+      sinkSpells: { requests: 5, rejects: 0.2, isSlow: 0.2 },
+      maximumFaultsPerFunction: 1_000,
+      maximumDelayMs: 10,
+      maximumFreezeMs: 0,
+      maximumZombieInvocations: 0,
+    });
+    const at = (ofService: number, service: RequestPoint['service'] = 'kinesis') =>
+      plan.onRequest({
+        functionName: 'f',
+        invocation: 1,
+        request: ofService,
+        ofService,
+        service,
+        operation: 'PutRecords',
+      })?.kind;
+    const spells = Array.from({ length: 40 }, (_, spell) =>
+      Array.from({ length: 5 }, (_, request) => at(spell * 5 + request + 1)),
+    );
+    for (const spell of spells) expect(new Set(spell).size).toBe(1);
+    expect(new Set(spells.flat())).toEqual(new Set([undefined, 'sinkRejects', 'sinkIsSlow']));
+    expect(Array.from({ length: 200 }, (_, index) => at(index + 1, 'dynamodb'))).not.toContain('sinkRejects');
+  });
+
   it('from a seed spares the functions that it does not name', () => {
     const plan = seededChaos({
       seed: 1,
       probabilities: { throttle: 1, loseAnswer: 1 },
       maximumFaultsPerFunction: 1,
       maximumDelayMs: 0,
+      maximumFreezeMs: 0,
       maximumZombieInvocations: 0,
       functions: ['pipeline'],
     });
     const at = (functionName: string) =>
-      plan.onRequest({ functionName, invocation: 1, request: 1, service: 's3', operation: 'PUT' });
+      plan.onRequest({
+        functionName,
+        invocation: 1,
+        request: 1,
+        ofService: 1,
+        service: 's3',
+        operation: 'PUT',
+      });
     expect(at('pipeline')).toEqual({ kind: 'throttle' });
     expect(at('sweep')).toBeUndefined();
   });
@@ -480,6 +700,7 @@ describe('a plan', () => {
         probabilities,
         maximumFaultsPerFunction: 1,
         maximumDelayMs: 0,
+        maximumFreezeMs: 0,
         maximumZombieInvocations: 0,
       }),
     ).toThrow(message);
