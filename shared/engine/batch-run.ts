@@ -56,12 +56,13 @@ const RECORDS_BETWEEN_LOOKS = 16;
 
 /**
  * Steps 2 and 3: decodes the records and groups their elements by key, in order.
- * @param keepDecoding asked between records. The first ones are decoded in any case, so that every invocation gets on.
+ * @param keepDecoding asked between records. The first ones are decoded in any case, so that every invocation gets on:
+ * with lanes by partition key the whole first aggregate, which else would come again and be cut at the same place.
  * @returns the works, how many of the records are in them, and by what the records' marks are kept.
  */
 export function group(
   runtime: Runtime,
-  { generation, killers }: Opened,
+  { generation, killers, isByPartition }: Opened,
   records: readonly SourceRecord[],
   keepDecoding: () => boolean,
 ): { readonly works: ItemWork[]; readonly decoded: number; readonly places: readonly MarkPlace[] } {
@@ -96,8 +97,11 @@ export function group(
   };
   let index = 0;
   for (; index < records.length; index++) {
-    if (index > 0 && index % RECORDS_BETWEEN_LOOKS === 0 && !keepDecoding()) break;
     const record = records[index] as SourceRecord;
+    if (index > 0 && index % RECORDS_BETWEEN_LOOKS === 0) {
+      const isInFirst = isByPartition && record.position.sequence === records[0]?.position.sequence;
+      if (!isInFirst && !keepDecoding()) break;
+    }
     if (killers.size > 0 && killers.has(turnOf(record.position, 'decode'))) {
       add(shardItems, record.lane, undefined, killedElement(index));
       continue;

@@ -24,7 +24,8 @@ export interface Element {
 
 /**
  * Runs decoder, stateless operators and `keyBy` on one record, and hands out its elements in order.
- * A record that fails before it has keys is handed out once, without a key, with its rejection.
+ * A record that fails before it has keys is handed out once, without a key, with its rejection; one that belongs to
+ * another shard has no elements.
  * @param onEnvelope told, in a chained pipeline, of the record's envelope, before any element is handed out.
  * @throws ConfigurationError for what concerns every record.
  */
@@ -35,6 +36,11 @@ export function forEachElement(
   emit: (key: string | undefined, element: Element) => void,
   onEnvelope?: (envelope: ReadEnvelope) => void,
 ): void {
+  if (record.isForeign === true) return;
+  if (record.rejection !== undefined) {
+    emit(undefined, rejectedElement(index, 0, record.rejection));
+    return;
+  }
   let values: readonly unknown[];
   try {
     values = decodedValues(program, record, onEnvelope);

@@ -1,5 +1,5 @@
 import { compareMarkPositions, comparePositions, type Position } from '../source/position.ts';
-import { partitionLane, partitionLanePrefix } from '../source/lane.ts';
+import { partitionLaneOf, partitionLanePrefix } from '../source/lane.ts';
 import { rejectionOf, type Rejection } from '../source/record-error.ts';
 import type { SourceRecord } from '../source/record.ts';
 import { ConfigurationError } from '../pipeline/configuration-error.ts';
@@ -181,7 +181,8 @@ class ItemFold {
     return isAtOrBelow(position, (this.#draft?.marks ?? this.#loaded?.marks)?.get(lane));
   }
 
-  #isBelowShardsMarks({ lane, position, partitionKey }: SourceRecord): boolean {
+  #isBelowShardsMarks(record: SourceRecord): boolean {
+    const { lane, position } = record;
     const { shard } = this.#scope;
     // Positions rise in a batch: behind a record of its lane that ran, none is covered; but for a shard's lane the
     // marks of its partition keys may stand higher.
@@ -193,7 +194,7 @@ class ItemFold {
     if (lane !== shard) return isAtOrBelow(position, marks.get(lane));
     // The mapping's ParallelizationFactor may have been changed to 1: the partition key's own mark still holds.
     if (isRising) return false;
-    return isAtOrBelow(position, marks.get(partitionLane(shard, partitionKey)));
+    return isAtOrBelow(position, marks.get(partitionLaneOf(shard, record)));
   }
 
   /** Prepares the draft when the first record runs: a key where none runs costs nothing more. */

@@ -70,6 +70,7 @@ export async function processOneByOne(
   };
 
   for (const record of batch.records) {
+    if (record.isForeign === true) continue;
     const { position } = record;
     if (!keepGoing()) return result(position);
     try {

@@ -1,4 +1,5 @@
 import { comparePositions, encodePosition, type Position } from '../source/position.ts';
+import { unpackAggregates } from '../source/aggregate.ts';
 import { byPartition } from '../source/lane.ts';
 import type { RecordBatch, SourceRecord } from '../source/record.ts';
 import { FATE, firstUncommitted, group, lower, type BatchRun } from './batch-run.ts';
@@ -29,18 +30,22 @@ export interface BatchResult {
  */
 export async function processBatch(
   runtime: Runtime,
-  handedIn: RecordBatch,
+  delivered: RecordBatch,
   deadlineMs: number,
 ): Promise<BatchResult> {
+  const { program, shardRanges } = runtime;
+  const isFiltered = program.definition.source.outsideShard === 'drop';
+  const handedIn = await unpackAggregates(delivered, { ranges: shardRanges, isFiltered });
+  const { left = [] } = handedIn;
   const first = (handedIn.records[0] as SourceRecord).position;
-  const report: BatchReport = emptyReport(handedIn.records.length);
+  const report: BatchReport = emptyReport(handedIn);
   const keepGoing = (): boolean => runtime.clock.nowMs() < deadlineMs - DEADLINE_MARGIN_MS;
 
   // 1. Open
   const opened = await open(runtime, handedIn, first);
   if (opened.kind === 'refused') {
     runtime.log.warn(`The batch is refused and comes again: ${opened.reason}`, { shard: handedIn.shard });
-    return { failedFrom: first, report: { ...report, unfinished: handedIn.records.length } };
+    return { failedFrom: first, report: { ...report, unfinished: report.records } };
   }
   const { isByPartition } = opened;
   const batch = isByPartition ? byPartition(handedIn) : handedIn;
@@ -48,8 +53,9 @@ export async function processBatch(
   const decodeUntilMs = startMs + (deadlineMs - DEADLINE_MARGIN_MS - startMs) * DECODING_SHARE;
   const keepDecoding = (): boolean => runtime.clock.nowMs() < decodeUntilMs;
   // A shard that is to stop in front of what kills it is to go on once the code is mended: it is tried each time.
-  const isToStop = runtime.program.definition.onRecordError === 'stop';
+  const isToStop = program.definition.onRecordError === 'stop';
   const known = isToStop ? new Set<string>() : opened.killers;
+  const records = notDone(batch, opened, report);
   // Where lanes are by partition key, others move the shard's progress; they say nothing of this lane's items.
   runtime.cache.enter(batch.shard, isByPartition ? 'unknown' : opened.progress.position);
   const begin = (records: readonly SourceRecord[], killers = known): BatchRun =>
@@ -62,14 +68,14 @@ export async function processBatch(
       ({ failedFrom, endedTurns } = await processOneByOne(
         runtime,
         opened,
-        batch,
+        { ...batch, records },
         deadlineMs,
         keepGoing,
         begin,
         runToAnswer,
       ));
     } else {
-      failedFrom = await runToAnswer(begin(batch.records));
+      failedFrom = await runToAnswer(begin(records));
     }
   } catch (error) {
     await endInOrder(runtime, opened, batch, error instanceof TurnError ? error.endedTurns : []);
@@ -77,6 +83,7 @@ export async function processBatch(
   }
 
   // 8. Advance
+  failedFrom ??= left[0]?.position;
   const done = batch.records.findLast(
     ({ position }) => failedFrom === undefined || comparePositions(position, failedFrom) < 0,
   );
@@ -91,8 +98,25 @@ export async function processBatch(
   else if (done !== undefined) runtime.cache.leave(batch.shard, done.position);
 
   // 9. Answer
-  report.unfinished = advanced === 'sealed' ? batch.records.length : batch.records.length - finished;
+  report.unfinished = report.records - (advanced === 'sealed' ? 0 : finished);
   return { failedFrom, report };
+}
+
+/**
+ * The records to take: all, but where the shard's progress stands inside an aggregate those above it. An aggregate that
+ * was not finished comes again from its beginning; were that taken again each time, a large one would never be finished.
+ * What is at or below progress is done (I5).
+ */
+function notDone(
+  { records }: RecordBatch,
+  { progress: { position }, isByPartition }: Opened,
+  report: BatchReport,
+): readonly SourceRecord[] {
+  if (isByPartition || position === undefined) return records;
+  const from = records.findIndex((record) => comparePositions(record.position, position) > 0);
+  if (from <= 0 || records[from]?.position.sequence !== position.sequence) return records;
+  for (const { isForeign } of records.slice(0, from)) if (isForeign !== true) report.duplicates += 1;
+  return records.slice(from);
 }
 
 /** Steps 2 to 7 for some records of the batch. @returns the first position that is not committed, published and stored. */
@@ -169,6 +193,7 @@ function beginRun(
   const fates = new Uint8Array(records.length);
   for (const { elements } of works) for (const { record } of elements) fates[record] = FATE.hasElements;
   const { program } = runtime;
+  const { position } = opened.progress;
   return {
     runtime,
     opened,
@@ -185,7 +210,7 @@ function beginRun(
       places,
       firsts,
       published: new Set(),
-      acknowledged: new Map(),
+      acknowledged: new Map(opened.isByPartition || position === undefined ? [] : [[batch.shard, position]]),
       fresh: new FreshValues(program, records),
     },
     blocked: new Map(),
@@ -197,6 +222,7 @@ function beginRun(
 function bookFates({ fates, records, report, opened }: BatchRun): void {
   const { position } = opened.progress;
   for (let index = 0; index < fates.length; index++) {
+    if (records[index]?.isForeign === true) continue;
     const fate = fates[index] as number;
     if ((fate & FATE.applied) !== 0) report.applied += 1;
     else if ((fate & FATE.skipped) !== 0) report.duplicates += 1;
@@ -210,9 +236,10 @@ function bookFates({ fates, records, report, opened }: BatchRun): void {
   }
 }
 
-function emptyReport(records: number): BatchReport {
+function emptyReport({ records, left = [] }: RecordBatch): BatchReport {
   return {
-    records,
+    records: records.length + left.length,
+    outsideShard: records.reduce((count, { isForeign }) => count + Number(isForeign === true), 0),
     applied: 0,
     duplicates: 0,
     deadLetters: 0,

@@ -1,5 +1,6 @@
 import type { DeadLetterStore } from '../output/dead-letter-store.ts';
 import type { SinkPort } from '../output/sink-port.ts';
+import type { ShardRanges } from '../source/shard-ranges.ts';
 import type { StateStore } from '../state/state-store.ts';
 import type { Clock } from '../time/clock.ts';
 import type { ItemCache } from './item-cache.ts';
@@ -18,6 +19,8 @@ export interface Runtime {
   /** By sink name. */
   readonly sinks: ReadonlyMap<string, SinkPort>;
   readonly deadLetters: DeadLetterStore;
+  /** Asked only where a batch holds an aggregate of the Kinesis Producer Library. */
+  readonly shardRanges: ShardRanges;
   readonly clock: Clock;
   readonly wait: (ms: number) => Promise<void>;
   readonly log: EngineLog;
@@ -30,8 +33,10 @@ export interface Runtime {
 
 /** How one batch went, in figures. */
 export interface BatchReport {
-  /** Records that Lambda handed in. */
+  /** Records that Lambda handed in, those inside of aggregates counted. */
   readonly records: number;
+  /** Of them: records of aggregates that belong to another shard, and were dropped here. */
+  readonly outsideShard: number;
   /** Records that this invocation applied to state, or found to need none. */
   applied: number;
   /** Records that were applied before, and skipped. */

@@ -16,6 +16,7 @@ export const METRIC = {
   keys: 'keys',
   published: 'published',
   unfinished: 'unfinished',
+  outsideShard: 'outsideShard',
   stateWrites: 'stateWrites',
   stateWriteRequests: 'stateWriteRequests',
   stateReads: 'stateReads',
@@ -45,6 +46,10 @@ export function emitBatchMetrics(
   times: { readonly batchDurationMs: number; readonly oldestRecordAgeMs: number },
 ): void {
   for (const name of COUNTS) metrics.addMetric(METRIC[name], MetricUnit.Count, report[name]);
+  // Only where there are any: a metric costs money, and most streams have no aggregates.
+  if (report.outsideShard > 0) {
+    metrics.addMetric(METRIC.outsideShard, MetricUnit.Count, report.outsideShard);
+  }
   metrics.addMetric(METRIC.stateWrites, MetricUnit.Count, after.writes - before.writes);
   metrics.addMetric(METRIC.stateWriteRequests, MetricUnit.Count, after.writeRequests - before.writeRequests);
   metrics.addMetric(METRIC.stateReads, MetricUnit.Count, after.reads - before.reads);

@@ -9,6 +9,7 @@ import { DynamoDbSinkPort } from '../output/dynamodb-sink.ts';
 import { ForEachSinkPort } from '../output/for-each-sink.ts';
 import type { SinkPort } from '../output/sink-port.ts';
 import { sinksOf, type PipelineDefinition } from '../pipeline/definition.ts';
+import type { ShardRanges } from '../source/shard-ranges.ts';
 import { DynamoDbStateStore } from '../state/dynamodb-state-store.ts';
 import type { Clock } from '../time/clock.ts';
 import { REQUEST_LIMITS } from './request-limits.ts';
@@ -50,6 +51,7 @@ export async function makeContainer(
     store,
     sinks: await sinkPorts(definition, settings, dynamodb, trace),
     deadLetters: deadLetterStore(settings.bucket, trace),
+    shardRanges: shardRanges(trace),
     clock,
     wait: (ms) => wait(ms),
     log: {
@@ -95,6 +97,16 @@ function deadLetterStore(bucket: string, trace: Trace): DeadLetterStore {
     put: async (name, letter) => {
       store ??= import('./s3-ports.ts').then(({ s3DeadLetterStore }) => s3DeadLetterStore(bucket, trace));
       await (await store).put(name, letter);
+    },
+  };
+}
+
+function shardRanges(trace: Trace): ShardRanges {
+  let ranges: Promise<ShardRanges> | undefined;
+  return {
+    rangeOf: async (streamArn, shardId) => {
+      ranges ??= import('./kinesis-ports.ts').then(({ kinesisShardRanges }) => kinesisShardRanges(trace));
+      return (await ranges).rangeOf(streamArn, shardId);
     },
   };
 }

@@ -2,12 +2,21 @@ import { KinesisClient } from '@aws-sdk/client-kinesis';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { KinesisSinkPort } from '../output/kinesis-sink.ts';
 import type { SinkPort } from '../output/sink-port.ts';
+import { KinesisShardRanges } from '../source/kinesis-shard-ranges.ts';
+import type { ShardRanges } from '../source/shard-ranges.ts';
 import { REQUEST_LIMITS } from './request-limits.ts';
 import type { Trace } from './trace.ts';
 
-/** Its own module, loaded by pipelines that write to Kinesis. */
+/** Its own module, loaded by pipelines that write to Kinesis, and at the first aggregate of a stream. */
 export function kinesisSinkPort(streamName: string, lineage: string, trace: Trace): SinkPort {
-  // HTTP/1.1: PutRecords gains nothing from HTTP/2, which not every endpoint speaks.
-  const client = trace.client(new KinesisClient({ requestHandler: new NodeHttpHandler(REQUEST_LIMITS) }));
-  return new KinesisSinkPort(client, streamName, lineage);
+  return new KinesisSinkPort(kinesisClient(trace), streamName, lineage);
+}
+
+export function kinesisShardRanges(trace: Trace): ShardRanges {
+  return new KinesisShardRanges(kinesisClient(trace));
+}
+
+/** HTTP/1.1: neither PutRecords nor ListShards gains anything from HTTP/2, which not every endpoint speaks. */
+function kinesisClient(trace: Trace): KinesisClient {
+  return trace.client(new KinesisClient({ requestHandler: new NodeHttpHandler(REQUEST_LIMITS) }));
 }

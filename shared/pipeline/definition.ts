@@ -12,6 +12,11 @@ export interface KinesisSource {
   readonly schema?: StandardSchemaV1;
   /** How long the stream keeps records, hours: 24 to 8760. The horizon of marks is this and an hour. */
   readonly retentionHours: number;
+  /**
+   * What becomes of a record of an aggregate whose hash key lies outside the shard that the aggregate is in: `drop`,
+   * for the Kinesis Producer Library sends it again; `keep` for producers that mix keys of any shards and do not.
+   */
+  readonly outsideShard: 'drop' | 'keep';
   /** Present where the stream holds the outputs of another pipeline, in their envelopes. */
   readonly chained?: ChainedSource;
 }

@@ -25,8 +25,16 @@ export interface RetentionOption {
   /** How long the stream keeps records, in hours: 24 (the default) to 8760. Marks are kept for it and an hour. */
   retentionHours?: number;
 }
-type JsonOptions<S extends StandardSchemaV1> = RetentionOption & { codec?: 'json'; schema: S };
-type PlainCodecOptions<C extends 'text' | 'bytes'> = RetentionOption & { codec: C };
+interface StreamOptions extends RetentionOption {
+  /**
+   * Records in aggregates (KPL) whose hash key lies outside their shard. `drop`, the default: the stream was resharded
+   * while they were on their way, and the Kinesis Producer Library sends them again. `keep`: the producer aggregates
+   * without regard to shards, and never does.
+   */
+  outsideShard?: KinesisSource['outsideShard'];
+}
+type JsonOptions<S extends StandardSchemaV1> = StreamOptions & { codec?: 'json'; schema: S };
+type PlainCodecOptions<C extends 'text' | 'bytes'> = StreamOptions & { codec: C };
 interface OutputOptions<T> {
   /** The output's destination key, its Kinesis partition key; the state's key unless given. */
   key?: (value: T, key: string) => string;
@@ -52,11 +60,11 @@ export function kinesis<T>(
 ): KinesisOutput<T>;
 export function kinesis<T = unknown>(
   stream: string,
-  options?: RetentionOption & { codec?: 'json' },
+  options?: StreamOptions & { codec?: 'json' },
 ): KinesisInput<T> & KinesisOutput<T>;
 export function kinesis<T>(
   stream: string,
-  options: RetentionOption & {
+  options: StreamOptions & {
     codec?: KinesisSource['codec'];
     schema?: StandardSchemaV1;
     key?: (value: T, key: string) => string;
@@ -64,14 +72,33 @@ export function kinesis<T>(
   } = {},
 ): KinesisInput<T> & KinesisOutput<T> {
   requireName('stream', stream);
-  const { retentionHours = MINIMUM_RETENTION_HOURS, codec = 'json', schema, key, name = stream } = options;
+  const {
+    retentionHours = MINIMUM_RETENTION_HOURS,
+    outsideShard = 'drop',
+    codec = 'json',
+    schema,
+    key,
+    name = stream,
+  } = options;
   requireRetention(stream, retentionHours);
+  if (!['drop', 'keep'].includes(outsideShard)) {
+    throw new TypeError(
+      `Stream '${stream}': outsideShard is ${JSON.stringify(outsideShard)}; allowed are 'drop' and 'keep'.`,
+    );
+  }
   if (schema !== undefined && codec !== 'json') {
     throw new TypeError(`Stream '${stream}': a schema needs codec 'json'; codec is '${codec}'.`);
   }
   requireName('sink', name);
   return Object.freeze({
-    source: Object.freeze({ kind: 'kinesis', stream, codec, retentionHours, ...(schema && { schema }) }),
+    source: Object.freeze({
+      kind: 'kinesis',
+      stream,
+      codec,
+      retentionHours,
+      outsideShard,
+      ...(schema && { schema }),
+    }),
     sink: Object.freeze({
       kind: 'kinesis',
       name,

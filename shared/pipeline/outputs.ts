@@ -52,6 +52,7 @@ export function outputs(
       stream,
       codec: 'json',
       retentionHours,
+      outsideShard: 'drop',
       ...(schema && { schema }),
       chained: Object.freeze({ upstreamRetentionHours }),
     }),

@@ -74,7 +74,7 @@ export function readKinesisEvent(event: unknown): RecordBatch {
       arrivalMs: Math.round(kinesis.approximateArrivalTimestamp * 1_000),
     });
   }
-  return { stream, shard, records: batch };
+  return { stream, streamArn, shardId, shard, records: batch };
 }
 
 function eventRecords(event: unknown): readonly unknown[] {

@@ -28,14 +28,19 @@ export function partitionLanePrefix(shard: string): string {
   return `${shard}#`;
 }
 
-/** The batch with its records in the lanes of their partition keys. */
+/** The lane of a record in `shard` where order holds only per partition key: the one that Lambda deals it by. */
+export function partitionLaneOf(shard: string, { partitionKey, deliveryKey }: SourceRecord): string {
+  return partitionLane(shard, deliveryKey ?? partitionKey);
+}
+
+/** The batch with its records in the lanes of the partition keys that Lambda deals them by. */
 export function byPartition(batch: RecordBatch): RecordBatch {
   const lanes = new Map<string, string>();
   const records = batch.records.map((record): SourceRecord => {
-    const { partitionKey, position, data, arrivalMs } = record;
-    let lane = lanes.get(partitionKey);
-    if (lane === undefined) lanes.set(partitionKey, (lane = partitionLane(batch.shard, partitionKey)));
-    return { position, partitionKey, lane, data, arrivalMs };
+    const key = record.deliveryKey ?? record.partitionKey;
+    let lane = lanes.get(key);
+    if (lane === undefined) lanes.set(key, (lane = partitionLane(batch.shard, key)));
+    return { ...record, lane };
   });
   return { ...batch, records };
 }

@@ -1,3 +1,4 @@
+import { MemoryShardRanges } from '../../shared/source/shard-ranges.ts';
 import { ItemCache } from '../../shared/engine/item-cache.ts';
 import { processBatch } from '../../shared/engine/process-batch.ts';
 import { programOf } from '../../shared/engine/program.ts';
@@ -255,6 +256,7 @@ export class World {
       store: this.#gatedStore(invocation),
       sinks,
       deadLetters: this.#gatedLetters(invocation),
+      shardRanges: new MemoryShardRanges(new Map()),
       clock: { nowMs: () => this.#nowMs },
       wait: () => this.#gate(invocation),
       log: { warn: (text) => this.#tell(text), error: (text) => this.#tell(text) },

@@ -6,12 +6,16 @@ import type { Delivery, SinkPort } from '../../shared/output/sink-port.ts';
 import { sinksOf, type Pipeline } from '../../shared/pipeline/definition.ts';
 import { shardLane, partitionLane } from '../../shared/source/lane.ts';
 import type { RecordBatch, SourceRecord } from '../../shared/source/record.ts';
+import { hashRange, MemoryShardRanges, type HashRange } from '../../shared/source/shard-ranges.ts';
 import { MemoryStateStore } from '../../shared/state/memory-state-store.ts';
+import { aggregate } from '../../shared/testing/kpl-aggregate.ts';
 
 export const STREAM = 'input';
 export const START_MS = 1_800_000_000_000;
 /** As wide as Kinesis' own, and one digit longer from some record on. */
 const SEQUENCE_BASE = 10n ** 56n - 5n;
+/** Shards whose ranges a world knows. */
+const SHARDS = 8;
 
 /** A sink that keeps what it is given. */
 export class MemorySink implements SinkPort {
@@ -36,6 +40,8 @@ export interface TestWorld {
   readonly sinks: ReadonlyMap<string, MemorySink>;
   readonly letters: Map<string, DeadLetter>;
   readonly logged: string[];
+  /** By shard id. Each shard has the whole range unless a test says otherwise. */
+  readonly ranges: Map<string, HashRange>;
   /** The virtual clock. */
   nowMs: number;
 }
@@ -45,6 +51,8 @@ export function testWorld(pipeline: Pipeline, changes: Partial<Runtime> = {}): T
   const store = new MemoryStateStore();
   const letters = new Map<string, DeadLetter>();
   const logged: string[] = [];
+  const whole = hashRange('0', String(2n ** 128n - 1n));
+  const ranges = new Map(Array.from({ length: SHARDS }, (_, shard) => [shardId(shard), whole]));
   const sinks = new Map(sinksOf(pipeline.definition).map(({ name }) => [name, new MemorySink()]));
   const world: TestWorld = {
     nowMs: START_MS,
@@ -52,11 +60,13 @@ export function testWorld(pipeline: Pipeline, changes: Partial<Runtime> = {}): T
     sinks,
     letters,
     logged,
+    ranges,
     runtime: {
       program: programOf(pipeline.definition),
       store,
       sinks,
       deadLetters: { put: async (name, letter) => void letters.set(name, letter) },
+      shardRanges: new MemoryShardRanges(ranges),
       clock: { nowMs: () => world.nowMs },
       wait: async (ms) => void (world.nowMs += ms),
       log: {
@@ -95,10 +105,33 @@ export function sourceRecord(
   };
 }
 
-export function recordBatch(shard: number, records: readonly SourceRecord[]): RecordBatch {
-  return { stream: STREAM, shard: shardLane(STREAM, shardId(shard)), records };
+/** The Kinesis record with this number, an aggregate of these records as the Kinesis Producer Library makes it. */
+export function aggregateRecord(
+  shard: number,
+  number: number,
+  values: readonly (TestRecord & { readonly explicitHashKey?: string })[],
+  partitionKey = 'a',
+): SourceRecord {
+  const packed = aggregate(
+    values.map((each) => ({
+      partitionKey: each.partitionKey ?? 'p',
+      ...(each.explicitHashKey !== undefined && { explicitHashKey: each.explicitHashKey }),
+      data: Buffer.from(typeof each.value === 'string' ? each.value : JSON.stringify(each.value)),
+    })),
+  );
+  return { ...sourceRecord(shard, number, { value: '', partitionKey }), data: packed.toString('base64') };
 }
 
-function shardId(shard: number): string {
+export function recordBatch(shard: number, records: readonly SourceRecord[]): RecordBatch {
+  return {
+    stream: STREAM,
+    streamArn: `arn:aws:kinesis:eu-west-1:123456789012:stream/${STREAM}`,
+    shardId: shardId(shard),
+    shard: shardLane(STREAM, shardId(shard)),
+    records,
+  };
+}
+
+export function shardId(shard: number): string {
   return `shardId-${String(shard).padStart(12, '0')}`;
 }

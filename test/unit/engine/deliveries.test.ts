@@ -50,6 +50,7 @@ describe('a batch', () => {
       deadLetters: 0,
       conflicts: 0,
       keys: 100,
+      outsideShard: 0,
       published: 10_000,
       unfinished: 0,
     });
