@@ -18,7 +18,10 @@ export const OUTPUTS = {
   dashboard: 'DashboardName',
 } as const;
 
-/** One pipeline, one stack: it is deployed, rolled back and removed by itself. */
+/**
+ * One pipeline, one stack: it is deployed, rolled back and removed by itself. A stack that reads the outputs of another
+ * is deployed after it and removed before it.
+ */
 export class PipelineStack extends Stack {
   readonly pipeline: StatefulPipeline;
 
@@ -41,6 +44,12 @@ export class PipelineStack extends Stack {
     };
     for (const [output, id] of Object.entries(OUTPUTS)) {
       new CfnOutput(this, id, { value: values[output as keyof typeof OUTPUTS] });
+    }
+    // For stacks that read them. Exported whether or not one does, so that a reader can come and go without a
+    // deployment of this stack; while one reads, CloudFormation refuses to replace or remove the stream.
+    for (const stream of this.pipeline.sinks.createdStreams) {
+      this.exportValue(stream.streamArn);
+      this.exportValue(stream.streamName);
     }
   }
 }

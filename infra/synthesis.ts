@@ -1,16 +1,18 @@
 import { App, AssetStaging, Validations } from 'aws-cdk-lib';
 import type { CloudAssembly } from 'aws-cdk-lib/cx-api';
 import { AwsSolutionsChecks } from 'cdk-nag';
+import { chainProblems, chainTo, nameOf, sinkRetentionHours, upstreamOf } from './chain.ts';
+import { refuse } from './constructs/refuse-wrong-settings.ts';
 import type { StatefulPipelineProps } from './constructs/stateful-pipeline-props.ts';
 import { PipelineStack } from './stack.ts';
 
 /** Which pipelines are synthesized, where to, and what is different from their own settings. */
 export interface SynthesisOptions {
-  /** Names of pipelines. Default: all. */
+  /** Names of pipelines, to which those are added that feed them. Default: all. */
   readonly pipelines?: readonly string[];
   /** Default: what the CDK command line says, else a temporary folder. */
   readonly outdir?: string;
-  /** Settings that replace those of every pipeline. */
+  /** Settings that replace those of every pipeline; `shardCount` only where the source stream is made. */
   readonly overrides?: Pick<StatefulPipelineProps, 'shardCount' | 'batchSize' | 'parallelizationFactor'>;
   /**
    * Whether CDK checks the templates against CloudFormation's resource schemas, which takes some seconds of loading
@@ -31,6 +33,8 @@ const CONTEXT = {
   '@aws-cdk/aws-s3:serverAccessLogsUseBucketPolicy': true,
   '@aws-cdk/core:annotationsInValidationReport': true,
   '@aws-cdk/core:checkSecretUsage': true,
+  // A stream that another stack reads can be neither replaced nor removed: records would be lost unseen.
+  '@aws-cdk/core:defaultCrossStackReferences': 'strong',
   '@aws-cdk/core:enablePartitionLiterals': true,
   '@aws-cdk/core:explicitStackTags': true,
   '@aws-cdk/core:includePrefixInUniqueNameGeneration': true,
@@ -56,35 +60,45 @@ export function synthesizePipelines(
     postCliContext: CONTEXT,
   });
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app, { verbose: true }));
-  for (const props of selected(deployed, options.pipelines)) {
-    new PipelineStack(app, { ...props, ...options.overrides });
+  const { pipelines = deployed.map(nameOf), overrides = {} } = options;
+  refuseEqualNames(deployed);
+  const changed = deployed.map((props) => {
+    const { shardCount, ...others } = overrides;
+    const isMade = shardCount !== undefined && upstreamOf(deployed, props) === undefined;
+    return { ...props, ...others, ...(isMade && { shardCount }) };
+  });
+  const stacks = new Map<StatefulPipelineProps, PipelineStack>();
+  for (const name of pipelines) {
+    for (const props of chainTo(changed, name)) {
+      if (!stacks.has(props)) stacks.set(props, pipelineStack(app, changed, props, stacks));
+    }
   }
   return app.synth();
 }
 
-function selected(
+/** @param stacks those that stand already, the one that feeds this one among them. */
+function pipelineStack(
+  app: App,
   deployed: readonly StatefulPipelineProps[],
-  names: readonly string[] | undefined,
-): readonly StatefulPipelineProps[] {
-  const byName = new Map<string, StatefulPipelineProps>();
-  for (const props of deployed) {
-    const { name } = props.pipeline.definition;
-    if (byName.has(name)) {
-      throw new Error(
-        `Two pipelines are named ${JSON.stringify(name)}; stacks carry the name: rename one of them.`,
-      );
-    }
-    byName.set(name, props);
-  }
-  if (names === undefined) return deployed;
-  return [...new Set(names)].map((name) => {
-    const props = byName.get(name);
-    if (props === undefined) {
-      throw new Error(
-        `There is no pipeline ${JSON.stringify(name)}; there are ${JSON.stringify([...byName.keys()])}. ` +
-          'Pipelines are listed in infra/pipelines.ts.',
-      );
-    }
-    return props;
+  props: StatefulPipelineProps,
+  stacks: ReadonlyMap<StatefulPipelineProps, PipelineStack>,
+): PipelineStack {
+  refuse(nameOf(props), [...chainProblems(deployed, props)]);
+  const upstream = upstreamOf(deployed, props);
+  const stream =
+    upstream && stacks.get(upstream.deployed)?.pipeline.sinks.streams.get(upstream.sinks[0].name);
+  return new PipelineStack(app, {
+    ...props,
+    ...(stream && { stream }),
+    sinkRetentionHours: sinkRetentionHours(deployed, props),
   });
+}
+
+function refuseEqualNames(deployed: readonly StatefulPipelineProps[]): void {
+  const names = deployed.map(nameOf);
+  const twice = names.find((name, place) => names.indexOf(name) !== place);
+  if (twice === undefined) return;
+  throw new Error(
+    `Two pipelines are named ${JSON.stringify(twice)}; stacks carry the name: rename one of them.`,
+  );
 }

@@ -3,7 +3,7 @@ import type { OrderedProducer } from '../local/producer/ordered-producer.ts';
 import { routeOf } from '../local/producer/partition-key.ts';
 import type { DistinctKeys } from './distinct-keys.ts';
 import type { Input } from './input.ts';
-import type { PlainFold } from './plain-fold.ts';
+import type { PlainChain } from './plain-chain.ts';
 import type { PoisonSource } from './poison.ts';
 
 /** Something that is done on the way, at a share of the input, 0 to 1. */
@@ -14,13 +14,14 @@ export interface Milestone {
 
 export interface FeedOptions {
   readonly input: Input;
+  /** Of the pipeline that reads the input. */
   readonly definition: PipelineDefinition;
   readonly producer: OrderedProducer;
   /** Lines at the beginning that an earlier run has sent. */
   readonly skip: number;
   readonly keys: DistinctKeys;
   /** Folds the same lines, in the same order. */
-  readonly fold: PlainFold | undefined;
+  readonly fold: PlainChain | undefined;
   /** Bad records that are sent among the lines. */
   readonly poison: PoisonSource | undefined;
   /** In the order of their shares. Each is reached once, as far as the input's length is known, else at its end. */

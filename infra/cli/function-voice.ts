@@ -1,7 +1,6 @@
 import type { FunctionLog } from '../local/function-log.ts';
 
 export interface FunctionVoiceOptions {
-  readonly log: FunctionLog;
   readonly say: (text: string) => void;
   /** Every line as it is, for `--verbose`. */
   readonly sayRaw: ((line: string) => void) | undefined;
@@ -34,8 +33,9 @@ export class FunctionVoice {
     return this.#last;
   }
 
-  hear(line: string): void {
-    const { log, say, sayRaw, isQuiet } = this.#options;
+  /** @param log of the function that wrote the line. */
+  hear(line: string, log: FunctionLog): void {
+    const { say, sayRaw, isQuiet } = this.#options;
     const message = log.take(line);
     sayRaw?.(line);
     if (message === undefined || message.level === 'other') return;

@@ -2,11 +2,12 @@ import type {
   KeyedStage,
   PipelineDefinition,
   StateCell,
+  Sink,
   StatefulStage,
 } from '../../shared/pipeline/definition.ts';
 import { canonicalDocument } from '../../shared/state/canonical-document.ts';
 import type { Document } from '../../shared/state/document.ts';
-import { lineElements } from '../local/producer/line-elements.ts';
+import { lineElements, valueElements } from '../local/producer/line-elements.ts';
 
 /** Bytes of UTF-8 of a key; DynamoDB's 2,048 less what the engine puts before it. */
 const LONGEST_KEY_BYTES = 2_000;
@@ -25,6 +26,16 @@ interface KeyedElements {
   readonly places: number[];
 }
 
+/** What a pipeline publishes for one value that reaches one of its sinks. */
+export interface PlainOutput {
+  readonly sink: Sink;
+  readonly destinationKey: string;
+  /** As it arrives: through JSON. */
+  readonly value: unknown;
+  /** Whether it is a key's new value, of which only the newest need be published. */
+  readonly isChange: boolean;
+}
+
 /**
  * What the state should be: the input folded by the pipeline's own functions over a plain Map, one record after the
  * other, in one place. It shares no code with the engine but the definition and the form of a state, and knows
@@ -33,10 +44,13 @@ interface KeyedElements {
 export class PlainFold {
   readonly #definition: PipelineDefinition;
   readonly #keys = new Map<string, KeyStates>();
+  readonly #publish: (output: PlainOutput) => void;
   #deadLetters = 0;
 
-  constructor(definition: PipelineDefinition) {
+  /** @param publish told each output of a record, in order, once the record is folded for its key. */
+  constructor(definition: PipelineDefinition, publish: (output: PlainOutput) => void = () => undefined) {
     this.#definition = definition;
+    this.#publish = publish;
   }
 
   /** Records, or elements of them, that were rejected. */
@@ -49,9 +63,20 @@ export class PlainFold {
    * all others: what is remembered for a time is remembered for longer than a run takes.
    */
   add(line: Buffer): void {
+    this.#add(() => lineElements(this.#definition, line));
+  }
+
+  /** Folds what another pipeline has published. */
+  addOutput({ value }: PlainOutput): void {
+    const json = JSON.stringify(value);
+    this.#add(() => valueElements(this.#definition, JSON.parse(json)));
+  }
+
+  /** @param read gives the record's elements, made anew each time: user code may change what it is given. */
+  #add(read: () => unknown[]): void {
     let elements: readonly unknown[];
     try {
-      elements = lineElements(this.#definition, line);
+      elements = read();
     } catch {
       this.#deadLetters += 1;
       return;
@@ -59,19 +84,16 @@ export class PlainFold {
     const { groups, keyless } = this.#group(elements);
     this.#deadLetters += keyless;
     for (const { key, places } of groups.values()) {
-      // User code may change what it is given: each key sees values of its own.
-      const values = groups.size === 1 ? elements : lineElements(this.#definition, line);
+      const values = groups.size === 1 ? elements : read();
+      const outputs: PlainOutput[] = [];
       try {
-        this.#keys.set(
-          key,
-          this.#folded(
-            key,
-            places.map((place) => values[place]),
-          ),
-        );
+        const own = places.map((place) => values[place]);
+        this.#keys.set(key, this.#folded(key, own, outputs));
       } catch {
         this.#deadLetters += places.length;
+        continue;
       }
+      for (const output of outputs) this.#publish(output);
     }
   }
 
@@ -90,6 +112,7 @@ export class PlainFold {
         this.#folded(
           key,
           places.map((place) => values[place]),
+          [],
         );
         return false;
       } catch {
@@ -131,7 +154,7 @@ export class PlainFold {
   }
 
   /** A key's states after one record; those before it stay as they are, for a record that is rejected in the middle. */
-  #folded(key: string, values: readonly unknown[]): KeyStates {
+  #folded(key: string, values: readonly unknown[], outputs: PlainOutput[]): KeyStates {
     const before = this.#keys.get(key);
     const states = new Map(before?.states);
     const seen = new Set(before?.seen);
@@ -139,29 +162,39 @@ export class PlainFold {
     for (const stage of this.#definition.keyedStages) {
       if (stage.kind === 'stateful') cells.set(stage, plainCell(stage, key, states, seen));
     }
-    const run = (stages: readonly KeyedStage[], value: unknown): void => {
+    const run = (stages: readonly KeyedStage[], value: unknown, isChange: boolean): void => {
       const [stage, ...rest] = stages;
       if (stage === undefined) return;
       switch (stage.kind) {
         case 'map':
-          return run(rest, stage.apply(value));
+          return run(rest, stage.apply(value), isChange);
         case 'filter':
-          return stage.apply(value) ? run(rest, value) : undefined;
+          return stage.apply(value) ? run(rest, value, isChange) : undefined;
         case 'flatMap':
-          for (const each of stage.apply(value)) run(rest, each);
+          for (const each of stage.apply(value)) run(rest, each, isChange);
           return;
         case 'sink':
-          if (stage.sink.kind !== 'forEach') stage.sink.key?.(value, key);
-          return run(rest, value);
-        case 'stateful':
-          for (const output of stage.fold(key, value, cells.get(stage) as StateCell, ARRIVAL))
-            run(rest, output);
+          outputs.push(plainOutput(stage.sink, value, key, isChange));
+          return run(rest, value, isChange);
+        case 'stateful': {
+          const { fold, outputs: kind } = stage;
+          for (const output of fold(key, value, cells.get(stage) as StateCell, ARRIVAL)) {
+            run(rest, output, kind === 'same' ? isChange : kind === 'change');
+          }
           return;
+        }
       }
     };
-    for (const value of values) run(this.#definition.keyedStages, value);
+    for (const value of values) run(this.#definition.keyedStages, value, false);
     return { states, seen };
   }
+}
+
+function plainOutput(sink: Sink, value: unknown, key: string, isChange: boolean): PlainOutput {
+  const destinationKey = sink.kind === 'forEach' ? key : (sink.key?.(value, key) ?? key);
+  // JSON has no bigints; what cannot pass rejects its record, as the engine does.
+  const json = sink.kind === 'kinesis' ? JSON.stringify(value) : 'null';
+  return { sink, destinationKey, value: JSON.parse(json) as unknown, isChange };
 }
 
 /** A cell over a Map; a state goes in and comes out as a copy. */

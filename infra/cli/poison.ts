@@ -1,5 +1,9 @@
 import { chance } from '../local/lambda/seeded-chaos.ts';
-import type { PlainFold } from './plain-fold.ts';
+
+/** Tells whether a record would be rejected behind those folded so far. */
+interface Rejecting {
+  rejects(line: Buffer): boolean;
+}
 
 /** In what way a record is bad. */
 export type PoisonKind = 'undecodable' | 'wrongType' | 'unstorable' | 'longKey';
@@ -50,10 +54,10 @@ export class PoisonSource {
   readonly counts: Record<PoisonKind, number> = { undecodable: 0, wrongType: 0, unstorable: 0, longKey: 0 };
   readonly #seed: number;
   readonly #probability: number;
-  readonly #fold: PlainFold;
+  readonly #fold: Rejecting;
 
   /** @param probability that a line is followed by a bad one, 0 to 1. */
-  constructor(seed: number, probability: number, fold: PlainFold) {
+  constructor(seed: number, probability: number, fold: Rejecting) {
     this.#seed = seed;
     this.#probability = probability;
     this.#fold = fold;

@@ -13,6 +13,15 @@ export interface ProgressFigures {
   readonly deadLetters: number;
   /** Different keys met so far, as a text. */
   readonly keys: string;
+  /** Of the pipeline that reads the input. */
+  readonly shards: readonly ShardStatus[];
+  /** The pipelines behind it, each fed by the one before. */
+  readonly following: readonly FollowingFigures[];
+}
+
+export interface FollowingFigures {
+  readonly name: string;
+  readonly applied: number;
   readonly shards: readonly ShardStatus[];
 }
 
@@ -87,7 +96,7 @@ export class ProgressDisplay {
 
   #frame(): void {
     const figures = this.#read();
-    const { sent, total, applied, duplicates, deadLetters, keys, shards } = figures;
+    const { sent, total, applied, duplicates, deadLetters, keys, shards, following } = figures;
     const [bar, counts, lags] = this.#rows;
     bar?.setTotal(Math.max(1, total ?? sent));
     bar?.update(Math.min(applied + deadLetters, total ?? sent), {
@@ -98,15 +107,16 @@ export class ProgressDisplay {
         `applied ${formatted(applied)} · duplicates skipped ${formatted(duplicates)} · ` +
         `dead letters ${formatted(deadLetters)} · keys ${keys} · batches in flight ${inFlight(shards)}`,
     });
-    lags?.update(0, { counts: `lag ${lagText(shards)}` });
+    lags?.update(0, { counts: `lag ${lagText(shards)}${followingText(following)}` });
   }
 
   #line(): void {
-    const { sent, total, applied, duplicates, deadLetters, keys, shards } = this.#read();
+    const { sent, total, applied, duplicates, deadLetters, keys, shards, following } = this.#read();
     const line =
       `${formatted(sent)}${total === undefined ? '' : ` of ${formatted(total)}`} records in, ` +
       `${formatted(applied)} applied, ${formatted(duplicates)} duplicates skipped, ` +
-      `${formatted(deadLetters)} dead letters, ${keys} keys, ${inFlight(shards)} batches in flight; lag ${lagText(shards)}`;
+      `${formatted(deadLetters)} dead letters, ${keys} keys, ${inFlight(shards)} batches in flight; lag ${lagText(shards)}` +
+      followingText(following);
     if (line === this.#lastLine) return;
     this.#lastLine = line;
     this.#stream.write(`${line}\n`);
@@ -119,6 +129,15 @@ export function formatted(count: number): string {
 
 function inFlight(shards: readonly ShardStatus[]): number {
   return shards.reduce((sum, { inFlightInvocations }) => sum + inFlightInvocations, 0);
+}
+
+/** Of each pipeline behind the first: records applied, and those that are read and not acknowledged. */
+function followingText(following: readonly FollowingFigures[]): string {
+  const texts = following.map(({ name, applied, shards }) => {
+    const waiting = shards.reduce((sum, shard) => sum + shard.queuedRecords + shard.inFlightRecords, 0);
+    return `; ${name} ${formatted(applied)} applied, ${formatted(waiting)} waiting`;
+  });
+  return texts.join('');
 }
 
 /** By shard: how far the last read was behind, and the records that are read and not acknowledged. */

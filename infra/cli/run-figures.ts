@@ -2,10 +2,8 @@ import type { MetricSums } from '../local/function-log.ts';
 import type { LambdaFigures } from '../local/lambda/local-lambda.ts';
 import type { MappingStatus } from '../../shared/mapping/mapping-status.ts';
 
-/** The figures of a run, for `--json`. */
-export interface RunFigures {
-  /** Lines that this run sent. */
-  readonly records: number;
+/** The figures of one pipeline. */
+export interface PipelineFigures {
   readonly applied: number;
   readonly duplicates: number;
   /** Dead letters in the bucket. */
@@ -14,7 +12,6 @@ export interface RunFigures {
   readonly keys: number;
   /** Batches that the function took whole. */
   readonly batches: number;
-  readonly invocations: number;
   /** Invocations after which records came again. */
   readonly retries: number;
   readonly conflicts: number;
@@ -24,8 +21,17 @@ export interface RunFigures {
   readonly wcu: number;
   readonly rcu: number;
   readonly published: number;
+}
+
+/** The figures of a run, for `--json`: of all its pipelines together. */
+export interface RunFigures extends PipelineFigures {
+  /** Lines that this run sent. */
+  readonly records: number;
+  readonly invocations: number;
   /** From the first line sent until all was processed. */
   readonly seconds: number;
+  /** By name, where the run has several. */
+  readonly pipelines?: Readonly<Record<string, PipelineFigures>>;
   /** Of a run with chaos. */
   readonly chaos?: ChaosFigures;
 }
@@ -41,22 +47,19 @@ export interface ChaosFigures {
   readonly isEqual: boolean | undefined;
 }
 
-/** Puts together what each part of the local cloud counts. */
-export function runFigures(
-  counts: Pick<RunFigures, 'records' | 'deadLetters' | 'keys' | 'seconds'>,
+/** Puts together what each part of the local cloud counts for one pipeline. */
+export function pipelineFigures(
+  counts: Pick<PipelineFigures, 'deadLetters' | 'keys'>,
   metrics: MetricSums,
-  mapping: MappingStatus,
-  lambda: LambdaFigures,
-): RunFigures {
+  mappings: readonly MappingStatus[],
+): PipelineFigures {
   return {
-    records: counts.records,
     applied: metrics.applied,
     duplicates: metrics.duplicates,
     deadLetters: counts.deadLetters,
     keys: counts.keys,
-    batches: mapping.completedBatches,
-    invocations: lambda.invocations,
-    retries: mapping.failedInvocations,
+    batches: mappings.reduce((sum, { completedBatches }) => sum + completedBatches, 0),
+    retries: mappings.reduce((sum, { failedInvocations }) => sum + failedInvocations, 0),
     conflicts: metrics.conflicts,
     stateWrites: metrics.stateWrites,
     stateWriteRequests: metrics.stateWriteRequests,
@@ -64,6 +67,29 @@ export function runFigures(
     wcu: metrics.wcu,
     rcu: metrics.rcu,
     published: metrics.published,
-    seconds: counts.seconds,
   };
+}
+
+/** @param pipelines at least one. */
+export function runFigures(
+  counts: Pick<RunFigures, 'records' | 'seconds'>,
+  pipelines: ReadonlyMap<string, PipelineFigures>,
+  { invocations }: LambdaFigures,
+): RunFigures {
+  const [first, ...others] = [...pipelines.values()];
+  const total = others.reduce(sumOf, first as PipelineFigures);
+  return {
+    ...counts,
+    ...total,
+    invocations,
+    ...(others.length > 0 && { pipelines: Object.fromEntries(pipelines) }),
+  };
+}
+
+function sumOf(a: PipelineFigures, b: PipelineFigures): PipelineFigures {
+  const names = Object.keys(a) as (keyof PipelineFigures)[];
+  return Object.fromEntries(names.map((name) => [name, a[name] + b[name]])) as Record<
+    keyof PipelineFigures,
+    number
+  >;
 }

@@ -1,29 +1,33 @@
-import { writeFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Colors } from 'picocolors/types.js';
 import type { Pipeline } from '../../shared/pipeline/definition.ts';
+import type { ShardStatus } from '../../shared/mapping/mapping-status.ts';
 import type { Clock } from '../../shared/time/clock.ts';
 import { FunctionLog } from '../local/function-log.ts';
 import { localChaos } from '../local/local-chaos.ts';
-import { type LocalCloud, startLocalCloud } from '../local/local-cloud.ts';
+import { type LocalCloud, type LocalPipeline, startLocalCloud } from '../local/local-cloud.ts';
 import { OrderedProducer } from '../local/producer/ordered-producer.ts';
 import { reshard, type ReshardStep } from '../local/reshard.ts';
-import { compareStates, type StateComparison } from './compare-states.ts';
 import { DistinctKeys } from './distinct-keys.ts';
 import { feed } from './feed.ts';
 import { FunctionVoice } from './function-voice.ts';
 import { limited, openInput } from './input.ts';
 import type { Interruption } from './interruption.ts';
-import { PlainFold } from './plain-fold.ts';
+import { PlainChain } from './plain-chain.ts';
 import { PoisonSource } from './poison.ts';
 import { formatted, type PeopleStream, ProgressDisplay } from './progress-display.ts';
-import { resultsTable } from './results-table.ts';
-import { type ChaosFigures, type RunFigures, runFigures } from './run-figures.ts';
+import type { RunFigures } from './run-figures.ts';
+import {
+  dumpStates,
+  faultSummary,
+  figuresOf,
+  readResults,
+  sayComparisons,
+  sayResults,
+} from './run-report.ts';
 import { SentLines } from './sent-lines.ts';
 import { StallWatch } from './stall-watch.ts';
 import type { StartOptions } from './start-options.ts';
-import { keyStates, stateLine, type StatesByKey } from './state-lines.ts';
-import { countDeadLetters, scanStates } from './state-scan.ts';
 
 /** The world around a run. */
 export interface RunSurroundings {
@@ -42,32 +46,35 @@ export interface RunResult {
   readonly isRight: boolean;
 }
 
-const DIFFERENCES_SHOWN = 5;
 /** How often a bad record is sent among the good ones of a run with chaos. */
 const POISON_PROBABILITY = 0.02;
 /** How often it is written down how many lines were sent, and looked whether anything moves. */
 const LOOK_INTERVAL_MS = 1_000;
 
 /**
- * Brings the local cloud up, streams the input in, shows what becomes of it, and ends it all: when everything is
+ * Brings the local cloud up, streams the input into the first pipeline, shows what becomes of it, and ends it all: when everything is
  * processed, or when it is interrupted.
+ * @param chain the pipelines, each behind the one that feeds it.
  * @throws UsageError for input that cannot be read; Error when the local cloud fails.
  */
 export async function runLocally(
   options: StartOptions,
-  { definition }: Pipeline,
+  chain: readonly [Pipeline, ...Pipeline[]],
   surroundings: RunSurroundings,
 ): Promise<RunResult> {
   const { clock, people, raw, colors, interruption } = surroundings;
+  const [{ definition }] = chain;
+  const definitions = chain.map((each) => each.definition);
   const input = limited(await openInput(options.input, definition.name), options.records);
   const chaos = options.chaos === undefined ? undefined : localChaos(options.chaos);
-  const fold = chaos && new PlainFold(definition);
+  const fold = chaos && new PlainChain(definitions);
   const poison = chaos && fold && new PoisonSource(chaos.seed, POISON_PROBABILITY, fold);
   const reshards: Record<ReshardStep['kind'], number> = { split: 0, merge: 0 };
   const sentLines = options.persist === undefined ? undefined : new SentLines(options.persist);
   const skip = sentLines?.toSkip(input) ?? 0;
   const keys = new DistinctKeys();
-  const log = new FunctionLog();
+  const logs = new Map(definitions.map(({ name }) => [name, new FunctionLog()]));
+  const logOf = (name: string): FunctionLog => logs.get(name) as FunctionLog;
   let fail: (error: Error) => void = () => undefined;
   const failed = new Promise<never>((_, reject) => (fail = reject));
   // It may fail while nobody awaits it.
@@ -78,25 +85,32 @@ export async function runLocally(
   const display = new ProgressDisplay(people, colors, () => ({
     sent: producer?.sent ?? 0,
     total: input.totalLines === undefined ? undefined : input.totalLines - skip + (poison?.total ?? 0),
-    applied: log.sums().applied,
-    duplicates: log.sums().duplicates,
-    deadLetters: log.sums().deadLetters,
+    applied: logOf(definition.name).sums().applied,
+    duplicates: logOf(definition.name).sums().duplicates,
+    deadLetters: logOf(definition.name).sums().deadLetters,
     keys: String(keys),
-    shards: cloud?.mappingStatus().shards ?? [],
+    shards: shardsOf(cloud?.pipelines[0]),
+    following: (cloud?.pipelines.slice(1) ?? []).map((each) => ({
+      name: each.name,
+      applied: logOf(each.name).sums().applied,
+      shards: shardsOf(each),
+    })),
   }));
   const say = (text: string): void => display.say(text);
   const notice = (text: string): void => say(colors.dim(`· ${text}`));
   const voice = new FunctionVoice({
-    log,
     say: (text) => say(colors.yellow(text)),
     sayRaw: options.verbose ? (line) => raw.write(`${line}\n`) : undefined,
     isQuiet: chaos !== undefined,
   });
 
-  say(`${colors.bold(definition.name)}: synthesizing the stack and starting the local cloud …`);
+  const title = definitions.map(({ name }) => name).join(' → ');
+  say(
+    `${colors.bold(title)}: synthesizing ${chain.length > 1 ? 'the stacks' : 'the stack'} and starting the local cloud …`,
+  );
   try {
     cloud = await startLocalCloud({
-      pipeline: definition.name,
+      pipelines: definitions.map(({ name }) => name),
       overrides: {
         ...(options.shards !== undefined && { shardCount: options.shards }),
         ...(options.batchSize !== undefined && { batchSize: options.batchSize }),
@@ -109,7 +123,7 @@ export async function runLocally(
       ...(chaos && { chaos }),
       clock,
       onNotice: notice,
-      onLog: (line) => voice.hear(line),
+      onLog: (line, pipeline) => voice.hear(line, logOf(pipeline)),
       onFailure: (error) => fail(error),
     });
     describe(cloud, notice);
@@ -118,7 +132,7 @@ export async function runLocally(
 
     producer = new OrderedProducer({
       client: cloud.engines.clients().kinesis,
-      streamName: cloud.resources.streamName,
+      streamName: sourceOf(cloud),
       wait: (ms) => wait(ms),
     });
     const running = { cloud, producer };
@@ -129,7 +143,7 @@ export async function runLocally(
     );
     const looking = setInterval(() => {
       keepSent();
-      stallWatch.look(running.cloud.mappingStatus().shards, clock.nowMs());
+      stallWatch.look(running.cloud.pipelines.flatMap(shardsOf), clock.nowMs());
     }, LOOK_INTERVAL_MS);
     const startMs = clock.nowMs();
     try {
@@ -144,8 +158,11 @@ export async function runLocally(
         milestones: (chaos?.resharding ?? []).map((step) => ({
           share: step.share,
           reach: async () => {
-            const { streamName } = running.cloud.resources;
-            const done = await reshard(running.cloud.engines.clients().kinesis, streamName, step);
+            const done = await reshard(
+              running.cloud.engines.clients().kinesis,
+              sourceOf(running.cloud),
+              step,
+            );
             if (done === undefined) return;
             reshards[step.kind] += 1;
             notice(`${done} at ${Math.round(100 * step.share)} % of the input.`);
@@ -181,26 +198,10 @@ export async function runLocally(
     running: { readonly cloud: LocalCloud; readonly producer: OrderedProducer },
     seconds: number,
   ): Promise<RunResult> {
-    const { engines, resources } = running.cloud;
-    const states = await scanStates(engines.clients().dynamodb, resources.stateTableName);
-    const figures = runFigures(
-      {
-        records: running.producer.sent,
-        deadLetters: await countDeadLetters(engines.clients().s3, resources.bucketName, definition.name),
-        keys: states.size,
-        seconds,
-      },
-      log.sums(),
-      running.cloud.mappingStatus(),
-      running.cloud.lambdaFigures(),
-    );
-    const listed = keyStates(definition, states);
-    say(resultsTable(listed, colors.isColorSupported));
-    if (options.dumpState !== undefined) {
-      writeFileSync(options.dumpState, listed.map((each) => `${stateLine(each)}\n`).join(''));
-      notice(`The state of ${formatted(listed.length)} keys is in ${options.dumpState}.`);
-    }
-    say(summary(figures));
+    const results = await readResults(running.cloud, definitions, logs);
+    const figures = figuresOf(running.cloud, results, { records: running.producer.sent, seconds });
+    if (options.dumpState !== undefined) dumpStates(options.dumpState, results, notice);
+    sayResults(results, figures, say, colors.isColorSupported);
     if (chaos === undefined || fold === undefined) return { figures, isRight: true };
     const { faults, objectFaults } = running.cloud.lambdaFigures();
     const injected = {
@@ -213,90 +214,41 @@ export async function runLocally(
       say('Interrupted: the state is not compared.');
       return { figures: { ...figures, chaos: { ...injected, isEqual: undefined } }, isRight: true };
     }
-    const isEqual = sayComparison(fold, states, figures);
+    const isEqual = sayComparisons(fold.results(), results, figures.records, say, colors);
     return { figures: { ...figures, chaos: { ...injected, isEqual } }, isRight: isEqual };
-  }
-
-  function sayComparison(plain: PlainFold, states: StatesByKey, figures: RunFigures): boolean {
-    const comparison = compareStates(definition, plain.states(), states);
-    const sameLetters = plain.deadLetters === figures.deadLetters;
-    if (comparison.differences.length === 0 && sameLetters) {
-      say(
-        colors.green(
-          `Equal: the state of ${formatted(comparison.keys)} keys is, byte for byte, that of a plain fold of ` +
-            `${formatted(figures.records)} records, and so are the ${formatted(figures.deadLetters)} dead letters.`,
-        ),
-      );
-      return true;
-    }
-    say(colors.red(differences(comparison)));
-    if (!sameLetters) {
-      say(
-        colors.red(
-          `Dead letters: ${plain.deadLetters} by a plain fold of the input, ${figures.deadLetters} in the bucket.`,
-        ),
-      );
-    }
-    return false;
   }
 }
 
-function describe({ engines, stack }: LocalCloud, notice: (text: string) => void): void {
+/** Of all mappings of a pipeline. */
+function shardsOf(pipeline: LocalPipeline | undefined): ShardStatus[] {
+  return pipeline === undefined ? [] : pipeline.mappingStatuses().flatMap(({ shards }) => shards);
+}
+
+/** The stream that takes the input. */
+function sourceOf({ pipelines: [first] }: LocalCloud): string {
+  return (first as LocalPipeline).resources.streamName;
+}
+
+function describe({ engines, pipelines }: LocalCloud, notice: (text: string) => void): void {
   const dynamo = engines.dynamoKind === 'dynalite' ? 'dynalite' : 'DynamoDB Local (Java)';
   notice(
     `Kinesis runs on kinesis-local, DynamoDB on ${dynamo}, S3 and SQS on fauxqs, Lambda in local processes.`,
   );
-  const count = stack.ignored.reduce((sum, each) => sum + each.count, 0);
+  const ignored = pipelines.flatMap(({ stack }) => stack.ignored);
+  const count = ignored.reduce((sum, each) => sum + each.count, 0);
   if (count === 0) return;
-  const reasons = [...new Set(stack.ignored.map(({ reason }) => reason))];
-  notice(`${count} resources of the template do nothing here: ${reasons.join('; ')}.`);
+  const reasons = [...new Set(ignored.map(({ reason }) => reason))];
+  notice(
+    `${count} resources of ${pipelines.length > 1 ? 'the templates' : 'the template'} do nothing here: ${reasons.join('; ')}.`,
+  );
 }
 
-function sayWhereItIs({ engines, resources }: LocalCloud, say: (text: string) => void, colors: Colors): void {
+function sayWhereItIs({ engines, pipelines }: LocalCloud, say: (text: string) => void, colors: Colors): void {
   const { kinesis, dynamodb, s3 } = engines.endpoints;
-  say(`stream ${resources.streamName} at ${kinesis}`);
-  say(`table ${resources.stateTableName} at ${dynamodb}`);
-  say(`bucket ${resources.bucketName} at ${s3}`);
+  for (const { resources } of pipelines) {
+    say(`stream ${resources.streamName} at ${kinesis}`);
+    say(`table ${resources.stateTableName} at ${dynamodb}`);
+    say(`bucket ${resources.bucketName} at ${s3}`);
+  }
   say(colors.bold('Everything is processed and stays up; Ctrl-C ends it.'));
-}
-
-function summary(figures: RunFigures): string {
-  const { records, applied, duplicates, deadLetters, keys, batches, invocations, retries, seconds } = figures;
-  return (
-    `${formatted(records)} records in ${seconds.toFixed(1)} s: ${formatted(applied)} applied, ` +
-    `${formatted(duplicates)} duplicates skipped, ${formatted(deadLetters)} dead letters, ${formatted(keys)} keys.\n` +
-    `${formatted(batches)} batches, ${formatted(invocations)} invocations, ${formatted(retries)} retries; ` +
-    `${formatted(figures.stateWrites)} state writes in ${formatted(figures.stateWriteRequests)} requests, ` +
-    `${formatted(figures.wcu)} WCU, ${formatted(figures.rcu)} RCU; ${formatted(figures.published)} outputs published.`
-  );
-}
-
-function faultSummary({ faults, deadLetterFaults }: Omit<ChaosFigures, 'isEqual'>, unsaid: number): string {
-  const all = Object.entries(faults).filter(([, count]) => count > 0);
-  const total = all.reduce((sum, [, count]) => sum + count, 0);
-  const listed = all.map(([kind, count]) => `${words(kind)} ${count}`).join(', ');
-  return (
-    `Chaos: ${total} faults (${listed}), ${deadLetterFaults} of them at the storing of dead letters; ` +
-    `functions logged ${unsaid} warnings and errors (--verbose shows them).\n` +
-    'What invocations did that were killed before their end is in the state, and not among these figures.'
-  );
-}
-
-/** `killBeforeReply`: kill before reply. */
-function words(name: string): string {
-  return name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
-}
-
-function differences({ differences: all, keys }: StateComparison): string {
-  const shown = all
-    .slice(0, DIFFERENCES_SHOWN)
-    .map(
-      ({ expected, found }) =>
-        `  plain fold: ${expected ?? 'no state'}\n  table:      ${found ?? 'no state'}`,
-    );
-  return [
-    `Different: ${formatted(all.length)} of ${formatted(keys)} keys do not have the state of a plain fold.`,
-    ...shown,
-    ...(all.length > shown.length ? [`  and ${formatted(all.length - shown.length)} more`] : []),
-  ].join('\n');
 }

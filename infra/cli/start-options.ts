@@ -89,7 +89,11 @@ function startCommand(pipelines: readonly string[]): Command {
         'S3, SQS and Lambda in local processes, on 127.0.0.1), streams data in and shows what becomes of it. ' +
         'It stays up until Ctrl-C.',
     )
-    .option('--pipeline <name>', `which pipeline: ${pipelines.join(', ')}`, DEFAULT_PIPELINE)
+    .option(
+      '--pipeline <name>',
+      `which pipeline, with those that feed it: ${pipelines.join(', ')}`,
+      DEFAULT_PIPELINE,
+    )
     .option('--input <file>', 'your own data, one record a line (NDJSON, or text); "-" is standard input')
     .option('--records <n>', 'only the first so many records of the input', wholeNumber(RECORDS))
     .option('--shards <n>', 'shards of the source stream', wholeNumber(SHARDS))
@@ -104,7 +108,10 @@ function startCommand(pipelines: readonly string[]): Command {
       '--json',
       'last line of standard output is one JSON object of figures; all else goes to standard error',
     )
-    .option('--dump-state <file>', 'write the final state, one {"key","state"} a line, sorted by key')
+    .option(
+      '--dump-state <file>',
+      'write the final state, one {"key","state"} a line, sorted by key; of pipelines that feed it, beside it',
+    )
     .option(
       '--chaos <seed>',
       'kill, throttle, repeat and split while it runs, then compare the state with a plain fold of the input; exits 1 on a difference',

@@ -1,5 +1,6 @@
 import picocolors from 'picocolors';
 import { systemClock } from '../../shared/time/clock.ts';
+import { chainTo, nameOf } from '../chain.ts';
 import { PIPELINES } from '../pipelines.ts';
 import { listenForInterruption } from './interruption.ts';
 import type { PeopleStream } from './progress-display.ts';
@@ -11,15 +12,13 @@ const EXIT = { fine: 0, failed: 1, badUsage: 2 } as const;
 
 /** `npm start`: see start-options.ts for what it can do. @returns the exit code. */
 async function main(argv: readonly string[]): Promise<number> {
-  const byName = new Map(PIPELINES.map(({ pipeline }) => [pipeline.definition.name, pipeline]));
   let options: StartOptions | undefined;
   try {
-    options = readStartOptions(argv, process.env, [...byName.keys()]);
+    options = readStartOptions(argv, process.env, PIPELINES.map(nameOf));
   } catch (error) {
     return fail(error);
   }
-  const pipeline = options && byName.get(options.pipeline);
-  if (options === undefined || pipeline === undefined) return EXIT.fine;
+  if (options === undefined) return EXIT.fine;
 
   const people: PeopleStream = options.json ? process.stderr : process.stdout;
   const isColoured = people.isTTY === true && (process.env['NO_COLOR'] ?? '') === '';
@@ -33,7 +32,15 @@ async function main(argv: readonly string[]): Promise<number> {
   };
   process.once('exit', onExit);
   try {
-    const { figures, isRight } = await runLocally(options, pipeline, {
+    const [first, ...following] = chainTo(PIPELINES, options.pipeline);
+    const chain = [first.pipeline, ...following.map(({ pipeline }) => pipeline)] as const;
+    if (following.length > 0 && (options.parallelizationFactor ?? 1) > 1) {
+      throw new UsageError(
+        `--parallelization-factor is ${options.parallelizationFactor}, and ${nameOf(first)} feeds ` +
+          `${following.map(nameOf).join(' and ')}: a pipeline that feeds another needs 1. Leave the option out.`,
+      );
+    }
+    const { figures, isRight } = await runLocally(options, chain, {
       clock: systemClock,
       people,
       raw: process.stderr,

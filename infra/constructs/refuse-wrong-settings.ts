@@ -43,8 +43,13 @@ export function refuseWrongSettings(props: StatefulPipelineProps): void {
     ...functionProblems(props),
     ...alarmProblems(props),
   ];
+  refuse(props.pipeline.definition.name, problems);
+}
+
+/** @throws Error that lists the problems, where there are any. */
+export function refuse(pipelineName: string, problems: readonly string[]): void {
   if (problems.length === 0) return;
-  const name = JSON.stringify(props.pipeline.definition.name);
+  const name = JSON.stringify(pipelineName);
   throw new Error(
     `Pipeline ${name} cannot be deployed:\n${problems.map((problem) => `- ${problem}`).join('\n')}`,
   );
@@ -104,6 +109,17 @@ function* sinkProblems(props: StatefulPipelineProps): Generator<string> {
   }
 
   yield* givenProblems('sinkStreams', 'Kinesis', sinks, 'kinesis', Object.keys(props.sinkStreams ?? {}));
+  const keeping = Object.entries(props.sinkRetentionHours ?? {});
+  yield* givenProblems(
+    'sinkRetentionHours',
+    'Kinesis',
+    sinks,
+    'kinesis',
+    keeping.map(([name]) => name),
+  );
+  for (const [name, hours] of keeping) {
+    yield* rangeProblems(`sinkRetentionHours of ${JSON.stringify(name)}`, hours, RETENTION_HOURS, 'hours');
+  }
   yield* givenProblems('sinkTables', 'DynamoDB', sinks, 'dynamodb', Object.keys(props.sinkTables ?? {}));
   yield* sharedProblems(sinks, props);
 }

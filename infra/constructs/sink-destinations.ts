@@ -1,3 +1,4 @@
+import { Duration } from 'aws-cdk-lib';
 import { Stream, StreamEncryption, StreamMode, type IStream } from 'aws-cdk-lib/aws-kinesis';
 import type { Construct } from 'constructs';
 import { sinksOf } from '../../shared/pipeline/definition.ts';
@@ -9,25 +10,33 @@ import type { StatefulPipelineProps } from './stateful-pipeline-props.ts';
 export interface SinkDestinations {
   readonly streams: ReadonlyMap<string, IStream>;
   readonly tables: ReadonlyMap<string, AnyTable>;
+  /** Of the streams, those that were made here: each once. */
+  readonly createdStreams: readonly Stream[];
 }
 
 /** The given streams and tables of the sinks, and new ones where none is given. */
 export function sinkDestinations(scope: Construct, props: StatefulPipelineProps): SinkDestinations {
   const removalPolicy = props.removalPolicy ?? DEFAULTS.removalPolicy;
-  const createdStreams = new Map<string, IStream>();
+  const createdStreams = new Map<string, Stream>();
   const createdTables = new Map<string, AnyTable>();
   const streams = new Map<string, IStream>();
   const tables = new Map<string, AnyTable>();
 
   for (const sink of sinksOf(props.pipeline.definition)) {
     if (sink.kind === 'kinesis') {
+      const given = props.sinkStreams?.[sink.name];
+      if (given !== undefined) {
+        streams.set(sink.name, given);
+        continue;
+      }
+      const hours = props.sinkRetentionHours?.[sink.name];
       const stream =
-        props.sinkStreams?.[sink.name] ??
         createdStreams.get(sink.stream) ??
         new Stream(scope, `SinkStream-${sink.stream}`, {
           ...(props.sinkShardCount === undefined
             ? { streamMode: StreamMode.ON_DEMAND }
             : { streamMode: StreamMode.PROVISIONED, shardCount: props.sinkShardCount }),
+          ...(hours === undefined ? {} : { retentionPeriod: Duration.hours(hours) }),
           encryption: StreamEncryption.MANAGED,
           removalPolicy,
         });
@@ -42,5 +51,5 @@ export function sinkDestinations(scope: Construct, props: StatefulPipelineProps)
       tables.set(sink.name, table);
     }
   }
-  return { streams, tables };
+  return { streams, tables, createdStreams: [...createdStreams.values()] };
 }

@@ -43,6 +43,11 @@ export interface StatefulPipelineProps {
   readonly sinkTables?: Readonly<Record<string, AnyTable>>;
   /** Shards of each created sink stream. Default: on demand. */
   readonly sinkShardCount?: number;
+  /**
+   * Hours that created sink streams keep records, 24 to 8760, by the name of the Kinesis sink. Default: what the chained
+   * pipeline says that reads the stream, else 24.
+   */
+  readonly sinkRetentionHours?: Readonly<Record<string, number>>;
 
   /** Records to a batch, 1 to 10,000. Default: 500. */
   readonly batchSize?: number;

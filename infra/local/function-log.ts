@@ -5,6 +5,12 @@ type MetricName = (typeof METRIC)[keyof typeof METRIC];
 /** Sums of the metrics that functions wrote into their logs, by the metrics' names. */
 export type MetricSums = Readonly<Record<MetricName, number>>;
 
+export function sumOf(all: readonly MetricSums[]): MetricSums {
+  const names = Object.values(METRIC);
+  const total = (name: MetricName) => all.reduce((sum, each) => sum + each[name], 0);
+  return Object.fromEntries(names.map((name) => [name, total(name)])) as Record<MetricName, number>;
+}
+
 export interface LogMessage {
   readonly level: 'warning' | 'error' | 'other';
   /** In short: the message, with the name and text of an error. */

@@ -2,12 +2,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { ENVIRONMENT } from '../../shared/lambda/environment.ts';
-import { compareSequences } from '../../shared/source/position.ts';
 import type { Clock } from '../../shared/time/clock.ts';
 import type { SynthesisOptions } from '../synthesis.ts';
 import { createAwsFailureSender } from './driver/aws-failure-sender.ts';
 import { createKinesisShardReader } from './driver/kinesis-shard-reader.ts';
 import { createMappingDriver, type MappingDriver } from './driver/mapping-driver.ts';
+import { Drainage, type SentPositions } from './drainage.ts';
 import { systemTimer } from './timer.ts';
 import { endpointVariables } from './engines/engine-endpoints.ts';
 import { type EngineOptions, type Engines, startEngines } from './engines/engines.ts';
@@ -21,11 +21,11 @@ import type { MappingStatus } from '../../shared/mapping/mapping-status.ts';
 import { readCloudAssembly } from './provision/cloud-assembly.ts';
 import type { LocalFunction } from './provision/local-function.ts';
 import type { LocalMapping } from './provision/local-mapping.ts';
-import { type LocalStack, provisionStack } from './provision/local-stack.ts';
+import { type LocalStack, provisionStacks } from './provision/local-stack.ts';
 
 export interface LocalCloudOptions {
-  /** Name of the pipeline, as in infra/pipelines.ts. */
-  readonly pipeline: string;
+  /** Names of the pipelines, as in infra/pipelines.ts, each behind the one that feeds it; at least one. */
+  readonly pipelines: readonly string[];
   /** Settings in place of those of the template. */
   readonly overrides?: NonNullable<SynthesisOptions['overrides']>;
   /** Which DynamoDB; see EngineOptions. */
@@ -36,8 +36,8 @@ export interface LocalCloudOptions {
   readonly clock: Clock;
   /** Told, in sentences for a person, what is weaker here than on AWS, and what goes wrong around the functions. */
   readonly onNotice: (text: string) => void;
-  /** A line of a function's log. */
-  readonly onLog: (line: string) => void;
+  /** A line of the log of a pipeline's function. */
+  readonly onLog: (line: string, pipeline: string) => void;
   /** Told when something that cannot be mended has ended the cloud, such as an engine that died; at most once. */
   readonly onFailure: (error: Error) => void;
 }
@@ -49,20 +49,24 @@ export interface PipelineResources {
   readonly bucketName: string;
 }
 
-/** By shard id: the last sequence number that someone put there. */
-export type SentPositions = ReadonlyMap<string, string>;
-
-/** A pipeline's stack that runs on this machine. */
-export interface LocalCloud {
+/** One pipeline's stack that runs on this machine. */
+export interface LocalPipeline {
+  readonly name: string;
   readonly stack: LocalStack;
-  readonly engines: Engines;
   readonly resources: PipelineResources;
-  /** Of the mapping that reads the source stream. */
-  mappingStatus(): MappingStatus;
+  /** Of its mappings, the one that reads the source stream first. */
+  mappingStatuses(): readonly MappingStatus[];
+}
+
+/** Stacks that run on this machine, of one pipeline or of several that feed each other. */
+export interface LocalCloud {
+  readonly engines: Engines;
+  /** In the order of the options. */
+  readonly pipelines: readonly LocalPipeline[];
   lambdaFigures(): LambdaFigures;
   /**
    * Resolves when every shard of every mapping is read to its end and acknowledged, nothing is in flight, and the
-   * positions in the source stream are acknowledged too.
+   * positions in the first source stream are acknowledged too.
    */
   untilDrained(sent: SentPositions): Promise<void>;
   /**
@@ -78,8 +82,8 @@ export interface LocalCloud {
 const STOP_LIMIT_MS = 5_000;
 /** How often it is looked whether the engines live, and how often the mappings' positions are kept. */
 const WATCH_INTERVAL_MS = 1_000;
-/** Processes of functions: 75 MB each. */
-const MAXIMUM_ENVIRONMENTS = 6;
+/** Processes of one function, 75 MB each: functions that took them from each other would start cold all the time. */
+const ENVIRONMENTS_PER_FUNCTION = 6;
 
 /**
  * Synthesizes the pipeline's stack and runs what its template says, on engines of this machine: local and deployed
@@ -94,21 +98,26 @@ export async function startLocalCloud(options: LocalCloudOptions): Promise<Local
   let lambda: LocalLambda | undefined;
   try {
     // The engines start while the app is loaded and synthesized.
-    const { resources: read, assembly } = await synthesizeInto(assemblyDirectory, options);
+    const { described, assembly } = await synthesizeInto(assemblyDirectory, options);
     const engines = await starting;
-    const stack = await provisionStack({ assembly, engines, onNotice });
-    if (stack.schedules.length > 0) {
-      const names = stack.schedules.map(({ name }) => name).join(', ');
+    const stacks = described(await provisionStacks({ assembly, engines, onNotice }));
+    const pipelineOf = new Map<string, string>();
+    for (const { name, stack } of stacks) {
+      for (const each of stack.functions) pipelineOf.set(each.name, name);
+      if (stack.schedules.length === 0) continue;
+      const names = stack.schedules.map((schedule) => schedule.name).join(', ');
       onNotice(`Schedules do not run on this machine: ${names}.`);
     }
     lambda = await startLambda({
-      functions: stack.functions.map((each) => functionConfiguration(each, engines, options.chaos)),
+      functions: stacks.flatMap(({ stack }) =>
+        stack.functions.map((each) => functionConfiguration(each, engines, options.chaos)),
+      ),
       clock: options.clock,
-      maximumEnvironments: MAXIMUM_ENVIRONMENTS,
-      onLog: options.onLog,
+      maximumEnvironments: ENVIRONMENTS_PER_FUNCTION * pipelineOf.size,
+      onLog: (line, functionName) => options.onLog(line, pipelineOf.get(functionName) ?? functionName),
       ...(options.chaos && { chaos: options.chaos.plan }),
     });
-    return new RunningCloud(options, engines, stack, read(stack), lambda, removeAssembly);
+    return new RunningCloud(options, engines, stacks, lambda, removeAssembly);
   } catch (error) {
     await lambda?.close();
     await starting.then(
@@ -120,10 +129,13 @@ export async function startLocalCloud(options: LocalCloudOptions): Promise<Local
   }
 }
 
-async function synthesizeInto(outdir: string, { pipeline, overrides }: LocalCloudOptions) {
+async function synthesizeInto(outdir: string, { pipelines, overrides }: LocalCloudOptions) {
   // Loaded here and not above: CDK takes a second to load, in which the engines can start already.
-  const [{ synthesize }, { OUTPUTS }] = await Promise.all([import('../app.ts'), import('../stack.ts')]);
-  synthesize({ pipelines: [pipeline], checkSchemas: false, outdir, ...(overrides && { overrides }) });
+  const [{ synthesize }, { OUTPUTS, stackIdOf }] = await Promise.all([
+    import('../app.ts'),
+    import('../stack.ts'),
+  ]);
+  synthesize({ pipelines, checkSchemas: false, outdir, ...(overrides && { overrides }) });
   const output = ({ stackName, outputs }: LocalStack, name: string): string => {
     const value = outputs[name];
     if (typeof value === 'string') return value;
@@ -131,11 +143,17 @@ async function synthesizeInto(outdir: string, { pipeline, overrides }: LocalClou
   };
   return {
     assembly: readCloudAssembly(outdir),
-    resources: (stack: LocalStack): PipelineResources => ({
-      streamName: output(stack, OUTPUTS.stream),
-      stateTableName: output(stack, OUTPUTS.stateTable),
-      bucketName: output(stack, OUTPUTS.bucket),
-    }),
+    described: (stacks: readonly LocalStack[]): PipelineStackHere[] =>
+      pipelines.map((name) => {
+        const stack = stacks.find(({ stackName }) => stackName === stackIdOf(name));
+        if (stack === undefined) throw new Error(`Pipeline ${name} has no stack in ${outdir}.`);
+        const resources = {
+          streamName: output(stack, OUTPUTS.stream),
+          stateTableName: output(stack, OUTPUTS.stateTable),
+          bucketName: output(stack, OUTPUTS.bucket),
+        };
+        return { name, stack, resources };
+      }),
   };
 }
 
@@ -161,6 +179,8 @@ function functionConfiguration(local: LocalFunction, engines: Engines, chaos: Lo
   };
 }
 
+type PipelineStackHere = Pick<LocalPipeline, 'name' | 'stack' | 'resources'>;
+
 interface RunningMapping {
   readonly mapping: LocalMapping;
   readonly driver: MappingDriver;
@@ -171,13 +191,13 @@ interface KeptPositions {
 }
 
 class RunningCloud implements LocalCloud {
-  readonly stack: LocalStack;
   readonly engines: Engines;
-  readonly resources: PipelineResources;
+  readonly pipelines: readonly LocalPipeline[];
   readonly #options: LocalCloudOptions;
   readonly #lambda: LocalLambda;
   readonly #removeAssembly: () => void;
-  readonly #mappings: readonly RunningMapping[];
+  /** Each behind the one that feeds it. */
+  readonly #mappings: RunningMapping[] = [];
   readonly #positionsFile: string | undefined;
   readonly #waiting = new Set<() => void>();
   #watch: NodeJS.Timeout | undefined;
@@ -187,30 +207,27 @@ class RunningCloud implements LocalCloud {
   constructor(
     options: LocalCloudOptions,
     engines: Engines,
-    stack: LocalStack,
-    resources: PipelineResources,
+    stacks: readonly PipelineStackHere[],
     lambda: LocalLambda,
     removeAssembly: () => void,
   ) {
-    this.stack = stack;
     this.engines = engines;
-    this.resources = resources;
     this.#options = options;
     this.#lambda = lambda;
     this.#removeAssembly = removeAssembly;
     const { persistDirectory } = options;
     this.#positionsFile = persistDirectory && path.join(persistDirectory, 'mapping-positions.json');
     const kept = this.#positionsFile && (keptJson(this.#positionsFile) as KeptPositions | undefined);
-    this.#mappings = stack.mappings.map((mapping) => ({
-      mapping,
-      driver: this.#driver(mapping, kept ? kept.mappings[mapping.id] : undefined),
-    }));
+    this.pipelines = stacks.map((here) => {
+      const running = sourceFirst(here).map((mapping) => ({
+        mapping,
+        driver: this.#driver(here.stack, mapping, kept ? kept.mappings[mapping.id] : undefined),
+      }));
+      this.#mappings.push(...running);
+      return { ...here, mappingStatuses: () => running.map(({ driver }) => driver.status()) };
+    });
     for (const { driver } of this.#mappings) driver.start();
     this.#watch = setInterval(() => this.#look(), WATCH_INTERVAL_MS);
-  }
-
-  mappingStatus(): MappingStatus {
-    return this.#sourceMapping().driver.status();
   }
 
   lambdaFigures(): LambdaFigures {
@@ -218,9 +235,11 @@ class RunningCloud implements LocalCloud {
   }
 
   untilDrained(sent: SentPositions): Promise<void> {
+    const drainage = new Drainage();
     return new Promise((resolve) => {
       const check = (): void => {
-        if (!this.#isDrained(sent)) return;
+        const statuses = this.#mappings.map(({ driver }) => driver.status());
+        if (!drainage.isDrained(statuses, sent, this.#options.clock.nowMs())) return;
         this.#waiting.delete(check);
         resolve();
       };
@@ -250,13 +269,17 @@ class RunningCloud implements LocalCloud {
     })());
   }
 
-  #driver(mapping: LocalMapping, snapshot: MappingSnapshot | undefined): MappingDriver {
+  #driver(
+    { functions, stackName }: LocalStack,
+    mapping: LocalMapping,
+    snapshot: MappingSnapshot | undefined,
+  ): MappingDriver {
     const { chaos, clock, onNotice } = this.#options;
     const { kinesis, sqs, s3 } = this.engines.clients();
-    const functionArn = this.stack.functions.find(({ name }) => name === mapping.functionName)?.arn;
+    const functionArn = functions.find(({ name }) => name === mapping.functionName)?.arn;
     if (functionArn === undefined) {
       throw new Error(
-        `Mapping ${mapping.logicalId} feeds ${mapping.functionName}, which is not in stack ${this.stack.stackName}.`,
+        `Mapping ${mapping.logicalId} feeds ${mapping.functionName}, which is not in stack ${stackName}.`,
       );
     }
     const identity = {
@@ -283,35 +306,6 @@ class RunningCloud implements LocalCloud {
     });
   }
 
-  #sourceMapping(): RunningMapping {
-    const { streamName } = this.resources;
-    const found = this.#mappings.find(({ mapping }) => mapping.streamName === streamName);
-    if (found === undefined)
-      throw new Error(`Nothing in ${this.stack.stackName} reads stream ${streamName}.`);
-    return found;
-  }
-
-  #isDrained(sent: SentPositions): boolean {
-    const source = this.#sourceMapping();
-    return this.#mappings.every((running) => {
-      const { shards } = running.driver.status();
-      const isIdle = shards.every(
-        ({ phase, queuedRecords, inFlightRecords, millisBehindLatest }) =>
-          queuedRecords === 0 && inFlightRecords === 0 && (phase === 'done' || millisBehindLatest === 0),
-      );
-      if (!isIdle || shards.length === 0) return false;
-      if (running !== source) return true;
-      const acknowledged = new Map(
-        shards.map(({ shardId, lastAcknowledged }) => [shardId, lastAcknowledged]),
-      );
-      // How far a shard is behind was true when it was last read; what was sent since counts by its own number.
-      return [...sent].every(([shardId, sequence]) => {
-        const last = acknowledged.get(shardId);
-        return last !== undefined && compareSequences(last, sequence) >= 0;
-      });
-    });
-  }
-
   #look(): void {
     const gone = this.engines.processIds.find((processId) => !isAlive(processId));
     if (gone !== undefined && this.#stopped === undefined) {
@@ -329,6 +323,18 @@ class RunningCloud implements LocalCloud {
     const mappings = this.#mappings.map(({ mapping, driver }) => [mapping.id, driver.snapshot()] as const);
     keepJson(this.#positionsFile, { mappings: Object.fromEntries(mappings) } satisfies KeptPositions);
   }
+}
+
+/**
+ * A stack's mappings, the one that reads the pipeline's source stream first.
+ * @throws Error when none does.
+ */
+function sourceFirst({ stack, resources }: PipelineStackHere): LocalMapping[] {
+  const [source, ...others] = stack.mappings.toSorted(
+    (a, b) => Number(b.streamName === resources.streamName) - Number(a.streamName === resources.streamName),
+  );
+  if (source?.streamName === resources.streamName) return [source, ...others];
+  throw new Error(`Nothing in ${stack.stackName} reads stream ${resources.streamName}.`);
 }
 
 function isAlive(processId: number): boolean {

@@ -45,10 +45,12 @@ export class MappedShard {
   #start: ReadFrom;
   #lastRead: string | undefined;
   #pendingRead: string | undefined;
+  #askedAtMs = 0;
   #answeredRead: string | undefined;
   #nextReadAtMs = 0;
   #ended: boolean;
   #millisBehindLatest: number | undefined;
+  #caughtUpAtMs: number | undefined;
   #started = false;
 
   constructor(settings: MappingSettings, snapshot: ShardSnapshot) {
@@ -85,6 +87,7 @@ export class MappedShard {
     this.#answeredRead = input.readId;
     this.#ended = input.endOfShard;
     this.#millisBehindLatest = input.millisBehindLatest;
+    if (input.records.length === 0 && input.millisBehindLatest === 0) this.#caughtUpAtMs = this.#askedAtMs;
     for (const record of input.records) this.#enqueue(record, work);
     const { pollIntervalMs, emptyPageIntervalMs } = this.#settings.timing;
     if (input.millisBehindLatest === 0) this.#nextReadAtMs = work.nowMs + pollIntervalMs;
@@ -150,6 +153,7 @@ export class MappedShard {
       lastAcknowledged: acknowledged.kind === 'after' ? acknowledged.sequenceNumber : undefined,
       lastRead: this.#lastRead,
       millisBehindLatest: this.#millisBehindLatest,
+      caughtUpAtMs: this.#caughtUpAtMs,
     };
   }
 
@@ -201,6 +205,7 @@ export class MappedShard {
       continues: this.#answeredRead,
     });
     this.#pendingRead = readId;
+    this.#askedAtMs = work.nowMs;
     // "Latest" means now and at no later time: what arrives between two tries, or while the mapping is restarted, counts.
     if (this.#start.kind === 'latest') this.#start = { kind: 'timestamp', timestampMs: work.nowMs };
   }

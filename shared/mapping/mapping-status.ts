@@ -12,6 +12,8 @@ export interface MappingStatus {
   readonly filteredRecords: number;
   /** Records given up on since the mapping was made: too many retries, or too old. */
   readonly discardedRecords: number;
+  /** When the newest listing of shards was asked for that is known: shards made before it are among `shards`. */
+  readonly listedAtMs: number | undefined;
   readonly shards: readonly ShardStatus[];
 }
 
@@ -32,4 +34,6 @@ export interface ShardStatus {
   readonly lastRead: string | undefined;
   /** As the last read told; undefined before the first. */
   readonly millisBehindLatest: number | undefined;
+  /** When the newest read was asked for that found nothing left: all that was put there before is read. */
+  readonly caughtUpAtMs: number | undefined;
 }

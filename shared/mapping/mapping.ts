@@ -53,6 +53,8 @@ class EventSourceMapping implements Mapping {
   #enabled: boolean;
   #listed: boolean;
   #listing = false;
+  #listingAskedAtMs = 0;
+  #listedAtMs: number | undefined;
   #nextListingAtMs = 0;
   #nextId: number;
   #completedBatches = 0;
@@ -126,6 +128,7 @@ class EventSourceMapping implements Mapping {
       failedInvocations: this.#failedInvocations,
       filteredRecords: this.#filteredRecords,
       discardedRecords: this.#discardedRecords,
+      listedAtMs: this.#listedAtMs,
       shards: shards.map((shard) => shard.status()),
     };
   }
@@ -171,6 +174,7 @@ class EventSourceMapping implements Mapping {
 
   #shardsListed(listed: readonly ListedShard[], nowMs: number): void {
     this.#listing = false;
+    this.#listedAtMs = this.#listingAskedAtMs;
     this.#nextListingAtMs = nowMs + this.#settings.timing.listIntervalMs;
     this.#listedShardIds = new Set(listed.map((shard) => shard.shardId));
     for (const shard of listed) {
@@ -225,6 +229,7 @@ class EventSourceMapping implements Mapping {
       return;
     }
     this.#listing = true;
+    this.#listingAskedAtMs = work.nowMs;
     work.act({ kind: 'listShards' });
   }
 

@@ -12,6 +12,7 @@ function shard(lastAcknowledged: string, queuedRecords: number): ShardStatus {
     lastAcknowledged,
     lastRead: '9',
     millisBehindLatest: 0,
+    caughtUpAtMs: 0,
   };
 }
 

@@ -14,7 +14,14 @@ export function lineElements({ source, stages }: PipelineDefinition, line: Buffe
   if (!isUtf8(bytes)) throw new TypeError('The line is not UTF-8.');
   const text = bytes.toString('utf8');
   if (source.codec === 'text') return through(stages, text);
-  const value: unknown = JSON.parse(text);
+  return valueElements({ source, stages }, JSON.parse(text));
+}
+
+/** The same from a value that is parsed already, such as another pipeline's output. */
+export function valueElements(
+  { source, stages }: Pick<PipelineDefinition, 'source' | 'stages'>,
+  value: unknown,
+): unknown[] {
   if (source.schema === undefined) return through(stages, value);
   const checked = source.schema['~standard'].validate(value);
   if (checked instanceof Promise) throw new TypeError('The schema validates asynchronously.');

@@ -5,6 +5,7 @@ import { isRecord, readTemplate, type Template } from '../template/template.ts';
 /** What `cdk synth` wrote: the stacks' templates, and where their files are. */
 export interface CloudAssembly {
   readonly directory: string;
+  /** Each behind the stacks that it depends on: the order in which they are deployed. */
   readonly stacks: readonly AssemblyStack[];
   /** Absolute paths of the files and folders that would be uploaded, by their keys in the assets bucket. */
   readonly assets: ReadonlyMap<string, string>;
@@ -22,7 +23,7 @@ export interface AssemblyStack {
 export function readCloudAssembly(directory: string): CloudAssembly {
   const stacks: AssemblyStack[] = [];
   const assets = new Map<string, string>();
-  for (const [artifactId, artifact] of Object.entries(readArtifacts(directory))) {
+  for (const [artifactId, artifact] of inOrder(readArtifacts(directory))) {
     if (!isRecord(artifact)) continue;
     const properties = isRecord(artifact['properties']) ? artifact['properties'] : {};
     const locate = (property: string) => {
@@ -57,6 +58,22 @@ function readArtifacts(directory: string): Readonly<Record<string, unknown>> {
   const manifest = readJson(file);
   const artifacts = isRecord(manifest) ? manifest['artifacts'] : undefined;
   return isRecord(artifacts) ? artifacts : {};
+}
+
+/** The artifacts, each behind those that it depends on; of these CDK allows no circle. */
+function inOrder(artifacts: Readonly<Record<string, unknown>>): Map<string, unknown> {
+  const ordered = new Map<string, unknown>();
+  const visited = new Set<string>();
+  const visit = (id: string): void => {
+    if (visited.has(id) || !Object.hasOwn(artifacts, id)) return;
+    visited.add(id);
+    const artifact = artifacts[id];
+    const dependencies = isRecord(artifact) ? artifact['dependencies'] : undefined;
+    if (Array.isArray(dependencies)) for (const dependency of dependencies) visit(String(dependency));
+    ordered.set(id, artifact);
+  };
+  for (const id of Object.keys(artifacts)) visit(id);
+  return ordered;
 }
 
 function* readAssets(file: string): Generator<[objectKey: string, source: string]> {

@@ -21,6 +21,10 @@ export interface ProvisionOptions {
   readonly assembly: CloudAssembly;
   /** Which stack of the assembly; may be left out where there is one. */
   readonly stackName?: string;
+  /** What other stacks export, by the exports' names. */
+  readonly imports?: ReadonlyMap<string, unknown>;
+  /** Names of the streams that other stacks make. */
+  readonly otherStreams?: ReadonlySet<string>;
   readonly engines: Pick<Engines, 'endpoints' | 'clients' | 'dynamoKind'>;
   /** Values of template parameters, in place of their defaults. */
   readonly parameters?: Readonly<Record<string, string>>;
@@ -41,6 +45,8 @@ export interface LocalStack {
   readonly mappings: readonly LocalMapping[];
   readonly schedules: readonly LocalSchedule[];
   readonly outputs: Readonly<Record<string, unknown>>;
+  /** What other stacks may import, by the export's name. */
+  readonly exports: ReadonlyMap<string, unknown>;
   /** How many resources do nothing here, by type, and why. */
   readonly ignored: readonly { readonly type: string; readonly count: number; readonly reason: string }[];
 }
@@ -63,18 +69,38 @@ export async function provisionStack(options: ProvisionOptions): Promise<LocalSt
   return stack;
 }
 
+/**
+ * Makes every stack of an assembly, each behind those that it depends on and with what these export.
+ * @throws as `provisionStack`.
+ */
+export async function provisionStacks(
+  options: Omit<ProvisionOptions, 'stackName' | 'imports' | 'otherStreams'>,
+): Promise<LocalStack[]> {
+  const stacks: LocalStack[] = [];
+  const imports = new Map<string, unknown>();
+  const otherStreams = new Set<string>();
+  for (const { stackName } of options.assembly.stacks) {
+    const stack = await provisionStack({ ...options, stackName, imports, otherStreams });
+    for (const [name, value] of stack.exports) imports.set(name, value);
+    for (const { name } of stack.streams) otherStreams.add(name);
+    stacks.push(stack);
+  }
+  return stacks;
+}
+
 /** What `provisionStack` makes and returns, without making it. */
 export function describeStack(
   options: Omit<ProvisionOptions, 'engines'> & {
     readonly engines: Pick<Engines, 'endpoints'>;
   },
 ): LocalStack {
-  const { assembly, engines, onNotice, parameters, shardCounts = {} } = options;
+  const { assembly, engines, onNotice, parameters, imports, otherStreams, shardCounts = {} } = options;
   const { stackName, template } = chooseStack(assembly, options.stackName);
   const place = { stackName, region: LOCAL_REGION, account: LOCAL_ACCOUNT };
   const resolved = resolveTemplate(template, {
     ...place,
     ...(parameters && { parameters }),
+    ...(imports && { imports }),
     identify: localIdentities({ ...place, sqsEndpoint: engines.endpoints.sqs }),
   });
   resolved.notices.forEach(onNotice);
@@ -96,7 +122,7 @@ export function describeStack(
   );
   const mappings = unlessTold(of(['AWS::Lambda::EventSourceMapping'], describeMapping));
   for (const { streamName: name, streamArn: arn, logicalId } of mappings) {
-    if (streams.some((stream) => stream.name === name)) continue;
+    if (otherStreams?.has(name) === true || streams.some((stream) => stream.name === name)) continue;
     const shardCount = shardCounts[name] ?? shardCounts['*'] ?? ON_DEMAND_SHARD_COUNT;
     onNotice(
       `Stream ${name}, which ${logicalId} reads, is not in the template of ${stackName}: unless it is there ` +
@@ -114,6 +140,7 @@ export function describeStack(
     mappings,
     schedules: unlessTold(of(['AWS::Events::Rule', 'AWS::Scheduler::Schedule'], describeSchedules).flat()),
     outputs: resolved.outputs,
+    exports: resolved.exports,
     ignored: resolved.ignored,
   };
 }

@@ -136,12 +136,8 @@ const INTRINSICS: Readonly<Record<string, Intrinsic>> = {
   'Fn::Base64': (argument, place, scope) =>
     Buffer.from(text(resolveValue(argument, place, scope), place)).toString('base64'),
 
-  'Fn::ImportValue': (argument, place) => {
-    throw place.error(
-      `it imports ${JSON.stringify(argument)} from another stack, and one stack runs here at a time. ` +
-        'Hand the value in as a parameter, or put both into one stack.',
-    );
-  },
+  'Fn::ImportValue': (argument, place, scope) =>
+    scope.imported(text(resolveValue(argument, place, scope), place), place),
 };
 
 function conditions(argument: unknown, least: number, place: Place, scope: IntrinsicScope): boolean[] {

@@ -5,6 +5,8 @@ export interface IntrinsicScope {
   attribute(logicalId: string, attribute: string, place: Place): string;
   condition(name: string, place: Place): boolean;
   mapping(map: string, top: string, second: string): unknown;
+  /** What another stack exports under the name. */
+  imported(name: string, place: Place): unknown;
 }
 
 /** What `Ref: AWS::NoValue` gives: the property, or list element, that holds it is left out. */

@@ -10,6 +10,8 @@ export interface ResolveOptions {
   readonly account: string;
   /** Values of parameters, in place of their defaults. */
   readonly parameters?: Readonly<Record<string, string>>;
+  /** What the stacks export that stand already, by the exports' names. */
+  readonly imports?: ReadonlyMap<string, unknown>;
   /**
    * How the resources of a type are named, by type: the types that have a meaning here. Others are not resolved; a
    * reference to one gives a value that looks right and leads nowhere.
@@ -26,6 +28,8 @@ export interface ResolvedTemplate {
   /** The resources with a meaning here whose condition holds, in the template's order. */
   readonly resources: readonly IdentifiedResource[];
   readonly outputs: Readonly<Record<string, unknown>>;
+  /** What other stacks may import, by the export's name. */
+  readonly exports: ReadonlyMap<string, unknown>;
   /** How many resources do nothing here, by type, and why. */
   readonly ignored: readonly { readonly type: string; readonly count: number; readonly reason: string }[];
   /** One sentence for each type that neither means anything here nor is known to mean nothing. */
@@ -47,16 +51,21 @@ export function resolveTemplate(template: Template, options: ResolveOptions): Re
     else others.set(type, (others.get(type) ?? 0) + 1);
   }
   const outputs: Record<string, unknown> = {};
-  for (const [name, { Value: value, Condition: condition }] of Object.entries(template.Outputs ?? {})) {
+  const exports = new Map<string, unknown>();
+  for (const [name, output] of Object.entries(template.Outputs ?? {})) {
     const place = new Place(`Outputs.${name}`);
-    if (condition !== undefined && !scope.condition(condition, place)) continue;
-    outputs[name] = resolveValue(value, place.in('Value'), scope);
+    if (output.Condition !== undefined && !scope.condition(output.Condition, place)) continue;
+    outputs[name] = resolveValue(output.Value, place.in('Value'), scope);
+    if (output.Export === undefined) continue;
+    const exportName = resolveValue(output.Export.Name, place.in('Export').in('Name'), scope);
+    exports.set(String(exportName), outputs[name]);
   }
   const sorted = [...others].sort(([a], [b]) => (a < b ? -1 : 1));
   return {
     stackName: options.stackName,
     resources,
     outputs,
+    exports,
     ignored: sorted.flatMap(([type, count]) => {
       const reason = WITHOUT_LOCAL_MEANING.get(type);
       return reason === undefined ? [] : [{ type, count, reason }];
@@ -162,6 +171,15 @@ class TemplateScope implements IntrinsicScope {
   mapping(map: string, top: string, second: string): unknown {
     const entry = this.#own(this.#own(this.#template.Mappings, map), top);
     return this.#own(entry, second);
+  }
+
+  imported(name: string, place: Place): unknown {
+    const { imports } = this.#options;
+    if (imports?.has(name) === true) return imports.get(name);
+    throw place.error(
+      `it imports ${JSON.stringify(name)}, which no stack exports that stands before this one; exported are ` +
+        `${[...(imports?.keys() ?? [])].join(', ') || 'none'}.`,
+    );
   }
 
   #identity(logicalId: string, place: Place): ResourceIdentity {

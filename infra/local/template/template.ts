@@ -24,6 +24,8 @@ export interface TemplateResource {
 export interface TemplateOutput {
   readonly Value: unknown;
   readonly Condition?: string;
+  /** The name under which other stacks import the value. */
+  readonly Export?: { readonly Name: unknown };
 }
 
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -240,6 +240,57 @@ describe('a cloud assembly', () => {
   });
 });
 
+describe('stacks that depend on each other', () => {
+  const reader = {
+    Resources: {
+      Mapping: {
+        Type: 'AWS::Lambda::EventSourceMapping',
+        Properties: {
+          EventSourceArn: { 'Fn::ImportValue': 'Writer:stream' },
+          FunctionName: 'function',
+          StartingPosition: 'TRIM_HORIZON',
+        },
+      },
+    },
+  };
+  const writer = {
+    Resources: { Stream: { Type: 'AWS::Kinesis::Stream', Properties: { Name: 'between' } } },
+    Outputs: {
+      Arn: { Value: { 'Fn::GetAtt': ['Stream', 'Arn'] }, Export: { Name: 'Writer:stream' } },
+    },
+  };
+
+  it('stand in the order in which they are deployed', () => {
+    const directory = writeAssembly(
+      { Reader: reader, Writer: writer },
+      { Reader: ['Reader.assets', 'Writer'] },
+    );
+    directories.push(directory);
+
+    expect(readCloudAssembly(directory).stacks.map(({ stackName }) => stackName)).toEqual([
+      'Writer',
+      'Reader',
+    ]);
+  });
+
+  it('share a stream that one makes and the other reads', () => {
+    const assembly = assemblyOf({ Writer: writer, Reader: reader });
+    const notices: string[] = [];
+    const common = { assembly, engines: { endpoints }, onNotice: (text: string) => void notices.push(text) };
+    const made = describeStack({ ...common, stackName: 'Writer' });
+    const read = describeStack({
+      ...common,
+      stackName: 'Reader',
+      imports: made.exports,
+      otherStreams: new Set(made.streams.map(({ name }) => name)),
+    });
+
+    expect(read.mappings).toMatchObject([{ streamName: 'between' }]);
+    expect(read.streams).toEqual([]);
+    expect(notices).toEqual([]);
+  });
+});
+
 describe('a physical name', () => {
   it('is plain where that fits', () => {
     expect(physicalName('stack', 'Thing', { longest: 11 })).toBe('stack-Thing');

@@ -395,9 +395,36 @@ describe('other functions', () => {
     );
   });
 
-  it('are refused where they import from another stack', () => {
-    expect(() => resolveProperty({ 'Fn::ImportValue': 'other-stack:stream' })).toThrow(
-      'it imports "other-stack:stream" from another stack, and one stack runs here at a time.',
+  it('import what another stack exports, also under a name that is put together', () => {
+    const imports = new Map([['other-stack:stream', 'arn:stream']]);
+    const name = { 'Fn::Join': [':', ['other-stack', 'stream']] };
+
+    expect(resolveProperty({ 'Fn::ImportValue': name }, {}, { imports })).toBe('arn:stream');
+  });
+
+  it('are refused where they import what no stack exports', () => {
+    const imports = new Map([['other-stack:stream', 'arn:stream']]);
+
+    expect(() => resolveProperty({ 'Fn::ImportValue': 'other-stack:table' }, {}, { imports })).toThrow(
+      'Resources.Subject.Properties.Value.Fn::ImportValue: it imports "other-stack:table", which no stack exports ' +
+        'that stands before this one; exported are other-stack:stream.',
+    );
+  });
+
+  it('give exports under their names, resolved', () => {
+    const template = {
+      Resources: { Thing: { Type: 'Test::Thing' } },
+      Outputs: {
+        Exported: {
+          Value: { 'Fn::GetAtt': ['Thing', 'Arn'] },
+          Export: { Name: { 'Fn::Sub': '${AWS::StackName}:thing' } },
+        },
+        Kept: { Value: 'x' },
+      },
+    };
+
+    expect(resolveTemplate(readTemplate(template), OPTIONS).exports).toEqual(
+      new Map([['orders:thing', 'arn:thing:name-of-Thing']]),
     );
   });
 

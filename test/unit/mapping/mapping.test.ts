@@ -681,6 +681,20 @@ describe('a mapping under fault injection', () => {
 });
 
 describe('the status of a mapping', () => {
+  it('tells when the read was asked for that found nothing left', () => {
+    const run = session({ BatchSize: 2 }).start();
+    const askedAtMs = run.nowMs;
+    run.after(30).read([record(1)]);
+    expect(run.status().caughtUpAtMs).toBeUndefined();
+    run.after(1_000).read([], { millisBehindLatest: 5 });
+    expect(run.status().caughtUpAtMs).toBeUndefined();
+    run.after(1_000);
+    const emptyAskedAtMs = run.nowMs;
+    run.after(30).read([]);
+    expect(run.status().caughtUpAtMs).toBe(emptyAskedAtMs);
+    expect(run.mapping.status().listedAtMs).toBeLessThanOrEqual(askedAtMs);
+  });
+
   it('tells how each shard is doing', () => {
     const run = session({ BatchSize: 2 }).start();
     expect(run.mapping.status()).toMatchObject({
@@ -697,6 +711,7 @@ describe('the status of a mapping', () => {
       lastAcknowledged: undefined,
       lastRead: sequence(3),
       millisBehindLatest: 40,
+      caughtUpAtMs: undefined,
     });
     run.end(ERROR);
     expect(run.mapping.status().lastProcessingResult).toBe('PROBLEM: Function call failed');
