@@ -117,14 +117,6 @@ export function* chainProblems(deployed: Deployed, reader: StatefulPipelineProps
       `${JSON.stringify(nameOf(upstream.deployed))}: remove it, and set "sinkShardCount" there.`
     );
   }
-  const factor = upstream.deployed.parallelizationFactor ?? 1;
-  if (factor !== 1) {
-    yield (
-      `Pipeline ${JSON.stringify(nameOf(upstream.deployed))}, whose outputs it reads, has parallelizationFactor ` +
-      `${factor}; a pipeline that feeds another needs 1: with more, every partition key is a lane, and each lane ` +
-      'leaves a mark here.'
-    );
-  }
   for (const { name } of upstream.sinks) {
     const hours = sinkRetentionHours(deployed, upstream.deployed)[name];
     if (upstream.deployed.sinkStreams?.[name] !== undefined || hours === source.retentionHours) continue;

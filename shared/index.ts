@@ -5,6 +5,7 @@ export type { Duration } from './pipeline/duration.ts';
 export { kinesis } from './pipeline/kinesis.ts';
 export type { KinesisInput, KinesisOutput } from './pipeline/kinesis.ts';
 export { outputs, outputsOf } from './pipeline/outputs.ts';
+export type { KeyedOutput } from './pipeline/outputs.ts';
 export { dynamodb } from './pipeline/dynamodb.ts';
 export type { DynamoDbOutput } from './pipeline/dynamodb.ts';
 export type { Pipeline, PipelineDefinition } from './pipeline/definition.ts';

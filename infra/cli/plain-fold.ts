@@ -67,9 +67,9 @@ export class PlainFold {
   }
 
   /** Folds what another pipeline has published. */
-  addOutput({ value }: PlainOutput): void {
+  addOutput({ destinationKey, value }: PlainOutput): void {
     const json = JSON.stringify(value);
-    this.#add(() => valueElements(this.#definition, JSON.parse(json)));
+    this.#add(() => valueElements(this.#definition, JSON.parse(json), destinationKey));
   }
 
   /** @param read gives the record's elements, made anew each time: user code may change what it is given. */

@@ -34,12 +34,6 @@ async function main(argv: readonly string[]): Promise<number> {
   try {
     const [first, ...following] = chainTo(PIPELINES, options.pipeline);
     const chain = [first.pipeline, ...following.map(({ pipeline }) => pipeline)] as const;
-    if (following.length > 0 && (options.parallelizationFactor ?? 1) > 1) {
-      throw new UsageError(
-        `--parallelization-factor is ${options.parallelizationFactor}, and ${nameOf(first)} feeds ` +
-          `${following.map(nameOf).join(' and ')}: a pipeline that feeds another needs 1. Leave the option out.`,
-      );
-    }
     const { figures, isRight } = await runLocally(options, chain, {
       clock: systemClock,
       people,

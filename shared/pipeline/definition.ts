@@ -31,6 +31,8 @@ export interface ChainedSource {
    * horizon of marks is this, the stream's own retention, and an hour.
    */
   readonly upstreamRetentionHours: number;
+  /** What enters is `{ key, value }`, with the key under which the output was published; absent: the value alone. */
+  readonly withKey?: true;
 }
 
 export interface MapStage {

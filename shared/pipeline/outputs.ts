@@ -16,6 +16,17 @@ interface UpstreamOption {
   upstreamRetentionHours: number;
 }
 
+interface KeyOption {
+  /** Each output enters as `{ key, value }`, with the key under which it was published. Unless given: the value alone. */
+  withKey: true;
+}
+
+/** An output with the key under which it was published. */
+export interface KeyedOutput<T> {
+  readonly key: string;
+  readonly value: T;
+}
+
 /**
  * The outputs of another pipeline, by the logical name of the stream that they are in: what a Kinesis sink put there,
  * unpacked to its value. Each output has its effect on this pipeline's state once, however often it was put.
@@ -24,8 +35,16 @@ interface UpstreamOption {
  */
 export function outputs<S extends StandardSchemaV1>(
   stream: string,
+  options: RetentionOption & UpstreamOption & KeyOption & { schema: S },
+): KinesisInput<KeyedOutput<StandardSchemaV1.InferOutput<S>>>;
+export function outputs<S extends StandardSchemaV1>(
+  stream: string,
   options: RetentionOption & UpstreamOption & { schema: S },
 ): KinesisInput<StandardSchemaV1.InferOutput<S>>;
+export function outputs<T = unknown>(
+  stream: string,
+  options: RetentionOption & UpstreamOption & KeyOption,
+): KinesisInput<KeyedOutput<T>>;
 export function outputs<T = unknown>(
   stream: string,
   options: RetentionOption & UpstreamOption,
@@ -36,7 +55,8 @@ export function outputs(
     schema,
     retentionHours = MINIMUM_RETENTION_HOURS,
     upstreamRetentionHours,
-  }: RetentionOption & UpstreamOption & { schema?: StandardSchemaV1 },
+    withKey,
+  }: RetentionOption & UpstreamOption & Partial<KeyOption> & { schema?: StandardSchemaV1 },
 ): KinesisInput<unknown> {
   requireName('stream', stream);
   requireRetention(stream, retentionHours);
@@ -54,7 +74,7 @@ export function outputs(
       retentionHours,
       outsideShard: 'drop',
       ...(schema && { schema }),
-      chained: Object.freeze({ upstreamRetentionHours }),
+      chained: Object.freeze({ upstreamRetentionHours, ...(withKey && { withKey }) }),
     }),
   });
 }
@@ -68,8 +88,18 @@ export function outputs(
 export function outputsOf<S extends StandardSchemaV1>(
   upstream: Pipeline,
   sink: string,
+  options: RetentionOption & KeyOption & { schema: S },
+): KinesisInput<KeyedOutput<StandardSchemaV1.InferOutput<S>>>;
+export function outputsOf<S extends StandardSchemaV1>(
+  upstream: Pipeline,
+  sink: string,
   options: RetentionOption & { schema: S },
 ): KinesisInput<StandardSchemaV1.InferOutput<S>>;
+export function outputsOf<T = unknown>(
+  upstream: Pipeline,
+  sink: string,
+  options: RetentionOption & KeyOption,
+): KinesisInput<KeyedOutput<T>>;
 export function outputsOf<T = unknown>(
   upstream: Pipeline,
   sink: string,
@@ -78,7 +108,7 @@ export function outputsOf<T = unknown>(
 export function outputsOf(
   { definition }: Pipeline,
   sink: string,
-  options: RetentionOption & { schema?: StandardSchemaV1 } = {},
+  options: RetentionOption & Partial<KeyOption> & { schema?: StandardSchemaV1 } = {},
 ): KinesisInput<unknown> {
   const sinks = sinksOf(definition).filter(({ kind }) => kind === 'kinesis');
   const found = sinks.find(({ name }) => name === sink);
@@ -91,5 +121,5 @@ export function outputsOf(
   }
   const { retentionHours, chained } = definition.source;
   const upstreamRetentionHours = retentionHours + (chained?.upstreamRetentionHours ?? 0);
-  return outputs(found.stream, { ...options, upstreamRetentionHours });
+  return outputs(found.stream, { ...(options as RetentionOption), upstreamRetentionHours });
 }

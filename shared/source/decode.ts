@@ -25,7 +25,8 @@ export function decoderOf(source: KinesisSource): Decode {
     return (data, onEnvelope) => {
       const envelope = readEnvelope(parseJson(data));
       onEnvelope?.(envelope);
-      return schema === undefined ? envelope.value : validate(schema, envelope.value);
+      const value = schema === undefined ? envelope.value : validate(schema, envelope.value);
+      return chained.withKey === true ? { key: envelope.key, value } : value;
     };
   }
   switch (codec) {

@@ -22,6 +22,8 @@ export interface Provenance {
 
 /** An output as another pipeline's Kinesis sink put it, as far as a chained pipeline reads it. */
 export interface ReadEnvelope {
+  /** The destination key under which it was published. */
+  readonly key: string;
   readonly value: unknown;
   readonly provenance: Provenance;
   /** `provenance.position`, decoded. */
@@ -40,7 +42,8 @@ const TEXTS = ['lineage', 'lane', 'sink', 'destination', 'position'] as const;
 export function readEnvelope(record: unknown): ReadEnvelope {
   if (!isObject(record)) throw notAnEnvelope('it is no object');
   if (!Object.hasOwn(record, 'value')) throw notAnEnvelope("it has no 'value'");
-  const { value, provenance } = record;
+  const { key, value, provenance } = record;
+  if (typeof key !== 'string') throw notAnEnvelope("it has no text 'key'");
   if (!isObject(provenance)) throw notAnEnvelope("it has no 'provenance'");
   for (const name of TEXTS) {
     const text = provenance[name];
@@ -51,7 +54,12 @@ export function readEnvelope(record: unknown): ReadEnvelope {
   if (!Number.isSafeInteger(arrivalMs) || arrivalMs < 0) {
     throw notAnEnvelope("its provenance's 'arrivalMs' is no time");
   }
-  return { value, provenance: provenance as unknown as Provenance, position: decodeMarkPosition(position) };
+  return {
+    key,
+    value,
+    provenance: provenance as unknown as Provenance,
+    position: decodeMarkPosition(position),
+  };
 }
 
 function notAnEnvelope(why: string): RecordError {

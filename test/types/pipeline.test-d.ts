@@ -9,6 +9,7 @@ import {
   pipeline,
   type DynamoDbOutput,
   type KeyedStream,
+  type KeyedOutput,
   type KinesisInput,
   type KinesisOutput,
   type Pipeline,
@@ -131,6 +132,12 @@ describe('types', () => {
       KinesisInput<FlightValue>
     >();
     expectTypeOf(outputsOf<number>(first, 'out')).toEqualTypeOf<KinesisInput<number>>();
+    expectTypeOf(outputsOf<number>(first, 'out', { withKey: true })).toEqualTypeOf<
+      KinesisInput<KeyedOutput<number>>
+    >();
+    expectTypeOf(outputsOf(first, 'out', { schema: Flight, withKey: true })).toEqualTypeOf<
+      KinesisInput<KeyedOutput<FlightValue>>
+    >();
     expectTypeOf(pipeline('second').from(outputsOf(first, 'out', { schema: Flight }))).toEqualTypeOf<
       Stream<FlightValue>
     >();

@@ -17,16 +17,22 @@ export function lineElements({ source, stages }: PipelineDefinition, line: Buffe
   return valueElements({ source, stages }, JSON.parse(text));
 }
 
-/** The same from a value that is parsed already, such as another pipeline's output. */
+/**
+ * The same from a value that is parsed already, such as another pipeline's output.
+ * @param key under which the output was published.
+ */
 export function valueElements(
   { source, stages }: Pick<PipelineDefinition, 'source' | 'stages'>,
   value: unknown,
+  key?: string,
 ): unknown[] {
-  if (source.schema === undefined) return through(stages, value);
+  const enter = (entering: unknown) =>
+    through(stages, source.chained?.withKey === true ? { key, value: entering } : entering);
+  if (source.schema === undefined) return enter(value);
   const checked = source.schema['~standard'].validate(value);
   if (checked instanceof Promise) throw new TypeError('The schema validates asynchronously.');
   if (checked.issues !== undefined) throw new TypeError('The line does not fit the schema.');
-  return through(stages, checked.value);
+  return enter(checked.value);
 }
 
 function through(stages: readonly StatelessStage[], value: unknown): unknown[] {

@@ -151,11 +151,6 @@ describe('a pipeline that reads the outputs of another', () => {
 describe('a chain that cannot be right', () => {
   it.each<[string, readonly StatefulPipelineProps[], string]>([
     [
-      'a pipeline with parallel batches that feeds another',
-      [{ ...ORDERS, parallelizationFactor: 2 }, REPORTS],
-      'Pipeline "orders", whose outputs it reads, has parallelizationFactor 2; a pipeline that feeds another needs 1',
-    ],
-    [
       'a stream that no listed pipeline writes',
       [ORDERS, { ...REPORTS, pipeline: reportsPipeline(24, 'reports', 'order-total') }],
       'It reads the outputs in "order-total", and no listed pipeline has a Kinesis sink of that name (there are ["order-totals"])',

@@ -309,6 +309,17 @@ describe('a record of the stream between', () => {
     expect(stateOf(world, 'k', 'seen')).toEqual(['a1']);
   });
 
+  it('comes with the key under which it was published, where asked for', async () => {
+    const world = testWorld(
+      pipeline('second')
+        .from(outputs<string>('between', { upstreamRetentionHours: 24, withKey: true }))
+        .keyBy(({ key }) => key)
+        .updateStateByKey<string>('last', ([output]) => output?.value),
+    );
+    await drain(world, [put(0, 0, { ...a1, destination: 'ATL' })]);
+    expect(stateOf(world, 'ATL', 'last')).toBe('a1');
+  });
+
   it('whose value the schema refuses is one dead letter, however often it was put', async () => {
     const world = testWorld(
       pipeline('second')

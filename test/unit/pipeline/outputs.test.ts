@@ -18,6 +18,13 @@ describe('the outputs of a pipeline', () => {
     });
   });
 
+  it('come with their keys where asked for', () => {
+    expect(outputsOf(first, 'by-line', { withKey: true }).source.chained).toEqual({
+      upstreamRetentionHours: 48,
+      withKey: true,
+    });
+  });
+
   it('of a chain come within the retentions of all streams before', () => {
     const second = pipeline('second')
       .from(outputsOf(first, 'by-line', { retentionHours: 36 }))
