@@ -43,8 +43,8 @@ export function readEnvelope(record: unknown): ReadEnvelope {
   if (!isObject(record)) throw notAnEnvelope('it is no object');
   if (!Object.hasOwn(record, 'value')) throw notAnEnvelope("it has no 'value'");
   const { key, value, provenance } = record;
-  if (typeof key !== 'string') throw notAnEnvelope("it has no text 'key'");
   if (!isObject(provenance)) throw notAnEnvelope("it has no 'provenance'");
+  if (typeof key !== 'string') throw notAnEnvelope("it has no text 'key'");
   for (const name of TEXTS) {
     const text = provenance[name];
     if (typeof text !== 'string' || text === '') throw notAnEnvelope(`its provenance has no text '${name}'`);

@@ -289,6 +289,7 @@ describe('a record of the stream between', () => {
     ['is an array', [1], /it has no 'value'/],
     ['has no value', { provenance: good.provenance }, /it has no 'value'/],
     ['has no provenance', { value: 1 }, /it has no 'provenance'/],
+    ['has no key', { ...good, key: 7 }, /no text 'key'/],
     ['has no lineage', without('lineage'), /no text 'lineage'/],
     ['has no lane', without('lane'), /no text 'lane'/],
     ['has no sink', without('sink'), /no text 'sink'/],
