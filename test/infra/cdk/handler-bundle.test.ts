@@ -14,6 +14,24 @@ function contentsOf(folder: string): Record<string, string> {
 }
 
 describe('a handler bundle', () => {
+  it('loads what reads aggregates, and learns the ranges of shards, only when a stream has one', () => {
+    const bundle = bundleHandler(HANDLER_FILE, join(temporaryFolder(), 'code'));
+
+    for (const part of [
+      '@bufbuild/protobuf/',
+      'shared/source/aggregate-format.ts',
+      '@aws-sdk/client-kinesis/',
+    ]) {
+      const isPart = (file: string): boolean => file.includes(part);
+      expect(Object.keys(bundle.metafile.inputs).some(isPart)).toBe(true);
+      expect(bundle.coldStartInputs.filter(isPart)).toEqual([]);
+    }
+    // The encoder is for tests.
+    expect(Object.keys(bundle.metafile.inputs).filter((file) => file.includes('shared/testing/'))).toEqual(
+      [],
+    );
+  });
+
   it('loads the DynamoDB client at a cold start, and the S3 client only when it is asked for', () => {
     const bundle = bundleHandler(HANDLER_FILE, join(temporaryFolder(), 'code'));
 
