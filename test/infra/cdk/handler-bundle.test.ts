@@ -15,7 +15,7 @@ function contentsOf(folder: string): Record<string, string> {
 
 describe('a handler bundle', () => {
   it('loads what reads aggregates, and learns the ranges of shards, only when a stream has one', () => {
-    const bundle = bundleHandler(HANDLER_FILE, join(temporaryFolder(), 'code'));
+    const bundle = bundleHandler('functions/word-count/handler.ts', join(temporaryFolder(), 'code'));
 
     for (const part of [
       '@bufbuild/protobuf/',
