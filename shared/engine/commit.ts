@@ -4,9 +4,12 @@ import type { StateItem } from '../state/state-item.ts';
 import { FATE, recordAt, type BatchRun, type ItemWork } from './batch-run.ts';
 import type { Element } from './elements.ts';
 import { foldItem, type Fold, type Stop } from './fold.ts';
+import { hasOpenLetters } from '../state/letters.ts';
 import { requireKnownVersions } from './known-versions.ts';
 import { COMMIT_TRIES } from './limits.ts';
 import { entryBytes } from './outbox-draft.ts';
+import { isRedriveLane } from './redrive-lane.ts';
+import type { Runtime } from './runtime.ts';
 
 /** Step 4: the items that are not in the container's cache, read consistently. */
 export async function load(run: BatchRun, works: readonly ItemWork[]): Promise<void> {
@@ -56,7 +59,7 @@ export async function foldAndCommit(run: BatchRun, works: readonly ItemWork[]): 
 
     const results = await store.commit(
       folds.map(({ work, item }) => ({
-        item: stamped(run, item),
+        item: stamped(run.runtime, item),
         expectedRevision: work.item?.revision,
         loaded: work.item,
       })),
@@ -92,9 +95,11 @@ export async function foldAndCommit(run: BatchRun, works: readonly ItemWork[]): 
 
 /**
  * A tombstone may go when nothing can come again that its marks must stop, and then nothing of its outbox can be
- * published any more either, for that needs the record in hand. The table's TTL counts from the write.
+ * published any more either, for that needs the record in hand. An item with an open letter stays: it alone says that
+ * the letter is open, and what number comes next. The table's TTL counts from the write.
  */
-function stamped({ runtime }: BatchRun, item: StateItem): StateItem {
+export function stamped(runtime: Runtime, item: StateItem): StateItem {
+  if (hasOpenLetters(item.letters)) return item;
   const { tombstoneSeconds, definition, operators } = runtime.program;
   for (const name of item.states.keys()) {
     if (operators.find((operator) => operator.name === name)?.forgetsAfterSeconds === undefined) return item;
@@ -156,7 +161,13 @@ async function readAcknowledged(
   let hasNews = false;
   const lanes = new Set((item?.outbox ?? []).map(({ lane }) => lane));
   for (const lane of lanes) {
-    if (lane === batch.shard || shardOfLane(lane) !== lane || scope.acknowledged.has(lane)) continue;
+    if (
+      lane === batch.shard ||
+      isRedriveLane(lane) ||
+      shardOfLane(lane) !== lane ||
+      scope.acknowledged.has(lane)
+    )
+      continue;
     const progress = await runtime.store.readProgress(opened.generation, lane);
     if (progress?.position === undefined || progress.isByPartition) continue;
     scope.acknowledged.set(lane, progress.position);

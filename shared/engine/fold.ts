@@ -3,7 +3,7 @@ import { partitionLaneOf, partitionLanePrefix } from '../source/lane.ts';
 import { rejectionOf, type Rejection } from '../source/record-error.ts';
 import type { SourceRecord } from '../source/record.ts';
 import { ConfigurationError } from '../pipeline/configuration-error.ts';
-import type { DeadLetterEntry, OutboxEntry, StateItem } from '../state/state-item.ts';
+import type { OutboxEntry, StateItem } from '../state/state-item.ts';
 import type { Element } from './elements.ts';
 import type { FreshValues } from './fresh-values.ts';
 import { isAtOrBelow, ItemDraft } from './item-draft.ts';
@@ -224,22 +224,21 @@ class ItemFold {
       if (tooMany !== undefined) return tooMany;
     }
     if (program.hasInitialState) draft.forgetTombstone(record);
-    const canPutBack = this.#isGuarded || draft.cells.length === 0;
+    const { isParked } = draft;
+    // What runs no user code has nothing to put back.
+    const canPutBack = this.#isGuarded || draft.cells.length === 0 || isParked;
     const saved = this.#isGuarded ? draft.save() : NOTHING_SAVED;
     this.#originArrivalMs = place === record ? undefined : place.arrivalMs;
-    const rejection = this.#runRecord(draft, record, at, end);
+    const rejection = isParked ? PARKED : this.#runRecord(draft, record, at, end);
     if (rejection !== undefined) {
       if (!canPutBack) return 'again';
       draft.putBack(saved);
-      if (program.definition.onRecordError === 'stop') {
+      if (program.definition.onRecordError === 'stop' && !isParked) {
         const reason = `${rejection.stage}: ${rejection.summary ?? rejection.reason}`;
         return { record: index, kind: 'policy', reason };
       }
       this.#clearEntries();
-      for (let place = at; place < end; place++) {
-        const element = elements[place] as Element;
-        this.#add(this.#deadLetter(record, element, element.rejection ?? rejection));
-      }
+      this.#addLetters(draft, record, at, end, rejection);
     }
     for (const cell of draft.cells) if (cell.lostReference) return 'again';
     if (draft.outboxBytes + this.#entriesBytes > draft.room) {
@@ -343,6 +342,17 @@ class ItemFold {
     });
   }
 
+  /** One letter for all elements that the record has for the key: they are applied together, or not at all (I1). */
+  #addLetters(draft: ItemDraft, record: SourceRecord, at: number, end: number, rejection: Rejection): void {
+    const { key, elements } = this.#work;
+    const behind = key === undefined ? end : at + 1;
+    for (let place = at; place < behind; place++) {
+      const element = elements[place] as Element;
+      const own = (key === undefined ? element.rejection : undefined) ?? rejection;
+      this.#add(this.#deadLetter(record, element, draft.letters.next + place - at, own));
+    }
+  }
+
   #add(entry: EntryDraft): void {
     this.#entries.push(entry);
     this.#entriesBytes += entryBytes(entry);
@@ -351,6 +361,7 @@ class ItemFold {
   #deadLetter(
     { lane, position, arrivalMs }: SourceRecord,
     { number: element }: Element,
+    number: number,
     { stage, reason }: Rejection,
   ): DeadLetterEntry {
     const { chained } = this.#scope.program.definition.source;
@@ -358,6 +369,7 @@ class ItemFold {
       kind: 'deadLetter',
       lane,
       position,
+      number,
       element,
       stage,
       reason,
@@ -422,6 +434,9 @@ const NOTHING_SAVED: readonly SavedCell[] = [];
 /** Other shards publish their entries first; with ParallelizationFactor 1 their progress shows when they have. */
 const OUTBOX_IS_FULL =
   'its outputs wait for room in the item, which is full of outputs of other lanes that are not published yet';
+
+/** Its letter says why in words: an entry's are paid for at every write, and a parked key gathers many. */
+const PARKED: Rejection = { stage: 'parked', reason: '' };
 
 function hasPartitionMarks(marks: StateItem['marks'], shard: string): boolean {
   if (marks.size === Number(marks.has(shard))) return false;

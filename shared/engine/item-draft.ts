@@ -4,12 +4,14 @@ import type { SourceRecord } from '../source/record.ts';
 import type { StatefulStage } from '../pipeline/definition.ts';
 import { canonicalDocument } from '../state/canonical-document.ts';
 import type { Document } from '../state/document.ts';
+import { NO_LETTERS, type Letters } from '../state/letters.ts';
 import type { Mark, OutboxEntry, StateItem } from '../state/state-item.ts';
 import { DirectOutput } from './direct-output.ts';
 import { HORIZON_SLACK_SECONDS, ITEM_LIMIT_BYTES, ITEM_RESERVE_BYTES } from './limits.ts';
 import { OutboxDraft, type EntryDraft, type PendingEntry, type StateReference } from './outbox-draft.ts';
 import type { MarkPlace } from './mark-place.ts';
 import type { Program } from './program.ts';
+import { isLetterMark } from './redrive-lane.ts';
 import { Cell, type SavedCell } from './state-cell.ts';
 
 type PendingValue = Extract<PendingEntry, { kind: 'output' }>['value'];
@@ -25,10 +27,12 @@ export class ItemDraft {
   readonly direct: readonly DirectOutput[];
   readonly #program: Program;
   readonly #loaded: StateItem | undefined;
+  readonly #key: string | undefined;
   readonly #outbox: OutboxDraft;
   /** States of operators that this code does not have: carried along. */
   readonly #unknown: ReadonlyMap<string, Document>;
   readonly #unknownBytes: number;
+  #letters: Letters;
   /** The newest arrival that went into the item, seconds since the epoch. */
   #newestSeconds = 0;
 
@@ -47,6 +51,8 @@ export class ItemDraft {
     this.#program = program;
     this.#loaded = loaded;
     this.marks = new Map(loaded?.marks);
+    this.#letters = loaded?.letters ?? NO_LETTERS;
+    this.#key = key;
     for (const { arrivalSeconds } of this.marks.values()) {
       this.#newestSeconds = Math.max(this.#newestSeconds, arrivalSeconds);
     }
@@ -68,6 +74,18 @@ export class ItemDraft {
     let unknownBytes = 0;
     for (const state of this.#unknown.values()) unknownBytes += canonicalDocument(state).bytes;
     this.#unknownBytes = unknownBytes;
+  }
+
+  get letters(): Letters {
+    return this.#letters;
+  }
+
+  /**
+   * Whether the key's records wait behind an open letter. The item alone says so, whatever the policy is by now: what
+   * once was parked keeps its order.
+   */
+  get isParked(): boolean {
+    return this.#letters.parkedFrom !== undefined;
   }
 
   /** What the states take. */
@@ -113,8 +131,22 @@ export class ItemDraft {
   /** The record at hand has run. */
   accept({ arrivalMs }: SourceRecord, entries: readonly EntryDraft[]): void {
     for (const output of this.direct) output.accept();
-    if (entries.length > 0) this.#outbox.add(entries);
+    if (entries.length > 0) {
+      this.#outbox.add(entries);
+      this.#count(entries);
+    }
     this.#newestSeconds = Math.max(this.#newestSeconds, secondsOf(arrivalMs));
+  }
+
+  /** The letters among the entries take their numbers; under `parkKey` the first one parks the key. */
+  #count(entries: readonly EntryDraft[]): void {
+    let count = 0;
+    for (const { kind } of entries) if (kind === 'deadLetter') count += 1;
+    if (count === 0) return;
+    const { next, closed, parkedFrom } = this.#letters;
+    const parks = this.#key !== undefined && this.#program.definition.onRecordError === 'parkKey';
+    const head = parkedFrom ?? (parks ? next : undefined);
+    this.#letters = { next: next + count, closed, ...(head !== undefined && { parkedFrom: head }) };
   }
 
   /** A tombstone is forgotten by the record's time, never by the clock: a replay must see what the first run saw. */
@@ -139,6 +171,7 @@ export class ItemDraft {
     if (marks.size < 2) return;
     const oldest = secondsOf(arrivalMs) - this.#program.horizonSeconds - HORIZON_SLACK_SECONDS;
     for (const [lane, mark] of marks) {
+      if (isLetterMark(lane)) continue;
       const shard = shardOfLane(lane);
       if (mark.arrivalSeconds < oldest) this.#outbox.dropLane(lane);
       else if (shard === lane || !isAtOrBelow(mark.position, marks.get(shard))) continue;
@@ -176,7 +209,8 @@ export class ItemDraft {
       outbox.push(this.#settled(change, revision));
     }
     for (const entry of this.#outbox.entries()) outbox.push(this.#settled(entry, revision));
-    return { pk, revision, marks: this.marks, states, versions: this.#versions(), outbox };
+    const item: StateItem = { pk, revision, marks: this.marks, states, versions: this.#versions(), outbox };
+    return this.#letters === NO_LETTERS ? item : { ...item, letters: this.#letters };
   }
 
   #versions(): ReadonlyMap<string, number> {

@@ -92,9 +92,13 @@ export async function processOneByOne(
   return result(undefined);
 }
 
-/** Rejects the record in the item of each of its keys, where its mark tells whether it was applied after all. */
+/**
+ * Rejects the record in the item of each of its keys, where its mark tells whether it was applied after all. An element
+ * without a key was rejected already.
+ */
 function reject({ works }: BatchRun): void {
   for (const { elements } of works) {
-    for (const [place, element] of elements.entries()) elements[place] = { ...element, rejection: KILLED };
+    for (const [place, element] of elements.entries())
+      elements[place] = { ...element, rejection: element.rejection ?? KILLED };
   }
 }

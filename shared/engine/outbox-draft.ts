@@ -2,6 +2,7 @@ import { comparePositions, compareSequences, type Position } from '../source/pos
 import { shardOfLane } from '../source/lane.ts';
 import type { CanonicalDocument } from '../state/canonical-document.ts';
 import type { DeadLetterEntry, OutboxEntry, OutputEntry } from '../state/state-item.ts';
+import { isRedriveLane } from './redrive-lane.ts';
 import type { Cell } from './state-cell.ts';
 
 /** An output's value that is a state: what a cell held when it was made, or what the loaded item holds. */
@@ -70,9 +71,12 @@ export class OutboxDraft {
     this.#keep((entry) => entry.lane !== lane);
   }
 
-  /** Drops what records made that arrived before this moment, milliseconds since the epoch. */
+  /**
+   * Drops what records made that arrived before this moment, milliseconds since the epoch. What a redrive made stays: it
+   * is published without its record, whenever the redrive goes on.
+   */
   dropBefore(oldestMs: number): void {
-    this.#keep(({ arrivalMs = oldestMs }) => arrivalMs >= oldestMs);
+    this.#keep(({ lane, arrivalMs = oldestMs }) => arrivalMs >= oldestMs || isRedriveLane(lane));
   }
 
   #keep(isKept: (entry: PendingEntry) => boolean): void {

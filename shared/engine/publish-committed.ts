@@ -1,11 +1,15 @@
 import { comparePositions, type Position } from '../source/position.ts';
 import { shardOfLane } from '../source/lane.ts';
 import { inParallel } from '../state/in-parallel.ts';
-import { deadLetterName, outputId } from '../output/output-id.ts';
-import { publishTo } from '../output/publish.ts';
+import { deadLetterName } from '../output/dead-letter-name.ts';
+import type { DeadLetter } from '../output/dead-letter-store.ts';
+import { outputId } from '../output/output-id.ts';
+import { publishTo, type Published } from '../output/publish.ts';
 import type { Delivery } from '../output/sink-port.ts';
 import type { DeadLetterEntry, OutboxEntry, OutputEntry, StateItem } from '../state/state-item.ts';
+import type { SourceRecord } from '../source/record.ts';
 import { firstUncommitted, lower, recordAt, type BatchRun } from './batch-run.ts';
+import type { Runtime } from './runtime.ts';
 
 /** Dead letters that are being stored at a time. */
 const LETTERS_IN_FLIGHT = 16;
@@ -13,7 +17,11 @@ const LETTERS_IN_FLIGHT = 16;
 interface Letter {
   readonly entry: DeadLetterEntry;
   readonly key: string | undefined;
+  readonly pk: string;
 }
+
+/** Deliveries by the name of their sink. */
+export type Deliveries = Map<string, Delivery[]>;
 
 /**
  * Step 7: publishes from the outboxes of all items of the run, those included whose commit failed and those where
@@ -23,22 +31,48 @@ interface Letter {
 export async function publishCommitted(run: BatchRun): Promise<Position | undefined> {
   const { runtime, scope } = run;
   const bound = firstUncommitted(run);
-  const deliveries = new Map<string, Delivery[]>();
+  const deliveries: Deliveries = new Map();
   const letters: Letter[] = [];
-  for (const { item, key } of run.works) {
+  for (const { item, key, pk } of run.works) {
     for (const entry of item?.outbox ?? []) {
       if (shardOfLane(entry.lane) !== run.batch.shard) continue;
       if (bound !== undefined && comparePositions(entry.position, bound) >= 0) continue;
       if (!isInHand(run, entry)) continue;
       if (scope.published.has(entry)) continue;
-      if (entry.kind === 'deadLetter') letters.push({ entry, key });
-      else collect(deliveries, run, item as StateItem, entry);
+      if (entry.kind === 'deadLetter') letters.push({ entry, key, pk });
+      else addDelivery(deliveries, runtime.program.definition.name, item as StateItem, entry);
     }
   }
 
   let failed: Position | undefined;
+  const published = deliver(runtime, deliveries, run.blocked, run.keepGoing).then((result) => {
+    for (const { entry } of result.confirmed) scope.published.add(entry);
+    run.report.published += result.confirmed.length;
+    failed = lower(failed, result.firstFailed);
+  });
+  const stored = inParallel(letters, LETTERS_IN_FLIGHT, async (letter) => {
+    if (run.keepGoing() && (await store(run, letter))) scope.published.add(letter.entry);
+    else failed = lower(failed, letter.entry.position);
+  });
+  await Promise.all([published, stored]);
+  return failed;
+}
+
+/**
+ * Publishes committed outputs, each sink's beside the others'. Those for a sink that this code does not have are
+ * dropped.
+ * @param blockedKeys by sink: destination keys for which an earlier delivery failed; those that fail now are added.
+ */
+export async function deliver(
+  runtime: Runtime,
+  deliveries: Deliveries,
+  blockedKeys: Map<string, Set<string>>,
+  keepGoing: () => boolean,
+): Promise<Published> {
+  const confirmed: Delivery[] = [];
+  let firstFailed: Position | undefined;
   const options = {
-    keepGoing: run.keepGoing,
+    keepGoing,
     wait: runtime.wait,
     onFailure: (sink: string, error: unknown) =>
       runtime.log.warn('A sink did not take outputs; they are delivered again', {
@@ -55,19 +89,14 @@ export async function publishCommitted(run: BatchRun): Promise<Position | undefi
       });
       return;
     }
-    let blocked = run.blocked.get(name);
-    if (blocked === undefined) run.blocked.set(name, (blocked = new Set()));
-    const { confirmed, firstFailed } = await publishTo(name, port, list, blocked, options);
-    for (const { entry } of confirmed) scope.published.add(entry);
-    run.report.published += confirmed.length;
-    failed = lower(failed, firstFailed);
+    let blocked = blockedKeys.get(name);
+    if (blocked === undefined) blockedKeys.set(name, (blocked = new Set()));
+    const published = await publishTo(name, port, list, blocked, options);
+    confirmed.push(...published.confirmed);
+    firstFailed = lower(firstFailed, published.firstFailed);
   });
-  const stored = inParallel(letters, LETTERS_IN_FLIGHT, async (letter) => {
-    if (run.keepGoing() && (await store(run, letter))) scope.published.add(letter.entry);
-    else failed = lower(failed, letter.entry.position);
-  });
-  await Promise.all([...sinks, stored]);
-  return failed;
+  await Promise.all(sinks);
+  return { confirmed, firstFailed };
 }
 
 /** Whether the entry's record is one of the run's: without gaps in a shard's own lane, so that its ends tell. */
@@ -79,17 +108,17 @@ function isInHand({ records, batch }: BatchRun, { lane, position }: OutboxEntry)
   return comparePositions(first.position, position) <= 0 && comparePositions(position, last.position) <= 0;
 }
 
-function collect(
-  deliveries: Map<string, Delivery[]>,
-  run: BatchRun,
+/** Adds an output of the item to what is to be delivered. */
+export function addDelivery(
+  deliveries: Deliveries,
+  pipeline: string,
   item: StateItem,
   entry: OutputEntry,
 ): void {
-  const { definition } = run.runtime.program;
   const json =
     'json' in entry.value ? entry.value.json : JSON.stringify(item.states.get(entry.value.stateOf));
   const delivery = {
-    id: outputId(definition.name, entry),
+    id: outputId(pipeline, entry),
     destinationKey: entry.destinationKey,
     json,
     pk: item.pk,
@@ -102,31 +131,51 @@ function collect(
 
 async function store(
   { runtime, opened, batch, records }: BatchRun,
-  { entry, key }: Letter,
+  { entry, key, pk }: Letter,
 ): Promise<boolean> {
   const record = recordAt(records, entry.position);
   if (record === undefined) return false;
-  const { definition } = runtime.program;
+  const { generation } = opened;
+  const pipeline = runtime.program.definition.name;
   try {
-    await runtime.deadLetters.put(deadLetterName(opened.generation, key, entry), {
-      pipeline: definition.name,
-      generation: opened.generation,
-      stream: batch.stream,
-      shard: batch.shard,
-      lane: entry.lane,
-      sequenceNumber: entry.position.sequence,
-      subSequenceNumber: entry.position.sub,
-      element: entry.element,
-      ...(key !== undefined && { key }),
-      stage: entry.stage,
-      reason: entry.reason,
-      partitionKey: record.partitionKey,
-      arrivalMs: record.arrivalMs,
-      data: record.data,
-    });
+    await runtime.deadLetters.put(
+      deadLetterName(generation, key, entry),
+      letterOf(entry, record, { pipeline, generation, stream: batch.stream, item: pk, key }),
+    );
     return true;
   } catch (error) {
     runtime.log.warn('A dead letter could not be stored; its record comes again', { error: String(error) });
     return false;
   }
 }
+
+/** The letter of a committed entry, with the record in it. */
+export function letterOf(
+  entry: DeadLetterEntry,
+  { partitionKey, arrivalMs, data }: SourceRecord,
+  {
+    key,
+    ...where
+  }: Pick<DeadLetter, 'pipeline' | 'generation' | 'stream' | 'item'> & {
+    readonly key: string | undefined;
+  },
+): DeadLetter {
+  const { lane, position } = entry.origin ?? entry;
+  return {
+    ...where,
+    shard: shardOfLane(lane),
+    lane,
+    sequenceNumber: position.sequence,
+    subSequenceNumber: position.sub,
+    number: entry.number,
+    element: entry.element,
+    ...(key !== undefined && { key }),
+    stage: entry.stage,
+    reason: entry.stage === 'parked' ? PARKED_REASON : entry.reason,
+    partitionKey,
+    arrivalMs,
+    data,
+  };
+}
+
+const PARKED_REASON = 'an earlier record of its key was rejected, and it waits behind that one';

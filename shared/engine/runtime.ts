@@ -1,4 +1,4 @@
-import type { DeadLetterStore } from '../output/dead-letter-store.ts';
+import type { DeadLetterSink, DeadLetterStore } from '../output/dead-letter-store.ts';
 import type { SinkPort } from '../output/sink-port.ts';
 import type { ShardRanges } from '../source/shard-ranges.ts';
 import type { StateStore } from '../state/state-store.ts';
@@ -18,7 +18,7 @@ export interface Runtime {
   readonly store: StateStore;
   /** By sink name. */
   readonly sinks: ReadonlyMap<string, SinkPort>;
-  readonly deadLetters: DeadLetterStore;
+  readonly deadLetters: DeadLetterSink;
   /** Asked only where a batch holds an aggregate of the Kinesis Producer Library. */
   readonly shardRanges: ShardRanges;
   readonly clock: Clock;
@@ -29,6 +29,11 @@ export interface Runtime {
   readonly parallelizationFactor: number;
   /** The generation that this container works in; unknown before its first batch. */
   generation: number | undefined;
+}
+
+/** A runtime that takes dead letters too. */
+export interface RedriveRuntime extends Runtime {
+  readonly deadLetters: DeadLetterStore;
 }
 
 /** How one batch went, in figures. */

@@ -3,7 +3,7 @@ import type { Logger } from '@aws-lambda-powertools/logger';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { ItemCache } from '../engine/item-cache.ts';
 import { programOf } from '../engine/program.ts';
-import type { Runtime } from '../engine/runtime.ts';
+import type { RedriveRuntime } from '../engine/runtime.ts';
 import type { DeadLetterStore } from '../output/dead-letter-store.ts';
 import { DynamoDbSinkPort } from '../output/dynamodb-sink.ts';
 import { ForEachSinkPort } from '../output/for-each-sink.ts';
@@ -18,7 +18,7 @@ import { noTrace, type Trace } from './trace.ts';
 
 /** What a container makes once and keeps warm. */
 export interface Container {
-  readonly runtime: Runtime;
+  readonly runtime: RedriveRuntime;
   readonly trace: Trace;
 }
 
@@ -46,11 +46,11 @@ export async function makeContainer(
     onFailure: (error) =>
       logger.warn('A write of state is in doubt; its item is read again', { error: String(error) }),
   });
-  const runtime: Runtime = {
+  const runtime: RedriveRuntime = {
     program: programOf(definition),
     store,
     sinks: await sinkPorts(definition, settings, dynamodb, trace),
-    deadLetters: deadLetterStore(settings.bucket, trace),
+    deadLetters: deadLetterStore(settings.bucket, definition.name, trace),
     shardRanges: shardRanges(trace),
     clock,
     wait: (ms) => wait(ms),
@@ -91,12 +91,18 @@ async function sinkPorts(
   return ports;
 }
 
-function deadLetterStore(bucket: string, trace: Trace): DeadLetterStore {
-  let store: Promise<DeadLetterStore> | undefined;
+function deadLetterStore(bucket: string, pipeline: string, trace: Trace): DeadLetterStore {
+  let loading: Promise<DeadLetterStore> | undefined;
+  const load = (): Promise<DeadLetterStore> =>
+    (loading ??= import('./s3-ports.ts').then(({ s3DeadLetterStore }) =>
+      s3DeadLetterStore(bucket, pipeline, trace),
+    ));
   return {
-    put: async (name, letter) => {
-      store ??= import('./s3-ports.ts').then(({ s3DeadLetterStore }) => s3DeadLetterStore(bucket, trace));
-      await (await store).put(name, letter);
+    put: async (name, letter) => (await load()).put(name, letter),
+    get: async (name) => (await load()).get(name),
+    remove: async (name) => (await load()).remove(name),
+    list: async function* (prefix) {
+      yield* (await load()).list(prefix);
     },
   };
 }

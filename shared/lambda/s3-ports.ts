@@ -5,6 +5,10 @@ import { REQUEST_LIMITS } from './request-limits.ts';
 import type { Trace } from './trace.ts';
 
 /** Its own module, loaded at the first dead letter: most containers never see one, and S3's client is the largest. */
-export function s3DeadLetterStore(bucket: string, trace: Trace): DeadLetterStore {
-  return new S3DeadLetterStore(trace.client(new S3Client({ requestHandler: REQUEST_LIMITS })), bucket);
+export function s3DeadLetterStore(bucket: string, pipeline: string, trace: Trace): DeadLetterStore {
+  return new S3DeadLetterStore(
+    trace.client(new S3Client({ requestHandler: REQUEST_LIMITS })),
+    bucket,
+    pipeline,
+  );
 }

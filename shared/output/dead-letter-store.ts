@@ -9,7 +9,11 @@ export interface DeadLetter {
   readonly lane: string;
   readonly sequenceNumber: string;
   readonly subSequenceNumber: number;
-  /** Number of the element that was rejected. */
+  /** Row of the state item that says that the record is a dead letter, and whether it is still open. */
+  readonly item: string;
+  /** The letter's number in that item. */
+  readonly number: number;
+  /** Number of the element that was rejected; of the first, where the record has several for the key. */
   readonly element: number;
   /** The key it was rejected for; absent where it has none. */
   readonly key?: string;
@@ -21,8 +25,34 @@ export interface DeadLetter {
   readonly data: string;
 }
 
-/** Where dead letters are kept. Putting one again under the same name changes nothing. */
-export interface DeadLetterStore {
-  /** @param name unique in the pipeline, see `deadLetterName`. @throws when it is not stored. */
+/** Where a batch leaves its dead letters. */
+export interface DeadLetterSink {
+  /**
+   * Putting one again under the same name changes nothing.
+   * @param name unique in the pipeline, see `deadLetterName`.
+   * @throws when it is not stored.
+   */
   put(name: string, letter: DeadLetter): Promise<void>;
+}
+
+/** A stored letter, as a listing shows it. */
+export interface ListedLetter {
+  readonly name: string;
+  /** When it was stored, milliseconds since the epoch. */
+  readonly storedMs: number;
+}
+
+/** Where the dead letters of one pipeline are kept. One contract suite runs on every version of it. */
+export interface DeadLetterStore extends DeadLetterSink {
+  /** @returns `undefined` where there is none. */
+  get(name: string): Promise<DeadLetter | undefined>;
+
+  /** Removes a letter; one that is not there is as good as removed. */
+  remove(name: string): Promise<void>;
+
+  /**
+   * The letters whose names begin so, page by page, in the order of their names' bytes.
+   * @param prefix see `deadLetterNamesOf`; '' for all.
+   */
+  list(prefix: string): AsyncIterable<readonly ListedLetter[]>;
 }

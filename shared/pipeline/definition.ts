@@ -122,7 +122,8 @@ export interface SinkStage {
 }
 export type KeyedStage = StatelessStage | StatefulStage | SinkStage;
 
-export type RecordErrorPolicy = 'deadLetter' | 'stop';
+export const RECORD_ERROR_POLICIES = ['deadLetter', 'parkKey', 'stop'] as const;
+export type RecordErrorPolicy = (typeof RECORD_ERROR_POLICIES)[number];
 
 /** A pipeline as frozen data: CDK reads it, the engine runs it, importing it does nothing. */
 export interface PipelineDefinition {

@@ -4,22 +4,25 @@ import type { KinesisInput, KinesisOutput } from './kinesis.ts';
 import { requireName } from './name.ts';
 import { filterStage, flatMapStage, mapStage } from './stateless-stage.ts';
 import { requireSynchronous } from './synchronous.ts';
-import type {
-  ForEachSink,
-  KeyedStage,
-  Pipeline,
-  PipelineDefinition,
-  RecordErrorPolicy,
-  Sink,
-  StateCell,
-  StatefulStage,
-  StatelessStage,
+import {
+  RECORD_ERROR_POLICIES,
+  type ForEachSink,
+  type KeyedStage,
+  type Pipeline,
+  type PipelineDefinition,
+  type RecordErrorPolicy,
+  type Sink,
+  type StateCell,
+  type StatefulStage,
+  type StatelessStage,
 } from './definition.ts';
 
 export interface PipelineOptions {
   /**
    * What happens to a record that the decoder or user code rejects: it becomes a dead letter and the shard goes on
-   * (`deadLetter`, the default), or the shard stops in front of it until the code is mended (`stop`).
+   * (`deadLetter`, the default); or its key's later records wait behind it too, as dead letters in their order, until it
+   * is redriven or dropped, and other keys go on (`parkKey`); or the shard stops in front of it until the code is mended
+   * (`stop`).
    */
   onRecordError?: RecordErrorPolicy;
 }
@@ -65,9 +68,10 @@ export interface PipelineStart {
 export function pipeline(name: string, options: PipelineOptions = {}): PipelineStart {
   requireName('pipeline', name);
   const { onRecordError = 'deadLetter' } = options;
-  if (onRecordError !== 'deadLetter' && onRecordError !== 'stop') {
+  if (!RECORD_ERROR_POLICIES.includes(onRecordError)) {
     throw new TypeError(
-      `Pipeline '${name}': onRecordError is ${JSON.stringify(onRecordError)}; allowed are 'deadLetter' and 'stop'.`,
+      `Pipeline '${name}': onRecordError is ${JSON.stringify(onRecordError)}; allowed are ` +
+        `${RECORD_ERROR_POLICIES.map((policy) => `'${policy}'`).join(', ')}.`,
     );
   }
   return Object.freeze({

@@ -12,8 +12,20 @@ export const ITEM = {
   versions: 'v',
   /** L. The outbox: maps with the names of `ENTRY`. Absent where it is empty. */
   outbox: 'o',
+  /** M. Dead letters, with the names of `LETTERS`. Absent where there never was one. */
+  letters: 'd',
   /** N. The table's TTL attribute, seconds since the epoch. */
   expiry: 'x',
+} as const;
+
+/** The names inside `ITEM.letters`. */
+export const LETTERS = {
+  /** N. The number that the next letter gets. */
+  next: 'n',
+  /** S. Closed numbers, `0-17,20`; absent where there are none. */
+  closed: 'c',
+  /** N. The first letter that the key is parked behind; absent where it is not. */
+  parkedFrom: 'p',
 } as const;
 
 /** The names inside an outbox entry. An entry with a `stage` is a dead letter, any other an output. */
@@ -42,6 +54,12 @@ export const ENTRY = {
   json: 'j',
   /** S. Output: that operator. */
   stateOf: 'f',
+  /** S. The lane where a redriven record once stood; absent for any other. */
+  originLane: 'ol',
+  /** S. Its encoded position there. */
+  originPosition: 'op',
+  /** N. Dead letter: its number in the item; absent for 0. */
+  number: 'n',
   /** S. Dead letter: where the record was rejected. */
   stage: 'g',
   /** S. Dead letter: why. */

@@ -8,7 +8,8 @@ import {
 import { rowBytes, type Row } from './attribute-bytes.ts';
 import { decodeDocument, encodeDocument } from './document-codec.ts';
 import type { Document } from './document.ts';
-import { ENTRY, ITEM } from './item-attributes.ts';
+import { ENTRY, ITEM, LETTERS } from './item-attributes.ts';
+import type { LetterRange, Letters } from './letters.ts';
 import { setOwn } from './own-property.ts';
 import { shownKey } from './row-key.ts';
 import type {
@@ -35,6 +36,7 @@ export function encodeItem(item: StateItem): Row {
     row[ITEM.versions] = { M: encodeMap(versions, (version) => ({ N: String(version) })) };
   if (item.outbox.length > 0)
     row[ITEM.outbox] = { L: item.outbox.map((entry) => ({ M: encodeEntry(entry, item.revision) })) };
+  if (item.letters !== undefined) row[ITEM.letters] = { M: encodeLetters(item.letters) };
   if (item.expiresAtSeconds !== undefined) row[ITEM.expiry] = { N: String(item.expiresAtSeconds) };
   return row;
 }
@@ -55,6 +57,7 @@ export function decodeItem(row: Row): StateItem {
     states,
     versions: decodeVersions(row[ITEM.versions], states),
     outbox: (row[ITEM.outbox]?.L ?? []).map((entry) => decodeEntry(entry.M ?? {}, revision)),
+    ...(row[ITEM.letters] === undefined ? {} : { letters: decodeLetters(row[ITEM.letters]?.M ?? {}) }),
     ...(expiry === undefined ? {} : { expiresAtSeconds: Number(expiry) }),
   };
 }
@@ -109,7 +112,12 @@ function encodeEntry(entry: OutboxEntry, itemRevision: number): Row {
     [ENTRY.position]: { S: encodePosition(entry.position) },
   };
   if (entry.element !== 0) row[ENTRY.element] = { N: String(entry.element) };
+  if (entry.origin !== undefined) {
+    row[ENTRY.originLane] = { S: entry.origin.lane };
+    row[ENTRY.originPosition] = { S: encodePosition(entry.origin.position) };
+  }
   if (entry.kind === 'deadLetter') {
+    if (entry.number !== 0) row[ENTRY.number] = { N: String(entry.number) };
     row[ENTRY.stage] = { S: entry.stage };
     row[ENTRY.reason] = { S: entry.reason };
     if (entry.arrivalMs !== undefined) row[ENTRY.arrivalMs] = { N: String(entry.arrivalMs) };
@@ -132,6 +140,12 @@ function decodeEntry(row: Row, itemRevision: number): OutboxEntry {
     lane: textOf(row, ENTRY.lane),
     position: decodePosition(textOf(row, ENTRY.position)),
     element: Number(row[ENTRY.element]?.N ?? 0),
+    ...(row[ENTRY.originLane] !== undefined && {
+      origin: {
+        lane: textOf(row, ENTRY.originLane),
+        position: decodePosition(textOf(row, ENTRY.originPosition)),
+      },
+    }),
   };
   const stage = row[ENTRY.stage]?.S;
   const arrivalMs = row[ENTRY.arrivalMs]?.N;
@@ -139,6 +153,7 @@ function decodeEntry(row: Row, itemRevision: number): OutboxEntry {
     return {
       kind: 'deadLetter',
       ...base,
+      number: Number(row[ENTRY.number]?.N ?? 0),
       stage: stage as DeadLetterStage,
       reason: textOf(row, ENTRY.reason),
       ...(arrivalMs !== undefined && { arrivalMs: Number(arrivalMs) }),
@@ -158,6 +173,32 @@ function decodeEntry(row: Row, itemRevision: number): OutboxEntry {
     ...(originArrivalMs !== undefined && { originArrivalMs: Number(originArrivalMs) }),
     value: json === undefined ? { stateOf: textOf(row, ENTRY.stateOf) } : { json },
   } satisfies OutputEntry;
+}
+
+function encodeLetters({ next, closed, parkedFrom }: Letters): Row {
+  const row: Row = { [LETTERS.next]: { N: String(next) } };
+  if (closed.length > 0) row[LETTERS.closed] = { S: closed.map(rangeText).join() };
+  if (parkedFrom !== undefined) row[LETTERS.parkedFrom] = { N: String(parkedFrom) };
+  return row;
+}
+
+function decodeLetters(row: Row): Letters {
+  const closed = row[LETTERS.closed]?.S;
+  const parkedFrom = row[LETTERS.parkedFrom]?.N;
+  return {
+    next: Number(numberOf(row, LETTERS.next)),
+    closed: closed === undefined ? [] : closed.split(',').map(rangeOf),
+    ...(parkedFrom !== undefined && { parkedFrom: Number(parkedFrom) }),
+  };
+}
+
+function rangeText({ from, below }: LetterRange): string {
+  return below === from + 1 ? String(from) : `${from}-${below - 1}`;
+}
+
+function rangeOf(text: string): LetterRange {
+  const [from, last = from] = text.split('-');
+  return { from: Number(from), below: Number(last) + 1 };
 }
 
 function textOf(row: Row, name: string): string {

@@ -10,6 +10,11 @@ export function itemKey(generation: number, key: string): string {
   return `${generation}/s/${key}`;
 }
 
+/** The key of an item; `undefined` of a shard's own. */
+export function keyOfItem(pk: string): string | undefined {
+  return /^\d+\/s\/(.*)$/s.exec(pk)?.[1];
+}
+
 /** The shard's own item: dead letters that have no key. */
 export function shardItemKey(generation: number, shard: string): string {
   return `${generation}/d/${shard}`;

@@ -1,5 +1,6 @@
 import type { MarkPosition, Position } from '../source/position.ts';
 import type { Document } from './document.ts';
+import type { Letters } from './letters.ts';
 
 /**
  * Per lane: the position up to which that lane's records are in an item, and when that record arrived. Of a chained
@@ -17,6 +18,11 @@ interface OutboxEntryBase {
   readonly position: Position;
   /** Which of the elements of the record made it. */
   readonly element: number;
+  /**
+   * Of a record that was redriven: where it once stood in the stream. Ids and names are made of it, while lane and
+   * position tell the order in which the redrive went.
+   */
+  readonly origin?: { readonly lane: string; readonly position: Position };
 }
 
 /** An output that is committed and perhaps not yet published. */
@@ -39,17 +45,23 @@ export interface OutputEntry extends OutboxEntryBase {
   readonly value: { readonly json: string } | { readonly stateOf: string };
 }
 
-/** A record, or one element of it for one key, that was rejected; the record itself is in hand when it is stored. */
+/**
+ * A record that was rejected for the item's key, all its elements of that key together; in a shard's own item, one that
+ * was rejected before it had keys, or one element of it that has none. The record is in hand when the letter is stored.
+ */
 export interface DeadLetterEntry extends OutboxEntryBase {
   readonly kind: 'deadLetter';
+  /** See `Letters`. */
+  readonly number: number;
   /** In a chained pipeline: when the record arrived, milliseconds since the epoch; tells when the entry may go. */
   readonly arrivalMs?: number | undefined;
   readonly stage: DeadLetterStage;
   readonly reason: string;
 }
 
+/** Where a record was rejected; `parked`: nowhere, an earlier record of its key was. */
 export type DeadLetterStage =
-  'decode' | 'schema' | 'stateless' | 'key' | 'fold' | 'output' | 'state' | 'killed';
+  'decode' | 'schema' | 'stateless' | 'key' | 'fold' | 'output' | 'state' | 'killed' | 'parked';
 export type OutboxEntry = OutputEntry | DeadLetterEntry;
 
 /** The one item that holds everything of one key in one pipeline. Never changed in place: a write makes a new one. */
@@ -64,6 +76,8 @@ export interface StateItem {
   /** State version by operator name, as last written. */
   readonly versions: ReadonlyMap<string, number>;
   readonly outbox: readonly OutboxEntry[];
-  /** The table's TTL, seconds since the epoch: only on a tombstone. */
+  /** Of an item that ever had a dead letter. */
+  readonly letters?: Letters;
+  /** The table's TTL, seconds since the epoch: only on a tombstone that has no open letter. */
   readonly expiresAtSeconds?: number;
 }

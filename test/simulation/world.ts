@@ -3,7 +3,7 @@ import { ItemCache } from '../../shared/engine/item-cache.ts';
 import { processBatch } from '../../shared/engine/process-batch.ts';
 import { programOf } from '../../shared/engine/program.ts';
 import type { Runtime } from '../../shared/engine/runtime.ts';
-import type { DeadLetter, DeadLetterStore } from '../../shared/output/dead-letter-store.ts';
+import type { DeadLetter, DeadLetterSink } from '../../shared/output/dead-letter-store.ts';
 import type { Delivery, SinkPort } from '../../shared/output/sink-port.ts';
 import type { Pipeline } from '../../shared/pipeline/definition.ts';
 import { comparePositions, compareSequences } from '../../shared/source/position.ts';
@@ -356,7 +356,7 @@ export class World {
     };
   }
 
-  #gatedLetters(invocation: Invocation): DeadLetterStore {
+  #gatedLetters(invocation: Invocation): DeadLetterSink {
     return { put: (name, letter) => this.#io(invocation, async () => void this.letters.set(name, letter)) };
   }
 

@@ -1,7 +1,8 @@
 import { ItemCache } from '../../shared/engine/item-cache.ts';
 import { programOf } from '../../shared/engine/program.ts';
-import type { Runtime } from '../../shared/engine/runtime.ts';
+import type { RedriveRuntime } from '../../shared/engine/runtime.ts';
 import type { DeadLetter } from '../../shared/output/dead-letter-store.ts';
+import { MemoryDeadLetterStore } from '../../shared/output/memory-dead-letters.ts';
 import type { Delivery, SinkPort } from '../../shared/output/sink-port.ts';
 import { sinksOf, type Pipeline } from '../../shared/pipeline/definition.ts';
 import { shardLane, partitionLane } from '../../shared/source/lane.ts';
@@ -35,7 +36,7 @@ export class MemorySink implements SinkPort {
 }
 
 export interface TestWorld {
-  readonly runtime: Runtime;
+  readonly runtime: RedriveRuntime;
   readonly store: MemoryStateStore;
   readonly sinks: ReadonlyMap<string, MemorySink>;
   readonly letters: Map<string, DeadLetter>;
@@ -47,7 +48,7 @@ export interface TestWorld {
 }
 
 /** A runtime on memory ports for one pipeline. */
-export function testWorld(pipeline: Pipeline, changes: Partial<Runtime> = {}): TestWorld {
+export function testWorld(pipeline: Pipeline, changes: Partial<RedriveRuntime> = {}): TestWorld {
   const store = new MemoryStateStore();
   const letters = new Map<string, DeadLetter>();
   const logged: string[] = [];
@@ -65,7 +66,7 @@ export function testWorld(pipeline: Pipeline, changes: Partial<Runtime> = {}): T
       program: programOf(pipeline.definition),
       store,
       sinks,
-      deadLetters: { put: async (name, letter) => void letters.set(name, letter) },
+      deadLetters: new MemoryDeadLetterStore(() => world.nowMs, letters),
       shardRanges: new MemoryShardRanges(ranges),
       clock: { nowMs: () => world.nowMs },
       wait: async (ms) => void (world.nowMs += ms),

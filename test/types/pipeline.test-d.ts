@@ -270,7 +270,8 @@ describe('what must not compile', () => {
   });
 
   it('is a policy or a way to upsert that does not exist', () => {
-    // @ts-expect-error there are deadLetter and stop
+    pipeline('p', { onRecordError: 'parkKey' });
+    // @ts-expect-error there are deadLetter, parkKey and stop
     pipeline('p', { onRecordError: 'ignore' });
     // @ts-expect-error there are key and id
     dynamodb('t', { upsertBy: 'value' });

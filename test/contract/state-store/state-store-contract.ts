@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { encodePosition, type Position } from '../../../shared/source/position.ts';
 import { canonicalDocument } from '../../../shared/state/canonical-document.ts';
 import type { Document } from '../../../shared/state/document.ts';
+import type { Letters } from '../../../shared/state/letters.ts';
 import { itemKey, shardItemKey } from '../../../shared/state/row-key.ts';
 import type { Mark, OutboxEntry, StateItem } from '../../../shared/state/state-item.ts';
 import type {
@@ -402,18 +403,37 @@ export function stateStoreContract(under: StateStoreUnderTest): void {
           originArrivalMs: 1_600_000_000_001,
           value: { json: '1' },
         },
-        { kind: 'deadLetter', ...base, element: 0, stage: 'fold', reason: 'TypeError: x is not a function' },
+        { kind: 'deadLetter', ...base, element: 0, number: 0, stage: 'fold', reason: 'TypeError: x is not a function' },
         {
           kind: 'deadLetter',
           ...base,
           element: 0,
+          number: 2,
           stage: 'schema',
           reason: 'x',
           arrivalMs: 1_700_000_000_123,
         },
-        { kind: 'deadLetter', ...base, position: at('12', 7), element: 1, stage: 'decode', reason: '' },
+        { kind: 'deadLetter', ...base, position: at('12', 7), element: 1, number: 17, stage: 'decode', reason: '' },
       ];
+      const origin = { lane: 'x3Fa_q/2', position: at('12', 7) };
+      outbox.push(...outbox.map((entry) => ({ ...entry, origin })));
       const written = item(pk, { outbox });
+      expect(await roundTrip(written)).toStrictEqual(written);
+    });
+
+    it.each<Letters>([
+      { next: 0, closed: [] },
+      { next: 9_007_199_254_740_991, closed: [{ from: 0, below: 12 }] },
+      {
+        next: 30,
+        closed: [
+          { from: 3, below: 4 },
+          { from: 8, below: 29 },
+        ],
+        parkedFrom: 5,
+      },
+    ])('with what became of its dead letters: %j', async (letters) => {
+      const written = item(pk, { letters });
       expect(await roundTrip(written)).toStrictEqual(written);
     });
 
@@ -439,6 +459,7 @@ export function stateStoreContract(under: StateStoreUnderTest): void {
         outbox: [
           {
             kind: 'deadLetter',
+            number: 0,
             lane: SHARD,
             position: FIRST,
             element: 0,

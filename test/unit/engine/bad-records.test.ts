@@ -58,11 +58,13 @@ describe('a record that cannot be read', () => {
     const bad = bytes(0, Buffer.from([0xff, 1, 2]));
     await drain(world, [bad]);
     const [[name, letter] = []] = [...world.letters];
-    expect(name).toMatch(/^1\/[\w-]{6}\/0\/0?\d{55,56}\.0-0-no-key\.json$/);
+    expect(name).toMatch(/^1\/no-key\/0{10}\/[\w-]{6}\/0\/\d{56}\.0-0\.json$/);
     expect(letter).toMatchObject({
       pipeline: 'p',
       generation: 1,
       stream: 'input',
+      item: `1/d/${bad.lane}`,
+      number: 0,
       sequenceNumber: bad.position.sequence,
       subSequenceNumber: 0,
       element: 0,

@@ -197,13 +197,11 @@ describe('a user’s function that throws on one record of many', () => {
         }),
     );
     const { report } = await deliver(world, records([[{ key: 'a' }, { key: 'a', bad: true }, { key: 'b' }]]));
-    expect(report).toMatchObject({ applied: 1, deadLetters: 2 });
+    expect(report).toMatchObject({ applied: 1, deadLetters: 1 });
     expect(stateOf(world, 'a', 'n')).toBeUndefined();
     expect(stateOf(world, 'b', 'n')).toBe(1);
-    expect([...world.letters.values()].map(({ element, key }) => [element, key])).toEqual([
-      [0, 'a'],
-      [1, 'a'],
-    ]);
+    // One letter: what is whole when it is applied is whole when it is redriven.
+    expect([...world.letters.values()].map(({ element, key }) => [element, key])).toEqual([[0, 'a']]);
   });
 
   it('rejects the record whose initial state throws, and asks again for the next', async () => {

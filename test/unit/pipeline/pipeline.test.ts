@@ -56,7 +56,7 @@ describe('a pipeline', () => {
 
   it('refuses a policy that does not exist', () => {
     expect(() => pipeline('p', { onRecordError: 'ignore' as 'stop' })).toThrow(
-      /onRecordError is "ignore"; allowed are 'deadLetter' and 'stop'/,
+      /onRecordError is "ignore"; allowed are 'deadLetter', 'parkKey', 'stop'/,
     );
   });
 

@@ -1,0 +1,523 @@
+import type { DeadLetter } from '../output/dead-letter-store.ts';
+import { deadLetterName, readDeadLetterName } from '../output/dead-letter-name.ts';
+import { ConfigurationError } from '../pipeline/configuration-error.ts';
+import { comparePositions, encodePosition, type Position } from '../source/position.ts';
+import type { Rejection } from '../source/record-error.ts';
+import type { SourceRecord } from '../source/record.ts';
+import { inParallel } from '../state/in-parallel.ts';
+import {
+  CLOSED_RANGES_LIMIT,
+  closeLetter,
+  firstOpenLetter,
+  letterStatus,
+  NO_LETTERS,
+} from '../state/letters.ts';
+import { itemKey, keyOfItem } from '../state/row-key.ts';
+import type { OutboxEntry, StateItem } from '../state/state-item.ts';
+import type { Control } from '../state/state-store.ts';
+import { stamped } from './commit.ts';
+import { forEachElement, type Element } from './elements.ts';
+import { foldItem, type FoldScope } from './fold.ts';
+import { FreshValues } from './fresh-values.ts';
+import { requireKnownVersions } from './known-versions.ts';
+import { DEADLINE_MARGIN_MS } from './limits.ts';
+import type { Program } from './program.ts';
+import { addDelivery, deliver, letterOf, type Deliveries } from './publish-committed.ts';
+import { isRedriveLane, letterMark, RedriveLane } from './redrive-lane.ts';
+import type { RedriveRuntime } from './runtime.ts';
+
+export interface LettersRequest {
+  /** `redrive`: apply the record to its key with today's code. `drop`: give it up. */
+  readonly action: 'redrive' | 'drop';
+  /** Names of letters; those of one key are taken in the order in which they stand here. */
+  readonly names: readonly string[];
+  /** Redrive also behind earlier letters of the key that are open. What is parked keeps its order all the same. */
+  readonly isForced: boolean;
+  /** Tells this invocation from every other: a part of the lanes of outputs. */
+  readonly session: string;
+}
+
+/**
+ * - `redriven`, `dropped`: done now. `alreadyDone`: its item says that it was done before; what was left is cleared up.
+ * - `missing`: there is no such letter (any more).
+ * - `rejected`: today's code rejects the record too; nothing of it is committed, the letter stays.
+ * - `waiting`: an earlier letter of its key comes first.
+ * - `stale`: it belongs to an earlier generation, or no item says that it is a dead letter.
+ * - `unfinished`: begun, and not known to be through; doing it again is safe.
+ * - `notBegun`: there was no time.
+ */
+export type LetterOutcome =
+  | 'redriven'
+  | 'dropped'
+  | 'alreadyDone'
+  | 'missing'
+  | 'rejected'
+  | 'waiting'
+  | 'stale'
+  | 'unfinished'
+  | 'notBegun';
+
+export interface LetterResult {
+  readonly name: string;
+  readonly outcome: LetterOutcome;
+  /** In words, without anything of the record. */
+  readonly reason?: string;
+}
+
+/** Letters that are taken at a time, never two of one key. */
+const WORKERS = 4;
+
+/**
+ * Redrives or drops dead letters, each at most once, those of one key in order.
+ *
+ * The item that committed a letter says whether it is open. The write that applies its record closes it, so that no
+ * crash, no second redrive and no late duplicate applies it again, whenever they come; two at once are told apart by the
+ * item's revision. Then its outputs are published and taken out of the outbox, and the letter itself is removed last:
+ * where the process dies, it is still there, and redriving it again brings to an end what was begun.
+ *
+ * @param deadlineMs when Lambda ends the process, milliseconds since the epoch.
+ * @returns a result per name, in their order.
+ * @throws ConfigurationError for what concerns every record; what was done by then stays done.
+ */
+export async function processLetters(
+  runtime: RedriveRuntime,
+  request: LettersRequest,
+  deadlineMs: number,
+): Promise<LetterResult[]> {
+  const control = await runtime.store.readControl();
+  const keepGoing = (): boolean => runtime.clock.nowMs() < deadlineMs - DEADLINE_MARGIN_MS;
+  const results = new Map<string, LetterResult>();
+  const queue = groupsOf(request.names).values();
+  await inParallel(
+    Array.from({ length: WORKERS }, (_, worker) => worker),
+    WORKERS,
+    async (worker) => {
+      const lane = new RedriveLane(request.session, worker);
+      for (let group = queue.next(); !group.done; group = queue.next()) {
+        let blockedBy: LetterResult | undefined;
+        for (const name of group.value.names) {
+          const result =
+            blockedBy === undefined
+              ? await new LetterWork(runtime, request, control, lane, keepGoing, name).run()
+              : waitsBehind(name, blockedBy);
+          results.set(name, result);
+          const isOver = OVER.has(result.outcome);
+          if (!isOver) lane.renew();
+          if (!isOver && group.value.isOfKey && !request.isForced) blockedBy ??= result;
+        }
+      }
+    },
+  );
+  return request.names.map((name) => results.get(name) as LetterResult);
+}
+
+const OVER: ReadonlySet<LetterOutcome> = new Set(['redriven', 'dropped', 'alreadyDone', 'missing', 'stale']);
+
+interface Group {
+  readonly isOfKey: boolean;
+  readonly names: string[];
+}
+
+/** Letters of one key, or of one shard where they have none: what is to be taken one after the other. */
+function groupsOf(names: readonly string[]): Map<string, Group> {
+  const groups = new Map<string, Group>();
+  for (const name of new Set(names)) {
+    const { keyHash, shard } = readDeadLetterName(name) ?? {};
+    const owner = keyHash ?? `shard ${shard ?? ''}`;
+    const group = groups.get(owner);
+    if (group === undefined) groups.set(owner, { isOfKey: keyHash !== undefined, names: [name] });
+    else group.names.push(name);
+  }
+  return groups;
+}
+
+function waitsBehind(name: string, { name: earlier, outcome }: LetterResult): LetterResult {
+  return outcome === 'notBegun'
+    ? { name, outcome }
+    : { name, outcome: 'waiting', reason: `the letter ${earlier} of its key comes first` };
+}
+
+type Ending = Omit<LetterResult, 'name'>;
+
+/** One letter's way. */
+class LetterWork {
+  readonly #runtime: RedriveRuntime;
+  readonly #request: LettersRequest;
+  readonly #control: Control;
+  readonly #lane: RedriveLane;
+  readonly #keepGoing: () => boolean;
+  readonly #name: string;
+
+  constructor(
+    runtime: RedriveRuntime,
+    request: LettersRequest,
+    control: Control,
+    lane: RedriveLane,
+    keepGoing: () => boolean,
+    name: string,
+  ) {
+    this.#runtime = runtime;
+    this.#request = request;
+    this.#control = control;
+    this.#lane = lane;
+    this.#keepGoing = keepGoing;
+    this.#name = name;
+  }
+
+  async run(): Promise<LetterResult> {
+    const name = this.#name;
+    if (!this.#keepGoing()) return { name, outcome: 'notBegun' };
+    try {
+      return { name, ...(await this.#run()) };
+    } catch (error) {
+      if (error instanceof ConfigurationError) throw error;
+      return { name, outcome: 'unfinished', reason: String(error) };
+    }
+  }
+
+  async #run(): Promise<Ending> {
+    const letter = await this.#runtime.deadLetters.get(this.#name);
+    if (letter === undefined) return { outcome: 'missing' };
+    const isDrop = this.#request.action === 'drop';
+    const { generation, phase } = this.#control;
+    if (phase !== 'live') return { outcome: 'notBegun', reason: `the pipeline is in phase '${phase}'` };
+    if (letter.generation !== generation) {
+      if (isDrop) return this.#remove('dropped');
+      return {
+        outcome: 'stale',
+        reason: `it is of generation ${letter.generation}, and generation ${generation} has processed its record anew; drop it`,
+      };
+    }
+    if (isDrop) return this.#drop(letter);
+    return letter.key === undefined ? this.#redriveWhole(letter) : this.#redriveForKey(letter, letter.key);
+  }
+
+  /** Applies the record to the key that rejected it, and closes the letter, in one write. */
+  async #redriveForKey(letter: DeadLetter, key: string): Promise<Ending> {
+    const { number } = letter;
+    for (let tries = 0; tries < REDRIVE_TRIES && this.#keepGoing(); tries++) {
+      const item = await this.#load(letter.item);
+      const status = letterStatus(item?.letters ?? NO_LETTERS, number);
+      if (item === undefined || status === 'unknown') return UNKNOWN_LETTER;
+      // What an earlier redrive of the key has left is published first, in the order of the commits.
+      const pending = await this.#settle(letter, item);
+      if (pending === 'failed') return NOT_PUBLISHED;
+      if (pending === 'cleared') continue;
+      if (status === 'closed') return this.#remove('alreadyDone');
+      const obstacle = this.#obstacle(item, number);
+      if (obstacle !== undefined) return { outcome: 'waiting', reason: obstacle };
+
+      const record = this.#recordOf(letter);
+      const { elements, rejections } = elementsOf(this.#runtime.program, record);
+      const own = elements.get(key);
+      if (own === undefined) return rejections[0] === undefined ? NO_ELEMENT : rejectedAgain(rejections[0]);
+      // Only what is behind it is parked. What is rejected again is not committed.
+      const { next, closed } = item.letters ?? NO_LETTERS;
+      const folded = this.#fold(letter, { ...item, letters: { next, closed } }, key, record, own, 'stop');
+      if ('outcome' in folded) return folded;
+      const written: StateItem = {
+        ...folded,
+        outbox: folded.outbox.filter((entry) => !isLetter(entry, number)),
+        letters: closeLetter(item.letters ?? NO_LETTERS, number),
+      };
+      if (!(await this.#commit(written, item))) continue;
+      if ((await this.#settle(letter, written)) === 'failed') return NOT_PUBLISHED;
+      return this.#remove('redriven');
+    }
+    return BUSY;
+  }
+
+  /**
+   * A record that was rejected before it had keys: applied to each that it has by today's code. The keys' items keep a
+   * mark of the letter until it is closed in the shard's item, which comes after the last of them. Each is read before
+   * the shard's item is: who sees no mark any more sees the letter closed.
+   */
+  async #redriveWhole(letter: DeadLetter): Promise<Ending> {
+    const { elements, rejections } = elementsOf(this.#runtime.program, this.#recordOf(letter));
+    // The other elements of a record of which one had no key were applied with the record.
+    const isOne = letter.stage === 'key';
+    const isOwn = ({ number }: { readonly number: number }): boolean => !isOne || number === letter.element;
+    const own = new Map<string, readonly Element[]>();
+    for (const [key, all] of elements) if (all.some(isOwn)) own.set(key, all.filter(isOwn));
+    const rejection = rejections.find(isOwn);
+    if (rejection !== undefined || (isOne && own.size === 0)) {
+      const { letters = NO_LETTERS } = (await this.#load(letter.item)) ?? {};
+      if (letterStatus(letters, letter.number) === 'closed') return this.#remove('alreadyDone');
+      return rejection === undefined ? NO_ELEMENT : rejectedAgain(rejection);
+    }
+    const pks = [...own.keys()].map((key) => itemKey(letter.generation, key));
+    let wasClosed = false;
+    for (const [key, some] of own) {
+      const ending = await this.#redriveShare(letter, key, some);
+      if (ending === 'closed') wasClosed = true;
+      else if (ending !== 'applied') return ending;
+      if (wasClosed) break;
+    }
+    if (!wasClosed) {
+      const closing = await this.#close(letter);
+      if (closing === 'unknown') return UNKNOWN_LETTER;
+      if (typeof closing === 'object') return closing;
+      wasClosed = closing === 'closed';
+    }
+    for (const pk of pks)
+      if (!(await this.#clear(pk, new Set(), letterMark(letter.item, letter.number)))) return BUSY;
+    return this.#remove(wasClosed ? 'alreadyDone' : 'redriven');
+  }
+
+  /** One key's share of a whole record. `closed`: the letter is, and with it every share. */
+  async #redriveShare(
+    letter: DeadLetter,
+    key: string,
+    elements: readonly Element[],
+  ): Promise<'applied' | 'closed' | Ending> {
+    const pk = itemKey(letter.generation, key);
+    const mark = letterMark(letter.item, letter.number);
+    for (let tries = 0; tries < REDRIVE_TRIES && this.#keepGoing(); tries++) {
+      const item = await this.#load(pk);
+      const shardItem = await this.#load(letter.item);
+      const status = letterStatus(shardItem?.letters ?? NO_LETTERS, letter.number);
+      if (status === 'unknown') return UNKNOWN_LETTER;
+      const pending = item === undefined ? 'nothing' : await this.#settle(letter, item);
+      if (pending === 'failed') return NOT_PUBLISHED;
+      if (status === 'closed') return 'closed';
+      if (item?.marks.has(mark) === true) return 'applied';
+      if (pending === 'cleared') continue;
+
+      const record = this.#recordOf(letter);
+      const folded = this.#fold(letter, item, key, record, elements, undefined);
+      if ('outcome' in folded) return folded;
+      const arrivalSeconds = Math.floor(letter.arrivalMs / 1_000);
+      const marks = new Map(folded.marks).set(mark, { position: positionOf(letter), arrivalSeconds });
+      const written: StateItem = { ...folded, marks };
+      if (!(await this.#commit(written, item))) continue;
+      return (await this.#settle(letter, written)) === 'failed' ? NOT_PUBLISHED : 'applied';
+    }
+    return BUSY;
+  }
+
+  async #drop(letter: DeadLetter): Promise<Ending> {
+    const closing = await this.#close(letter);
+    return typeof closing === 'object'
+      ? closing
+      : this.#remove(closing === 'closed' ? 'alreadyDone' : 'dropped');
+  }
+
+  /** Closes the letter in its item. `closed`: it was. */
+  async #close({ item: pk, number }: DeadLetter): Promise<'done' | 'closed' | 'unknown' | Ending> {
+    for (let tries = 0; tries < REDRIVE_TRIES && this.#keepGoing(); tries++) {
+      const item = await this.#load(pk);
+      const letters = item?.letters ?? NO_LETTERS;
+      const status = letterStatus(letters, number);
+      if (item === undefined || status === 'unknown') return 'unknown';
+      if (status === 'closed') return 'closed';
+      if (letters.closed.length >= CLOSED_RANGES_LIMIT) return TOO_MANY_GAPS;
+      const written = rewritten(item, {
+        outbox: item.outbox.filter((entry) => !isLetter(entry, number)),
+        letters: closeLetter(letters, number),
+      });
+      if (await this.#commit(written, item)) return 'done';
+    }
+    return BUSY;
+  }
+
+  /** Why the letter cannot be redriven now. */
+  #obstacle({ letters = NO_LETTERS }: StateItem, number: number): string | undefined {
+    if (letters.closed.length >= CLOSED_RANGES_LIMIT) return TOO_MANY_GAPS.reason;
+    const { parkedFrom } = letters;
+    const isParked = parkedFrom !== undefined && number >= parkedFrom;
+    if (!isParked && this.#request.isForced) return undefined;
+    const first = firstOpenLetter(letters, isParked ? parkedFrom : 0);
+    if (first === number) return undefined;
+    return (
+      `letter number ${first} of its key comes first. Where no such letter is listed, it is committed and is stored ` +
+      'when its record is delivered again: wait for that'
+    );
+  }
+
+  /** Folds the record from the item, without any I/O: the item as it should be written, or why there is none. */
+  #fold(
+    letter: DeadLetter,
+    item: StateItem | undefined,
+    key: string,
+    record: SourceRecord,
+    elements: readonly Element[],
+    policy: 'stop' | undefined,
+  ): StateItem | Ending {
+    const { program, clock } = this.#runtime;
+    const { definition } = program;
+    const scope: FoldScope = {
+      program:
+        policy === undefined ? program : { ...program, definition: { ...definition, onRecordError: policy } },
+      shard: record.lane,
+      records: [record],
+      firsts: new Map(),
+      published: new Set(),
+      acknowledged: new Map(),
+      fresh: new FreshValues(program, [record]),
+    };
+    const pk = item?.pk ?? itemKey(this.#control.generation, key);
+    const { item: folded, stop } = foldItem(scope, { pk, key, elements }, item, 0, true, () => true);
+    if (stop !== undefined) {
+      return stop.kind === 'policy'
+        ? { outcome: 'rejected', reason: stop.reason }
+        : { outcome: 'unfinished', reason: stop.reason };
+    }
+    if (folded === undefined) throw new Error(`The redrive of a record for item '${pk}' folded nothing.`);
+    const nowMs = clock.nowMs();
+    // The record may be old. An item that is made anew begins at a time that no earlier one has reached.
+    const revision = item === undefined ? Math.max(folded.revision, Math.floor(nowMs)) : folded.revision;
+    const marks = new Map(folded.marks);
+    marks.delete(record.lane);
+    const origin = { lane: letter.lane, position: positionOf(letter) };
+    const outbox = folded.outbox.map((entry): OutboxEntry => {
+      if (entry.lane !== record.lane) return entry;
+      if (entry.kind === 'deadLetter') return { ...entry, origin };
+      // Who marks what it has seen by arrival must not forget it at once.
+      return { ...entry, origin, revision, arrivalMs: nowMs };
+    });
+    return { ...folded, revision, marks, outbox };
+  }
+
+  /**
+   * Publishes what redrives have committed in the item, stores the letters of this record that are among it, and takes
+   * out what is done. A crash in between costs a repeat under the same ids.
+   */
+  async #settle(letter: DeadLetter, item: StateItem): Promise<'nothing' | 'cleared' | 'failed'> {
+    const { program, deadLetters } = this.#runtime;
+    const { name: pipeline } = program.definition;
+    const deliveries: Deliveries = new Map();
+    const done = new Set<string>();
+    for (const entry of item.outbox) {
+      if (!isRedriveLane(entry.lane)) continue;
+      if (entry.kind === 'output') {
+        addDelivery(deliveries, pipeline, item, entry);
+      } else {
+        if (!isOfRecord(entry, letter)) continue;
+        const { generation, stream } = letter;
+        const key = keyOfItem(item.pk);
+        const where = { pipeline, generation, stream, item: item.pk, key };
+        await deadLetters.put(
+          deadLetterName(generation, key, entry),
+          letterOf(entry, this.#recordOf(letter), where),
+        );
+      }
+      done.add(entryId(entry));
+    }
+    if (done.size === 0) return 'nothing';
+    const { firstFailed } = await deliver(this.#runtime, deliveries, new Map(), this.#keepGoing);
+    if (firstFailed !== undefined) return 'failed';
+    return (await this.#clear(item.pk, done)) ? 'cleared' : 'failed';
+  }
+
+  /** Takes entries out of an item's outbox, and a mark. @returns whether they are known to be out. */
+  async #clear(pk: string, done: ReadonlySet<string>, mark?: string): Promise<boolean> {
+    for (let tries = 0; tries < REDRIVE_TRIES && this.#keepGoing(); tries++) {
+      const item = await this.#load(pk);
+      if (item === undefined) return true;
+      const outbox = item.outbox.filter((entry) => !done.has(entryId(entry)));
+      const hasMark = mark !== undefined && item.marks.has(mark);
+      if (outbox.length === item.outbox.length && !hasMark) return true;
+      const marks = new Map(item.marks);
+      if (mark !== undefined) marks.delete(mark);
+      if (await this.#commit(rewritten(item, { outbox, marks }), item)) return true;
+    }
+    return false;
+  }
+
+  async #remove(outcome: LetterOutcome): Promise<Ending> {
+    await this.#runtime.deadLetters.remove(this.#name);
+    return { outcome };
+  }
+
+  async #load(pk: string): Promise<StateItem | undefined> {
+    const item = (await this.#runtime.store.load([pk])).get(pk);
+    if (item !== undefined) requireKnownVersions(this.#runtime.program, item);
+    return item;
+  }
+
+  async #commit(item: StateItem, loaded: StateItem | undefined): Promise<boolean> {
+    const write = { item: stamped(this.#runtime, item), expectedRevision: loaded?.revision, loaded };
+    const [result] = await this.#runtime.store.commit([write]);
+    return result === 'committed';
+  }
+
+  #recordOf({ partitionKey, data, arrivalMs }: DeadLetter): SourceRecord {
+    return { ...this.#lane.next(), partitionKey, data, arrivalMs };
+  }
+}
+
+/** Reads of one item in one invocation, for writes that lose against others. */
+const REDRIVE_TRIES = 8;
+
+const UNKNOWN_LETTER: Ending = {
+  outcome: 'stale',
+  reason: 'no item of this generation says that its record is a dead letter; drop it',
+};
+const NO_ELEMENT: Ending = {
+  outcome: 'rejected',
+  reason: "today's code makes nothing of its record for the key that rejected it; drop it",
+};
+const NOT_PUBLISHED: Ending = {
+  outcome: 'unfinished',
+  reason: 'it is applied, and not all of its outputs are published; redrive it again',
+};
+const BUSY: Ending = {
+  outcome: 'unfinished',
+  reason: 'its item could not be written: others write it too, or time ran out; redrive it again',
+};
+const TOO_MANY_GAPS = {
+  outcome: 'waiting',
+  reason: `letters were passed over in ${CLOSED_RANGES_LIMIT} places, the limit; redrive or drop the earliest first`,
+} as const satisfies Ending;
+
+function rejectedAgain({ stage, reason, summary }: Rejection): Ending {
+  return { outcome: 'rejected', reason: `${stage}: ${summary ?? reason}` };
+}
+
+/** What the record becomes by today's code. */
+function elementsOf(
+  program: Program,
+  record: SourceRecord,
+): {
+  readonly elements: ReadonlyMap<string, readonly Element[]>;
+  readonly rejections: readonly (Rejection & { readonly number: number })[];
+} {
+  const elements = new Map<string, Element[]>();
+  const rejections: (Rejection & { readonly number: number })[] = [];
+  forEachElement(program, record, 0, (key, element) => {
+    const { number, rejection } = element;
+    if (rejection !== undefined) rejections.push({ ...rejection, number });
+    if (key === undefined) return;
+    const own = elements.get(key);
+    if (own === undefined) elements.set(key, [element]);
+    else own.push(element);
+  });
+  return { elements, rejections };
+}
+
+/** The item with changes in what a redrive does beside the fold. */
+function rewritten(
+  { expiresAtSeconds: _, ...item }: StateItem,
+  changes: Pick<StateItem, 'outbox'> & Partial<Pick<StateItem, 'marks' | 'letters'>>,
+): StateItem {
+  return { ...item, ...changes, revision: item.revision + 1 };
+}
+
+function positionOf({ sequenceNumber, subSequenceNumber }: DeadLetter): Position {
+  return { sequence: sequenceNumber, sub: subSequenceNumber };
+}
+
+function isLetter(entry: OutboxEntry, number: number): boolean {
+  return entry.kind === 'deadLetter' && entry.number === number;
+}
+
+function isOfRecord({ origin }: OutboxEntry, letter: DeadLetter): boolean {
+  return origin?.lane === letter.lane && comparePositions(origin.position, positionOf(letter)) === 0;
+}
+
+/** Tells apart the entries of one item. */
+function entryId(entry: OutboxEntry): string {
+  const { lane, position, element } = entry;
+  const own = entry.kind === 'output' ? `${entry.sink} ${entry.index}` : String(entry.number);
+  return `${entry.kind} ${lane} ${encodePosition(position)} ${element} ${own}`;
+}
