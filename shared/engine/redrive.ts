@@ -11,6 +11,7 @@ import {
   firstOpenLetter,
   letterStatus,
   NO_LETTERS,
+  type Letters,
 } from '../state/letters.ts';
 import { itemKey, keyOfItem } from '../state/row-key.ts';
 import type { OutboxEntry, StateItem } from '../state/state-item.ts';
@@ -259,8 +260,8 @@ class LetterWork {
       if (typeof closing === 'object') return closing;
       wasClosed = closing === 'closed';
     }
-    for (const pk of pks)
-      if (!(await this.#clear(pk, new Set(), letterMark(letter.item, letter.number)))) return BUSY;
+    const ending = await this.#finish(letter, pks);
+    if (ending !== undefined) return ending;
     return this.#remove(wasClosed ? 'alreadyDone' : 'redriven');
   }
 
@@ -295,11 +296,26 @@ class LetterWork {
     return BUSY;
   }
 
+  /** Gives the letter up. What an earlier redrive of it committed is committed, and brought to its end. */
   async #drop(letter: DeadLetter): Promise<Ending> {
     const closing = await this.#close(letter);
-    return typeof closing === 'object'
-      ? closing
-      : this.#remove(closing === 'closed' ? 'alreadyDone' : 'dropped');
+    if (typeof closing === 'object') return closing;
+    const { elements } = elementsOf(this.#runtime.program, this.#recordOf(letter));
+    const pks = [...elements.keys()].map((key) => itemKey(letter.generation, key));
+    const ending = await this.#finish(letter, letter.key === undefined ? pks : [letter.item]);
+    return ending ?? this.#remove(closing === 'closed' ? 'alreadyDone' : 'dropped');
+  }
+
+  /** Publishes what is pending of redrives in these items, and takes the letter's mark out. */
+  async #finish(letter: DeadLetter, pks: readonly string[]): Promise<Ending | undefined> {
+    for (const pk of pks) {
+      const item = await this.#load(pk);
+      if (item === undefined) continue;
+      if ((await this.#settle(letter, item)) === 'failed') return NOT_PUBLISHED;
+      const mark = letterMark(letter.item, letter.number);
+      if (item.marks.has(mark) && !(await this.#clear(pk, new Set(), mark))) return BUSY;
+    }
+    return undefined;
   }
 
   /** Closes the letter in its item. `closed`: it was. */
@@ -310,7 +326,7 @@ class LetterWork {
       const status = letterStatus(letters, number);
       if (item === undefined || status === 'unknown') return 'unknown';
       if (status === 'closed') return 'closed';
-      if (letters.closed.length >= CLOSED_RANGES_LIMIT) return TOO_MANY_GAPS;
+      if (hasTooManyGaps(letters, number)) return TOO_MANY_GAPS;
       const written = rewritten(item, {
         outbox: item.outbox.filter((entry) => !isLetter(entry, number)),
         letters: closeLetter(letters, number),
@@ -322,7 +338,7 @@ class LetterWork {
 
   /** Why the letter cannot be redriven now. */
   #obstacle({ letters = NO_LETTERS }: StateItem, number: number): string | undefined {
-    if (letters.closed.length >= CLOSED_RANGES_LIMIT) return TOO_MANY_GAPS.reason;
+    if (hasTooManyGaps(letters, number)) return TOO_MANY_GAPS.reason;
     const { parkedFrom } = letters;
     const isParked = parkedFrom !== undefined && number >= parkedFrom;
     if (!isParked && this.#request.isForced) return undefined;
@@ -469,6 +485,10 @@ const TOO_MANY_GAPS = {
   outcome: 'waiting',
   reason: `letters were passed over in ${CLOSED_RANGES_LIMIT} places, the limit; redrive or drop the earliest first`,
 } as const satisfies Ending;
+
+function hasTooManyGaps(letters: Letters, number: number): boolean {
+  return closeLetter(letters, number).closed.length > CLOSED_RANGES_LIMIT;
+}
 
 function rejectedAgain({ stage, reason, summary }: Rejection): Ending {
   return { outcome: 'rejected', reason: `${stage}: ${summary ?? reason}` };

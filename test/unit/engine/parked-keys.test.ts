@@ -74,11 +74,11 @@ describe('a key whose record is rejected under parkKey', () => {
         await deliver(world, all.slice(at, end));
         at = end;
       }
-      const { outbox: _, revision: __, ...item } = itemOf(world, 'a') ?? { outbox: [], revision: 0 };
-      return { item, letters: new Map([...world.letters].toSorted()) };
+      const { states, marks, letters } = itemOf(world, 'a') ?? {};
+      return { states, marks, letters, stored: new Map([...world.letters].toSorted()) };
     });
     const [whole, ...others] = await Promise.all(outcomes);
-    expect(whole?.letters.size).toBe(9);
+    expect(whole?.stored.size).toBe(9);
     for (const other of others) expect(other).toEqual(whole);
   });
 
