@@ -21,6 +21,12 @@ const STATE_ACTIONS = [
   'dynamodb:PutItem',
   'dynamodb:UpdateItem',
 ];
+
+/**
+ * A batch puts its dead letters; a redrive reads them and removes those that are done, which the bucket's versions keep
+ * for some weeks. Listing its own folder tells it a letter that is gone from one that it may not see.
+ */
+const DEAD_LETTER_ACTIONS = ['s3:DeleteObject', 's3:GetObject', 's3:PutObject'];
 const SINK_TABLE_ACTIONS = ['dynamodb:PutItem'];
 
 /**
@@ -51,8 +57,15 @@ export interface PipelineResources {
 export function grantPipeline(role: Role, resources: PipelineResources): void {
   allow(role, STATE_ACTIONS, resources.stateTable.tableArn);
 
-  const deadLetters = resources.bucket.arnForObjects(`${deadLetterPrefix(resources.pipelineName)}*`);
-  allow(role, ['s3:PutObject'], deadLetters);
+  const ownLetters = `${deadLetterPrefix(resources.pipelineName)}*`;
+  allow(role, DEAD_LETTER_ACTIONS, resources.bucket.arnForObjects(ownLetters));
+  role.addToPrincipalPolicy(
+    new PolicyStatement({
+      actions: ['s3:ListBucket'],
+      resources: [resources.bucket.bucketArn],
+      conditions: { StringLike: { 's3:prefix': ownLetters } },
+    }),
+  );
 
   // Covers the customer's key of an encrypted stream; Lambda polls in the name of this role.
   resources.stream.grantRead(role);
@@ -92,7 +105,7 @@ function acknowledgeWildcards(role: Role, bucket: Bucket, pipelineName: string):
       id: `AwsSolutions-IAM5[Resource::<${bucketId}.Arn>/${deadLetterPrefix(pipelineName)}*]`,
       reason:
         "A dead letter's object key holds generation, shard, position and key, which are not known before it is " +
-        'written; the wildcard ends inside the folder of this pipeline, and only writing is allowed.',
+        'written; the wildcard ends inside the folder of this pipeline.',
     },
   );
 }

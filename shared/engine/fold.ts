@@ -3,7 +3,7 @@ import { partitionLaneOf, partitionLanePrefix } from '../source/lane.ts';
 import { rejectionOf, type Rejection } from '../source/record-error.ts';
 import type { SourceRecord } from '../source/record.ts';
 import { ConfigurationError } from '../pipeline/configuration-error.ts';
-import type { OutboxEntry, StateItem } from '../state/state-item.ts';
+import type { DeadLetterEntry, OutboxEntry, StateItem } from '../state/state-item.ts';
 import type { Element } from './elements.ts';
 import type { FreshValues } from './fresh-values.ts';
 import { isAtOrBelow, ItemDraft } from './item-draft.ts';

@@ -20,10 +20,13 @@ export type PendingEntry = OutboxEntry | EntryDraft;
 /** Attribute names, numbers and flags of one entry, an upper bound in bytes. */
 const ENTRY_OVERHEAD_BYTES = 64;
 const ENCODED_POSITION_BYTES = 40;
+/** Lane and position where a redriven record once stood. */
+const ORIGIN_BYTES = 100;
 
 /** What an entry takes in the item, an upper bound in bytes. A value that is the state itself takes none. */
 export function entryBytes(entry: PendingEntry): number {
-  const fixed = ENTRY_OVERHEAD_BYTES + ENCODED_POSITION_BYTES + entry.lane.length;
+  const origin = isRedriveLane(entry.lane) ? ORIGIN_BYTES : 0;
+  const fixed = ENTRY_OVERHEAD_BYTES + ENCODED_POSITION_BYTES + entry.lane.length + origin;
   if (entry.kind === 'deadLetter') return fixed + Buffer.byteLength(entry.reason);
   const value = 'json' in entry.value ? Buffer.byteLength(entry.value.json) : 0;
   return fixed + entry.sink.length + Buffer.byteLength(entry.destinationKey) + value;

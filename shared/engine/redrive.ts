@@ -214,7 +214,7 @@ class LetterWork {
       if (own === undefined) return rejections[0] === undefined ? NO_ELEMENT : rejectedAgain(rejections[0]);
       // Only what is behind it is parked. What is rejected again is not committed.
       const { next, closed } = item.letters ?? NO_LETTERS;
-      const folded = this.#fold(letter, { ...item, letters: { next, closed } }, key, record, own, 'stop');
+      const folded = this.#fold(letter, { ...item, letters: { next, closed } }, key, record, own);
       if ('outcome' in folded) return folded;
       const written: StateItem = {
         ...folded,
@@ -285,13 +285,10 @@ class LetterWork {
       if (pending === 'cleared') continue;
 
       const record = this.#recordOf(letter);
-      const folded = this.#fold(letter, item, key, record, elements, undefined);
+      const folded = this.#fold(letter, item, key, record, elements, mark);
       if ('outcome' in folded) return folded;
-      const arrivalSeconds = Math.floor(letter.arrivalMs / 1_000);
-      const marks = new Map(folded.marks).set(mark, { position: positionOf(letter), arrivalSeconds });
-      const written: StateItem = { ...folded, marks };
-      if (!(await this.#commit(written, item))) continue;
-      return (await this.#settle(letter, written)) === 'failed' ? NOT_PUBLISHED : 'applied';
+      if (!(await this.#commit(folded, item))) continue;
+      return (await this.#settle(letter, folded)) === 'failed' ? NOT_PUBLISHED : 'applied';
     }
     return BUSY;
   }
@@ -350,22 +347,26 @@ class LetterWork {
     );
   }
 
-  /** Folds the record from the item, without any I/O: the item as it should be written, or why there is none. */
+  /**
+   * Folds the record from the item, without any I/O: the item as it should be written, or why there is none.
+   * @param mark of a whole record's letter, to be left in the item. Without it, a record that is rejected changes nothing.
+   */
   #fold(
     letter: DeadLetter,
     item: StateItem | undefined,
     key: string,
     record: SourceRecord,
     elements: readonly Element[],
-    policy: 'stop' | undefined,
+    mark?: string,
   ): StateItem | Ending {
     const { program, clock } = this.#runtime;
     const { definition } = program;
     const scope: FoldScope = {
       program:
-        policy === undefined ? program : { ...program, definition: { ...definition, onRecordError: policy } },
+        mark === undefined ? { ...program, definition: { ...definition, onRecordError: 'stop' } } : program,
       shard: record.lane,
       records: [record],
+      places: [record],
       firsts: new Map(),
       published: new Set(),
       acknowledged: new Map(),
@@ -383,7 +384,9 @@ class LetterWork {
     // The record may be old. An item that is made anew begins at a time that no earlier one has reached.
     const revision = item === undefined ? Math.max(folded.revision, Math.floor(nowMs)) : folded.revision;
     const marks = new Map(folded.marks);
+    const own = marks.get(record.lane);
     marks.delete(record.lane);
+    if (mark !== undefined && own !== undefined) marks.set(mark, own);
     const origin = { lane: letter.lane, position: positionOf(letter) };
     const outbox = folded.outbox.map((entry): OutboxEntry => {
       if (entry.lane !== record.lane) return entry;

@@ -6,6 +6,8 @@ import type { Pipeline } from '../pipeline/definition.ts';
 import { readKinesisEvent } from '../source/kinesis-event.ts';
 import { systemClock, type Clock } from '../time/clock.ts';
 import { emitBatchMetrics, METRICS_NAMESPACE } from './batch-metrics.ts';
+import { commandOf } from './commands.ts';
+import type { LettersAnswer } from './letters-command.ts';
 import { makeContainer, type Container } from './container.ts';
 
 export interface HandlerOptions {
@@ -14,10 +16,14 @@ export interface HandlerOptions {
   clock?: Clock;
 }
 
-type KinesisHandler = (event: unknown, context: Context) => Promise<KinesisStreamBatchResponse>;
+type KinesisHandler = (
+  event: unknown,
+  context: Context,
+) => Promise<KinesisStreamBatchResponse | LettersAnswer>;
 
 /**
- * The Lambda handler of a pipeline, for an event source mapping with ReportBatchItemFailures.
+ * The Lambda handler of a pipeline, for an event source mapping with ReportBatchItemFailures, and for the operator's
+ * commands.
  * What is thrown in here, and nowhere else caught, is logged without record contents and becomes a function error:
  * nothing of the batch is acknowledged, and it comes again.
  */
@@ -34,8 +40,12 @@ export function kinesisHandler(
     const startMs = clock.nowMs();
     const deadlineMs = startMs + context.getRemainingTimeInMillis();
     try {
+      const command = commandOf(event);
       container ??= makeContainer(definition, environment, clock, logger);
       const { runtime, trace } = await container;
+      if (command !== undefined) {
+        return await command({ runtime, deadlineMs, requestId: context.awsRequestId });
+      }
       const batch = readKinesisEvent(event);
       const before = runtime.store.costs();
       const { failedFrom, report } = await trace.batch(() => processBatch(runtime, batch, deadlineMs));
@@ -49,7 +59,7 @@ export function kinesisHandler(
       };
     } catch (error) {
       container = container && (await isUsable(container)) ? container : undefined;
-      logger.error('The batch failed and comes again', error as Error);
+      logger.error('The invocation failed; a batch comes again', error as Error);
       throw error;
     }
   };

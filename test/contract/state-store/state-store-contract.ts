@@ -403,7 +403,14 @@ export function stateStoreContract(under: StateStoreUnderTest): void {
           originArrivalMs: 1_600_000_000_001,
           value: { json: '1' },
         },
-        { kind: 'deadLetter', ...base, element: 0, number: 0, stage: 'fold', reason: 'TypeError: x is not a function' },
+        {
+          kind: 'deadLetter',
+          ...base,
+          element: 0,
+          number: 0,
+          stage: 'fold',
+          reason: 'TypeError: x is not a function',
+        },
         {
           kind: 'deadLetter',
           ...base,
@@ -413,7 +420,15 @@ export function stateStoreContract(under: StateStoreUnderTest): void {
           reason: 'x',
           arrivalMs: 1_700_000_000_123,
         },
-        { kind: 'deadLetter', ...base, position: at('12', 7), element: 1, number: 17, stage: 'decode', reason: '' },
+        {
+          kind: 'deadLetter',
+          ...base,
+          position: at('12', 7),
+          element: 1,
+          number: 17,
+          stage: 'decode',
+          reason: '',
+        },
       ];
       const origin = { lane: 'x3Fa_q/2', position: at('12', 7) };
       outbox.push(...outbox.map((entry) => ({ ...entry, origin })));

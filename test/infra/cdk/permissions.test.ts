@@ -25,9 +25,21 @@ function allowed(template: Template): string[] {
       expect(statement.Effect).toBe('Allow');
       const actions = [statement.Action].flat();
       const resources = Array.isArray(statement.Resource) ? statement.Resource : [statement.Resource];
-      return actions.flatMap((action) => resources.map((resource) => `${action} ${nameOf(resource)}`));
+      const condition = conditionOf(statement);
+      return actions.flatMap((action) =>
+        resources.map((resource) => `${action} ${nameOf(resource)}${condition}`),
+      );
     })
     .sort();
+}
+
+function conditionOf({ Condition }: Statement): string {
+  const prefix = (Condition as { StringLike?: { 's3:prefix'?: string } } | undefined)?.StringLike?.[
+    's3:prefix'
+  ];
+  if (Condition === undefined) return '';
+  expect(Condition).toEqual({ StringLike: { 's3:prefix': prefix } });
+  return ` if s3:prefix is like ${prefix ?? ''}`;
 }
 
 /** A resource as text: `<State>` for the ARN of the construct with that id, its hash left out. */
@@ -63,6 +75,9 @@ const ALWAYS = [
   'kinesis:SubscribeToShard <Source>',
   'logs:CreateLogStream <Logs>',
   'logs:PutLogEvents <Logs>',
+  's3:DeleteObject <Bucket>/dead-letters/orders/*',
+  's3:GetObject <Bucket>/dead-letters/orders/*',
+  's3:ListBucket <Bucket> if s3:prefix is like dead-letters/orders/*',
   's3:PutObject <Bucket>/dead-letters/orders/*',
   'xray:PutTelemetryRecords *',
   'xray:PutTraceSegments *',

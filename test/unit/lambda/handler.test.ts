@@ -134,7 +134,7 @@ describe('the handler of a pipeline', () => {
     vi.stubEnv('AWS_ENDPOINT_URL_DYNAMODB', refusing);
     const handler = kinesisHandler(subject, { environment: ENVIRONMENT, clock });
     await expect(handler(event({ key: SECRET }), context)).rejects.toThrow(/ECONNREFUSED/);
-    expect(printed.join()).toContain('The batch failed and comes again');
+    expect(printed.join()).toContain('The invocation failed; a batch comes again');
     expect(printed.join()).not.toContain(SECRET);
     expect(printed.join()).not.toContain(Buffer.from(JSON.stringify({ key: SECRET })).toString('base64'));
   });

@@ -1,0 +1,33 @@
+import type { RedriveRuntime } from '../engine/runtime.ts';
+import type { LettersAnswer } from './letters-command.ts';
+
+/** What a command runs with. */
+export interface CommandContext {
+  readonly runtime: RedriveRuntime;
+  /** When Lambda ends the process, milliseconds since the epoch. */
+  readonly deadlineMs: number;
+  /** Tells this invocation from every other. */
+  readonly requestId: string;
+}
+
+/** What a function may be asked for beside its batches, by an event `{ "tidemark": "<name>", … }`. */
+const COMMANDS = {
+  redrive: async (event: object, context: CommandContext): Promise<LettersAnswer> =>
+    (await import('./letters-command.ts')).lettersCommand('redrive', event, context),
+  drop: async (event: object, context: CommandContext): Promise<LettersAnswer> =>
+    (await import('./letters-command.ts')).lettersCommand('drop', event, context),
+} as const;
+
+type CommandName = keyof typeof COMMANDS;
+
+/** Only who may invoke the function can ask: an event source mapping's events all have records and no such field. */
+export function commandOf(event: unknown): ((context: CommandContext) => Promise<LettersAnswer>) | undefined {
+  if (typeof event !== 'object' || event === null || !('tidemark' in event)) return undefined;
+  const name = event.tidemark;
+  if (typeof name === 'string' && Object.hasOwn(COMMANDS, name)) {
+    return (context) => COMMANDS[name as CommandName](event, context);
+  }
+  throw new TypeError(
+    `The event asks for the command ${JSON.stringify(name)}; there are: ${Object.keys(COMMANDS).join(', ')}.`,
+  );
+}
