@@ -2,6 +2,7 @@ import type { DeadLetter } from '../output/dead-letter-store.ts';
 import { deadLetterName, readDeadLetterName } from '../output/dead-letter-name.ts';
 import { ConfigurationError } from '../pipeline/configuration-error.ts';
 import { comparePositions, encodePosition, type Position } from '../source/position.ts';
+import { isAggregate } from '../source/aggregate.ts';
 import type { Rejection } from '../source/record-error.ts';
 import type { SourceRecord } from '../source/record.ts';
 import { inParallel } from '../state/in-parallel.ts';
@@ -497,6 +498,13 @@ function rejectedAgain({ stage, reason, summary }: Rejection): Ending {
   return { outcome: 'rejected', reason: `${stage}: ${summary ?? reason}` };
 }
 
+const BROKEN_AGGREGATE: Rejection = {
+  stage: 'decode',
+  reason:
+    'it is an aggregate of the Kinesis Producer Library that is not whole; let the producer send its records again, ' +
+    'and drop it',
+};
+
 /** What the record becomes by today's code. */
 function elementsOf(
   program: Program,
@@ -507,6 +515,7 @@ function elementsOf(
 } {
   const elements = new Map<string, Element[]>();
   const rejections: (Rejection & { readonly number: number })[] = [];
+  if (isAggregate(record)) return { elements, rejections: [{ ...BROKEN_AGGREGATE, number: 0 }] };
   forEachElement(program, record, 0, (key, element) => {
     const { number, rejection } = element;
     if (rejection !== undefined) rejections.push({ ...rejection, number });

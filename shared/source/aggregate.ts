@@ -82,7 +82,8 @@ function contains({ starting, ending }: HashRange, hashDigits: string): boolean 
   return starting <= hashDigits && hashDigits <= ending;
 }
 
-function isAggregate({ data }: SourceRecord): boolean {
+/** Whether a record begins as an aggregate does. */
+export function isAggregate({ data }: SourceRecord): boolean {
   if (!data.startsWith(MAGIC_BASE64)) return false;
   return Buffer.from(data.slice(0, MAGIC_BASE64_DIGITS), 'base64')
     .subarray(0, AGGREGATE_MAGIC.length)
