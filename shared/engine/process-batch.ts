@@ -34,7 +34,7 @@ export async function processBatch(
   deadlineMs: number,
 ): Promise<BatchResult> {
   const { program, shardRanges } = runtime;
-  const isFiltered = program.definition.source.outsideShard === 'drop';
+  const isFiltered = program.definition.source.outsideShard !== 'keep';
   const handedIn = await unpackAggregates(delivered, { ranges: shardRanges, isFiltered });
   const { left = [] } = handedIn;
   const first = (handedIn.records[0] as SourceRecord).position;

@@ -14,9 +14,9 @@ export interface KinesisSource {
   readonly retentionHours: number;
   /**
    * What becomes of a record of an aggregate whose hash key lies outside the shard that the aggregate is in: `drop`,
-   * for the Kinesis Producer Library sends it again; `keep` for producers that mix keys of any shards and do not.
+   * as where nothing is said, for the Kinesis Producer Library sends it again; `keep` for producers that mix keys of any shards and do not.
    */
-  readonly outsideShard: 'drop' | 'keep';
+  readonly outsideShard?: 'drop' | 'keep';
   /** Present where the stream holds the outputs of another pipeline, in their envelopes. */
   readonly chained?: ChainedSource;
 }

@@ -31,7 +31,7 @@ interface StreamOptions extends RetentionOption {
    * while they were on their way, and the Kinesis Producer Library sends them again. `keep`: the producer aggregates
    * without regard to shards, and never does.
    */
-  outsideShard?: KinesisSource['outsideShard'];
+  outsideShard?: NonNullable<KinesisSource['outsideShard']>;
 }
 type JsonOptions<S extends StandardSchemaV1> = StreamOptions & { codec?: 'json'; schema: S };
 type PlainCodecOptions<C extends 'text' | 'bytes'> = StreamOptions & { codec: C };

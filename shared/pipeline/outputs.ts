@@ -72,7 +72,6 @@ export function outputs(
       stream,
       codec: 'json',
       retentionHours,
-      outsideShard: 'drop',
       ...(schema && { schema }),
       chained: Object.freeze({ upstreamRetentionHours, ...(withKey && { withKey }) }),
     }),
