@@ -2,21 +2,7 @@ import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { StatefulPipeline } from './constructs/stateful-pipeline.ts';
 import type { StatefulPipelineProps } from './constructs/stateful-pipeline-props.ts';
-
-/** The id of a pipeline's stack, by which the operator's command finds it. */
-export function stackIdOf(pipelineName: string): string {
-  return `Tidemark-${pipelineName}`;
-}
-
-/** The outputs of a pipeline's stack: physical names, for people and for the operator's command. */
-export const OUTPUTS = {
-  stream: 'SourceStreamName',
-  stateTable: 'StateTableName',
-  bucket: 'BucketName',
-  function: 'FunctionName',
-  mapping: 'EventSourceMappingId',
-  dashboard: 'DashboardName',
-} as const;
+import { OUTPUTS, stackIdOf } from './stack-names.ts';
 
 /**
  * One pipeline, one stack: it is deployed, rolled back and removed by itself. A stack that reads the outputs of another

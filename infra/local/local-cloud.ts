@@ -3,6 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { ENVIRONMENT } from '../../shared/lambda/environment.ts';
 import type { Clock } from '../../shared/time/clock.ts';
+import { OUTPUTS, stackIdOf } from '../stack-names.ts';
 import type { SynthesisOptions } from '../synthesis.ts';
 import { createAwsFailureSender } from './driver/aws-failure-sender.ts';
 import { createKinesisShardReader } from './driver/kinesis-shard-reader.ts';
@@ -13,11 +14,13 @@ import { endpointVariables } from './engines/engine-endpoints.ts';
 import { type EngineOptions, type Engines, startEngines } from './engines/engines.ts';
 import { LOCAL_ACCOUNT, LOCAL_REGION } from './engines/local-account.ts';
 import { keepJson, keptJson } from './kept-json.ts';
+import { startInvokeApi } from './lambda/invoke-api.ts';
 import { type LambdaFigures, type LocalLambda, startLambda } from './lambda/local-lambda.ts';
 import type { LocalChaos } from './local-chaos.ts';
 import { readMappingSettings } from '../../shared/mapping/mapping-settings.ts';
 import type { MappingSnapshot } from '../../shared/mapping/mapping-snapshot.ts';
 import type { MappingStatus } from '../../shared/mapping/mapping-status.ts';
+import { announceCloud } from './running-cloud-file.ts';
 import { readCloudAssembly } from './provision/cloud-assembly.ts';
 import type { LocalFunction } from './provision/local-function.ts';
 import type { LocalMapping } from './provision/local-mapping.ts';
@@ -96,6 +99,7 @@ export async function startLocalCloud(options: LocalCloudOptions): Promise<Local
   const { persistDirectory, dynamo, onNotice } = options;
   const starting = startEngines({ ...(persistDirectory && { persistDirectory }), dynamo, onNotice });
   let lambda: LocalLambda | undefined;
+  let door: Door | undefined;
   try {
     // The engines start while the app is loaded and synthesized.
     const { described, assembly } = await synthesizeInto(assemblyDirectory, options);
@@ -117,8 +121,10 @@ export async function startLocalCloud(options: LocalCloudOptions): Promise<Local
       onLog: (line, functionName) => options.onLog(line, pipelineOf.get(functionName) ?? functionName),
       ...(options.chaos && { chaos: options.chaos.plan }),
     });
-    return new RunningCloud(options, engines, stacks, lambda, removeAssembly);
+    door = await openDoor(options, engines, stacks, lambda);
+    return new RunningCloud(options, engines, stacks, lambda, door, removeAssembly);
   } catch (error) {
+    await door?.close();
     await lambda?.close();
     await starting.then(
       (engines) => engines.stop(),
@@ -129,12 +135,49 @@ export async function startLocalCloud(options: LocalCloudOptions): Promise<Local
   }
 }
 
+/** By which the operator's command, another process of the same user, finds this cloud. */
+interface Door {
+  close(): Promise<void>;
+}
+
+async function openDoor(
+  { clock }: LocalCloudOptions,
+  { endpoints }: Engines,
+  stacks: readonly PipelineStackHere[],
+  lambda: LocalLambda,
+): Promise<Door> {
+  const functionNames = stacks.flatMap(({ stack }) => stack.functions.map(({ name }) => name));
+  const api = await startInvokeApi(lambda, functionNames);
+  try {
+    const withdraw = announceCloud({
+      processId: process.pid,
+      startedMs: clock.nowMs(),
+      endpoints: { ...endpoints, lambda: api.endpoint },
+      stacks: Object.fromEntries(stacks.map(({ stack }) => [stack.stackName, textsOf(stack.outputs)])),
+    });
+    process.once('exit', withdraw);
+    return {
+      close: async () => {
+        process.off('exit', withdraw);
+        withdraw();
+        await api.close();
+      },
+    };
+  } catch (error) {
+    await api.close();
+    throw error;
+  }
+}
+
+function textsOf(outputs: LocalStack['outputs']): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(outputs).filter(([, value]) => typeof value === 'string'),
+  ) as Record<string, string>;
+}
+
 async function synthesizeInto(outdir: string, { pipelines, overrides }: LocalCloudOptions) {
   // Loaded here and not above: CDK takes a second to load, in which the engines can start already.
-  const [{ synthesize }, { OUTPUTS, stackIdOf }] = await Promise.all([
-    import('../app.ts'),
-    import('../stack.ts'),
-  ]);
+  const { synthesize } = await import('../app.ts');
   synthesize({ pipelines, checkSchemas: false, outdir, ...(overrides && { overrides }) });
   const output = ({ stackName, outputs }: LocalStack, name: string): string => {
     const value = outputs[name];
@@ -195,6 +238,7 @@ class RunningCloud implements LocalCloud {
   readonly pipelines: readonly LocalPipeline[];
   readonly #options: LocalCloudOptions;
   readonly #lambda: LocalLambda;
+  readonly #door: Door;
   readonly #removeAssembly: () => void;
   /** Each behind the one that feeds it. */
   readonly #mappings: RunningMapping[] = [];
@@ -209,11 +253,13 @@ class RunningCloud implements LocalCloud {
     engines: Engines,
     stacks: readonly PipelineStackHere[],
     lambda: LocalLambda,
+    door: Door,
     removeAssembly: () => void,
   ) {
     this.engines = engines;
     this.#options = options;
     this.#lambda = lambda;
+    this.#door = door;
     this.#removeAssembly = removeAssembly;
     const { persistDirectory } = options;
     this.#positionsFile = persistDirectory && path.join(persistDirectory, 'mapping-positions.json');
@@ -258,6 +304,7 @@ class RunningCloud implements LocalCloud {
   stop(): Promise<void> {
     return (this.#stopped ??= (async () => {
       try {
+        await this.#door.close();
         await this.stopProcessing();
       } finally {
         clearInterval(this.#watch);

@@ -1,6 +1,6 @@
 import { shardOfLane } from '../source/lane.ts';
 import { parseSequence, type Position } from '../source/position.ts';
-import type { DeadLetterEntry } from '../state/state-item.ts';
+import type { DeadLetterEntry, DeadLetterStage } from '../state/state-item.ts';
 import { hashOfKey } from './output-id.ts';
 
 /** What the name of a dead letter tells. */
@@ -14,6 +14,7 @@ export interface NamedLetter {
   readonly shard: string;
   readonly position: Position;
   readonly element: number;
+  readonly stage: DeadLetterStage;
 }
 
 /** Stands in names where the hash of a key would; no hash is as short. */
@@ -23,16 +24,17 @@ const NO_KEY = 'no-key';
 const NUMBER_DIGITS = 10;
 
 /**
- * Generation, hash of the key, number, shard, position and element: the letters of one key lie beside each other, in
- * the order in which they were committed. The key is hashed because it may hold anything.
+ * Generation, hash of the key, number, shard, position, element and stage: the letters of one key lie beside each other, in
+ * the order in which they were committed, and a listing tells what there is without reading any of them. The key is
+ * hashed because it may hold anything.
  */
 export function deadLetterName(generation: number, key: string | undefined, entry: DeadLetterEntry): string {
-  const { number, element } = entry;
+  const { number, element, stage } = entry;
   const { lane, position } = entry.origin ?? entry;
   const owner = key === undefined ? NO_KEY : hashOfKey(key);
   return (
     `${generation}/${owner}/${String(number).padStart(NUMBER_DIGITS, '0')}/${shardOfLane(lane)}/` +
-    `${position.sequence}.${position.sub}-${element}.json`
+    `${position.sequence}.${position.sub}-${element}.${stage}.json`
   );
 }
 
@@ -41,13 +43,13 @@ export function deadLetterNamesOf(generation: number, keyHash?: string): string 
   return `${generation}/${keyHash === undefined ? '' : `${keyHash}/`}`;
 }
 
-const NAME_PATTERN = /^(\d+)\/([-\w]+)\/(\d+)\/([-\w]+\/[-\w.]+)\/(\d{1,129})\.(\d+)-(\d+)\.json$/;
+const NAME_PATTERN = /^(\d+)\/([-\w]+)\/(\d+)\/([-\w]+\/[-\w.]+)\/(\d{1,129})\.(\d+)-(\d+)\.([a-zA-Z]+)\.json$/;
 
 /** Reads a name; `undefined` for what is none. */
 export function readDeadLetterName(name: string): NamedLetter | undefined {
   const match = NAME_PATTERN.exec(name);
   if (match === null) return undefined;
-  const [, generation, owner, number, shard, sequence, sub, element] = match as unknown as string[];
+  const [, generation, owner, number, shard, sequence, sub, element, stage] = match as unknown as string[];
   return {
     generation: Number(generation),
     ...(owner !== NO_KEY && { keyHash: owner as string }),
@@ -55,5 +57,6 @@ export function readDeadLetterName(name: string): NamedLetter | undefined {
     shard: shard as string,
     position: { sequence: parseSequence(sequence as string), sub: Number(sub) },
     element: Number(element),
+    stage: stage as DeadLetterStage,
   };
 }

@@ -4,7 +4,7 @@ import { App, Stack, Validations, type Acknowledgment } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { StatefulPipeline } from '../../../infra/constructs/stateful-pipeline.ts';
-import { OUTPUTS, stackIdOf } from '../../../infra/stack.ts';
+import { OUTPUTS, stackIdOf } from '../../../infra/stack-names.ts';
 import { synthesizePipelines } from '../../../infra/synthesis.ts';
 import { HANDLER_FILE, ordersPipeline, SMALL_HANDLER_FILE } from './fixtures/orders-pipeline.ts';
 import { temporaryFolder } from './fixtures/orders-stack.ts';

@@ -58,7 +58,7 @@ describe('a record that cannot be read', () => {
     const bad = bytes(0, Buffer.from([0xff, 1, 2]));
     await drain(world, [bad]);
     const [[name, letter] = []] = [...world.letters];
-    expect(name).toMatch(/^1\/no-key\/0{10}\/[\w-]{6}\/0\/\d{56}\.0-0\.json$/);
+    expect(name).toMatch(/^1\/no-key\/0{10}\/[\w-]{6}\/0\/\d{56}\.0-0\.decode\.json$/);
     expect(letter).toMatchObject({
       pipeline: 'p',
       generation: 1,

@@ -26,7 +26,7 @@ describe('a dead letter’s name', () => {
       expect(name.startsWith(deadLetterNamesOf(1, hashOfKey('../secret')))).toBe(true);
   });
 
-  it('tells generations, keys, numbers, shards, positions and elements apart', () => {
+  it('tells generations, keys, numbers, shards, positions and elements and stages apart', () => {
     const names = [
       deadLetterName(1, 'a', LETTER),
       deadLetterName(2, 'a', LETTER),
@@ -37,6 +37,7 @@ describe('a dead letter’s name', () => {
       deadLetterName(1, 'a', { ...LETTER, position: { sequence: '101', sub: 0 } }),
       deadLetterName(1, 'a', { ...LETTER, position: { sequence: '100', sub: 1 } }),
       deadLetterName(1, 'a', { ...LETTER, element: 1 }),
+      deadLetterName(1, 'a', { ...LETTER, stage: 'parked' }),
     ];
     expect(new Set(names).size).toBe(names.length);
   });
@@ -61,6 +62,7 @@ describe('a dead letter’s name', () => {
       shard: 'x3Fa_q/0',
       position: entry.position,
       element: 4,
+      stage: 'fold',
     });
   });
 

@@ -1,0 +1,110 @@
+import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
+import { LambdaClient } from '@aws-sdk/client-lambda';
+import { S3Client } from '@aws-sdk/client-s3';
+import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { LOCAL_CREDENTIALS, LOCAL_REGION } from '../local/engines/local-account.ts';
+import { runningClouds } from '../local/running-cloud-file.ts';
+import { OUTPUTS, stackIdOf } from '../stack-names.ts';
+import { UsageError } from './usage-error.ts';
+
+/** Which account a command talks to. */
+export interface Whereabouts {
+  /** The local cloud of `npm start`, which runs in another process. */
+  readonly local?: boolean;
+  readonly profile?: string;
+  readonly region?: string;
+}
+
+/** A deployed pipeline, as an operator's command sees it. */
+export interface PipelineAccess {
+  readonly pipeline: string;
+  readonly bucket: string;
+  readonly functionName: string;
+  readonly s3: S3Client;
+  readonly lambda: LambdaClient;
+  close(): void;
+}
+
+/** The longest that Lambda lets a function run. */
+const INVOCATION_LIMIT_MS = 900_000;
+
+/** @throws UsageError where the pipeline is not to be found; Error where AWS does not tell. */
+export async function accessPipeline(pipeline: string, where: Whereabouts): Promise<PipelineAccess> {
+  if (where.local === true) return localAccess(pipeline);
+  // What the SDK reads by itself, in every client.
+  if (where.profile !== undefined) process.env['AWS_PROFILE'] = where.profile;
+  if (where.region !== undefined) process.env['AWS_REGION'] = where.region;
+  return access(pipeline, await deployedOutputs(pipeline), {}, {});
+}
+
+function localAccess(pipeline: string): PipelineAccess {
+  const stackId = stackIdOf(pipeline);
+  const clouds = runningClouds();
+  const cloud = clouds.find(({ stacks }) => stacks[stackId] !== undefined);
+  if (cloud === undefined) {
+    const running = clouds.flatMap(({ stacks }) => Object.keys(stacks));
+    throw new UsageError(
+      `No local cloud of this user runs the pipeline '${pipeline}'` +
+        `${running.length > 0 ? `; there are the stacks ${running.join(', ')}` : ''}. Start one with ` +
+        `'npm start -- --pipeline ${pipeline}' and leave it up.`,
+    );
+  }
+  const common = { region: LOCAL_REGION, credentials: LOCAL_CREDENTIALS };
+  return access(
+    pipeline,
+    cloud.stacks[stackId] ?? {},
+    { ...common, endpoint: cloud.endpoints.s3, forcePathStyle: true },
+    { ...common, endpoint: cloud.endpoints.lambda },
+  );
+}
+
+function access(
+  pipeline: string,
+  outputs: Readonly<Record<string, string>>,
+  s3Options: object,
+  lambdaOptions: object,
+): PipelineAccess {
+  const output = (name: string): string => {
+    const value = outputs[name];
+    if (value !== undefined) return value;
+    throw new Error(`Stack ${stackIdOf(pipeline)} has no output ${name}; deploy it with this version.`);
+  };
+  const s3 = new S3Client(s3Options);
+  const lambda = new LambdaClient({
+    ...lambdaOptions,
+    requestHandler: new NodeHttpHandler({ requestTimeout: INVOCATION_LIMIT_MS }),
+  });
+  return {
+    pipeline,
+    bucket: output(OUTPUTS.bucket),
+    functionName: output(OUTPUTS.function),
+    s3,
+    lambda,
+    close: () => {
+      s3.destroy();
+      lambda.destroy();
+    },
+  };
+}
+
+async function deployedOutputs(pipeline: string): Promise<Record<string, string>> {
+  const client = new CloudFormationClient({});
+  const stackName = stackIdOf(pipeline);
+  try {
+    const { Stacks = [] } = await client.send(new DescribeStacksCommand({ StackName: stackName }));
+    const outputs = Stacks[0]?.Outputs ?? [];
+    return Object.fromEntries(
+      outputs.map(({ OutputKey = '', OutputValue = '' }) => [OutputKey, OutputValue]),
+    );
+  } catch (error) {
+    if (error instanceof Error && error.name === 'ValidationError' && /does not exist/.test(error.message)) {
+      throw new UsageError(
+        `There is no stack ${stackName} in this account and region. Is the pipeline's name right, and --profile and ` +
+          '--region? --local asks the local cloud.',
+      );
+    }
+    throw error;
+  } finally {
+    client.destroy();
+  }
+}

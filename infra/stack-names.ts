@@ -1,0 +1,14 @@
+/** The id of a pipeline's stack, by which the operator's command finds it. */
+export function stackIdOf(pipelineName: string): string {
+  return `Tidemark-${pipelineName}`;
+}
+
+/** The outputs of a pipeline's stack: physical names, for people and for the operator's command. */
+export const OUTPUTS = {
+  stream: 'SourceStreamName',
+  stateTable: 'StateTableName',
+  bucket: 'BucketName',
+  function: 'FunctionName',
+  mapping: 'EventSourceMappingId',
+  dashboard: 'DashboardName',
+} as const;
