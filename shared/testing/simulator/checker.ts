@@ -1,0 +1,466 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { DeadLetter } from '../../output/dead-letter-store.ts';
+import { deadLetterName, outputId } from '../../output/output-id.ts';
+import type { Delivery } from '../../output/sink-port.ts';
+import type { PipelineDefinition } from '../../pipeline/definition.ts';
+import { partitionLane, shardOfLane } from '../../source/lane.ts';
+import { comparePositions, encodePosition, type Position } from '../../source/position.ts';
+import type { SourceRecord } from '../../source/record.ts';
+import { itemKey, shardItemKey } from '../../state/row-key.ts';
+import type { DeadLetterEntry, OutboxEntry, OutputEntry, StateItem } from '../../state/state-item.ts';
+import type { Advance } from '../../state/state-store.ts';
+import { Oracle, type OracleElement, type OracleOutput } from './oracle.ts';
+
+/** A record of the source stream, and what is known of it from the records alone. */
+export interface KnownRecord {
+  readonly record: SourceRecord;
+  /** Its place among all records that were put, over all shards. */
+  readonly number: number;
+  readonly elements: readonly OracleElement[];
+  /** State items that it concerns: of keys, and of the shard where an element has no key. */
+  readonly homes: readonly string[];
+  /** Its lane where lanes are by partition key. */
+  readonly partitionLane: string;
+  /** What it has made so far, in all items. */
+  readonly outputs: CommittedOutput[];
+  /** Names of the dead letters that its rejections have made. */
+  readonly letters: string[];
+  isAcknowledged: boolean;
+}
+
+/** An output that is committed, as the oracle says it. */
+interface CommittedOutput extends OracleOutput {
+  readonly pk: string;
+  readonly record: KnownRecord;
+  isDelivered: boolean;
+}
+
+interface ItemTruth {
+  /** Whether it is a shard's own item, of which there is one for each lane. */
+  readonly home: string;
+  /** As last committed. */
+  item: StateItem | undefined;
+  /** Every record that is in it, by number, in the order in which it came in. */
+  readonly applied: KnownRecord[];
+  readonly covered: Set<KnownRecord>;
+  /** By sink and destination key: the newest change. */
+  readonly newest: Map<string, CommittedOutput[]>;
+}
+
+export interface CheckerOptions {
+  readonly definition: PipelineDefinition;
+  /** Whether Lambda hands in parents before children, so that a partition key's records come in order. */
+  readonly isOrdered: boolean;
+  readonly parallelizationFactor: number;
+  /** Whether a record can still be delivered. */
+  readonly isWithinRetention: (record: SourceRecord) => boolean;
+}
+
+/**
+ * Watches everything that one pipeline does to the world outside, at the moment when it takes effect, and says which
+ * invariant of DESIGN.md section 5 it breaks. It compares with what the records should give, never with what the
+ * engine says that it did.
+ */
+export class Checker {
+  readonly violations: string[] = [];
+  readonly oracle: Oracle;
+  readonly #options: CheckerOptions;
+  readonly #name: string;
+  readonly #records: KnownRecord[] = [];
+  /** By shard and encoded position. */
+  readonly #byPosition = new Map<string, KnownRecord>();
+  readonly #byHome = new Map<string, KnownRecord[]>();
+  readonly #items = new Map<string, ItemTruth>();
+  readonly #outputs = new Map<string, CommittedOutput>();
+  /** Letters that committed items tell of, by name. */
+  readonly #letters = new Map<string, { isStored: boolean }>();
+  readonly #progress = new Map<string, Position>();
+  readonly deliveries = new Map<string, Delivery[]>();
+  #acknowledged = 0;
+
+  constructor(options: CheckerOptions) {
+    this.#options = options;
+    this.#name = options.definition.name;
+    this.oracle = new Oracle(options.definition);
+  }
+
+  get records(): readonly KnownRecord[] {
+    return this.#records;
+  }
+
+  get areAllAcknowledged(): boolean {
+    return this.#acknowledged === this.#records.length;
+  }
+
+  /** A record stands in the source stream, as the engine's own reader reads it. */
+  recordPut(record: SourceRecord, shard: string): void {
+    const elements = this.oracle.elements(record);
+    const homes = new Set(
+      elements.map(({ key }) => (key === undefined ? shardItemKey(1, shard) : itemKey(1, key))),
+    );
+    const known: KnownRecord = {
+      record,
+      number: this.#records.length,
+      elements,
+      homes: [...homes],
+      partitionLane: partitionLane(shard, record.partitionKey),
+      outputs: [],
+      letters: [],
+      isAcknowledged: false,
+    };
+    this.#records.push(known);
+    this.#byPosition.set(placeOf(shard, record.position), known);
+    for (const home of homes) {
+      const list = this.#byHome.get(home);
+      if (list === undefined) this.#byHome.set(home, [known]);
+      else list.push(known);
+    }
+  }
+
+  /**
+   * A write of an item has taken effect.
+   * @param batch the records that the writing invocation was given, in their order.
+   */
+  committed(item: StateItem, batch: readonly SourceRecord[], shard: string): void {
+    const truth = this.#truth(item.pk);
+    const before = truth.item;
+    truth.item = item;
+    if (before !== undefined && item.revision !== before.revision + 1) {
+      this.#say('I1', `${item.pk} goes from revision ${before.revision} to ${item.revision}`);
+    }
+    this.#checkMarks(before, item);
+    const fresh = this.#newlyCovered(truth, item, shard);
+    const inBatch = new Map(batch.map(({ position }, place) => [encodePosition(position), place]));
+    const places = new Map<KnownRecord, number>();
+    for (const known of fresh) {
+      const place = inBatch.get(encodePosition(known.record.position));
+      if (place === undefined) {
+        this.#say('I1', `${item.pk} covers ${shown(known)}, which was not in the batch that wrote it`);
+      }
+      places.set(known, place ?? -1);
+    }
+    fresh.sort((a, b) => (places.get(a) as number) - (places.get(b) as number));
+    if (fresh.length === 0) this.#say('I1', `${item.pk} was written although no record ran`);
+    const kept = new Map((before?.outbox ?? []).map((entry) => [entryName(this.#name, item.pk, entry), entry]));
+    const events: CommittedOutput[] = [];
+    const letters: string[] = [];
+    for (const known of fresh) this.#apply(truth, known, item.pk, events, letters);
+    this.#checkStates(item);
+    this.#checkOutbox(item, truth, kept, events, letters);
+  }
+
+  /** A delivery has taken effect at a sink. */
+  delivered(sink: string, delivery: Delivery): void {
+    const list = this.deliveries.get(sink);
+    if (list === undefined) this.deliveries.set(sink, [delivery]);
+    else list.push(delivery);
+    const output = this.#outputs.get(delivery.id);
+    if (output === undefined) {
+      this.#say('I3', `output ${delivery.id} is published, and no committed record makes it`);
+      return;
+    }
+    output.isDelivered = true;
+    if (output.destinationKey !== delivery.destinationKey) {
+      this.#say('I4', `output ${delivery.id} goes to ${delivery.destinationKey}, not ${output.destinationKey}`);
+    }
+    const value: unknown = JSON.parse(delivery.json);
+    if (!isDeepStrictEqual(value, output.value)) {
+      this.#say('I4', `output ${delivery.id} is ${delivery.json}, not ${JSON.stringify(output.value)}`);
+    }
+  }
+
+  letterStored(name: string, letter: DeadLetter): void {
+    const known = this.#letters.get(name);
+    if (known === undefined) {
+      this.#say('I6', `dead letter ${name} is stored, and no committed item says so (${letter.reason})`);
+      return;
+    }
+    known.isStored = true;
+  }
+
+  /** The shard's progress row has been written. */
+  advanced(shard: string, { position }: Advance): void {
+    if (position === undefined) return;
+    const before = this.#progress.get(shard);
+    const highest = before !== undefined && comparePositions(before, position) > 0 ? before : position;
+    this.#progress.set(shard, highest);
+    if (this.#options.parallelizationFactor > 1) return;
+    for (const known of this.#records) {
+      if (known.record.lane !== shard || comparePositions(known.record.position, position) > 0) continue;
+      if (before !== undefined && comparePositions(known.record.position, before) <= 0) continue;
+      this.#checkDone('I5', known, `progress of ${shard}`);
+    }
+  }
+
+  /** Lambda has been told that these records are done. */
+  acknowledged(shard: string, positions: readonly Position[]): void {
+    for (const position of positions) {
+      const known = this.#byPosition.get(placeOf(shard, position));
+      if (known === undefined) continue;
+      this.#checkDone('I7', known, 'the answer to Lambda');
+      const progress = this.#progress.get(shard);
+      if (progress === undefined || (this.#options.parallelizationFactor === 1 && comparePositions(progress, position) < 0)) {
+        this.#say('I7', `${shown(known)} is acknowledged above the shard's progress`);
+      }
+      if (known.isAcknowledged) continue;
+      known.isAcknowledged = true;
+      this.#acknowledged += 1;
+    }
+  }
+
+  /** Everything has come to rest. @param stored the items as the store gives them back. */
+  atRest(stored: ReadonlyMap<string, StateItem>): void {
+    for (const known of this.#records) {
+      if (!known.isAcknowledged) this.#say('liveness', `${shown(known)} is not acknowledged`);
+      this.#checkDone('I1', known, 'the end');
+    }
+    for (const [pk, { item, applied, newest }] of this.#items) {
+      const found = stored.get(pk);
+      if (found !== undefined && !isDeepStrictEqual(found.states, item?.states)) {
+        this.#say('I1', `the store gives back another state of ${pk} than was committed`);
+      }
+      if (this.#options.isOrdered) this.#checkOrder(pk, applied);
+      for (const outputs of newest.values()) {
+        for (const output of outputs) {
+          if (!output.isDelivered) {
+            this.#say('I4', `the newest change ${output.sink} ${output.destinationKey} of ${pk} is not published`);
+          }
+        }
+      }
+    }
+    this.#checkConsumers();
+  }
+
+  #apply(
+    truth: ItemTruth,
+    known: KnownRecord,
+    pk: string,
+    events: CommittedOutput[],
+    letters: string[],
+  ): void {
+    truth.covered.add(known);
+    truth.applied.push(known);
+    const { record, elements } = known;
+    const key = keyOfItem(pk);
+    const own = elements.filter((element) => element.key === key);
+    const step =
+      key === undefined
+        ? ({ kind: 'rejected', reason: 'no key' } as const)
+        : this.oracle.fold(record, key);
+    if (step.kind === 'rejected') {
+      for (const { number } of own) {
+        const entry = { kind: 'deadLetter', lane: record.lane, position: record.position, element: number };
+        const name = deadLetterName(1, key, entry as DeadLetterEntry);
+        letters.push(name);
+        known.letters.push(name);
+        this.#letters.set(name, { isStored: false });
+      }
+      return;
+    }
+    const changed = new Map<string, CommittedOutput[]>();
+    for (const output of step.outputs) {
+      const committed = { ...output, pk, record: known, isDelivered: false };
+      const id = outputId(this.#name, idParts(record, output));
+      this.#outputs.set(id, committed);
+      known.outputs.push(committed);
+      if (!output.isChange) {
+        events.push(committed);
+        continue;
+      }
+      const target = `${output.sink} ${output.destinationKey}`;
+      const earlier = changed.get(target);
+      if (earlier?.[0]?.element === output.element) earlier.push(committed);
+      else changed.set(target, [committed]);
+    }
+    for (const [target, outputs] of changed) truth.newest.set(target, outputs);
+  }
+
+  #checkMarks(before: StateItem | undefined, after: StateItem): void {
+    for (const [lane, mark] of before?.marks ?? []) {
+      const now = after.marks.get(lane);
+      if (now !== undefined && comparePositions(now.position, mark.position) < 0) {
+        this.#say('I2', `the mark of ${lane} in ${after.pk} goes back`);
+      }
+    }
+  }
+
+  /** Records that the item's marks cover now and did not before; and none may come uncovered while it can come again. */
+  #newlyCovered(truth: ItemTruth, item: StateItem, shard: string): KnownRecord[] {
+    const fresh: KnownRecord[] = [];
+    for (const known of this.#byHome.get(truth.home) ?? []) {
+      const isCovered = coversRecord(item, known);
+      const wasCovered = truth.covered.has(known);
+      if (isCovered && !wasCovered) {
+        if (shardOf(known) !== shard) this.#say('I1', `${item.pk} covers ${shown(known)} of another shard`);
+        fresh.push(known);
+      }
+      if (!isCovered && wasCovered && this.#options.isWithinRetention(known.record)) {
+        this.#say('I9', `${item.pk} has lost the mark of ${shown(known)}, which can come again`);
+      }
+    }
+    return fresh;
+  }
+
+  #checkStates(item: StateItem): void {
+    const key = keyOfItem(item.pk);
+    if (key === undefined) return;
+    const expected = this.oracle.states(key);
+    if (isDeepStrictEqual(new Map(item.states), new Map(expected))) return;
+    this.#say(
+      'I1',
+      `the state of ${item.pk} is ${JSON.stringify([...item.states])}, not ${JSON.stringify([...expected])}`,
+    );
+  }
+
+  #checkOutbox(
+    item: StateItem,
+    { newest }: ItemTruth,
+    before: ReadonlyMap<string, OutboxEntry>,
+    events: readonly CommittedOutput[],
+    letters: readonly string[],
+  ): void {
+    const now = new Map(item.outbox.map((entry) => [entryName(this.#name, item.pk, entry), entry]));
+    for (const output of events) {
+      const id = outputId(this.#name, idParts(output.record.record, output));
+      if (!now.has(id)) this.#say('I1', `event ${id} is not committed with its record`);
+    }
+    for (const name of letters) {
+      if (!now.has(name)) this.#say('I1', `dead letter ${name} is not committed with its record`);
+    }
+    for (const outputs of newest.values()) {
+      for (const output of outputs) {
+        const id = outputId(this.#name, idParts(output.record.record, output));
+        if (!output.isDelivered && !now.has(id)) {
+          this.#say('I4', `change ${id}, the newest and not published, is not in the outbox`);
+        }
+      }
+    }
+    for (const [name, entry] of before) {
+      if (now.has(name)) continue;
+      if (entry.kind === 'deadLetter') {
+        if (this.#letters.get(name)?.isStored !== true) this.#say('I4', `dead letter ${name} is dropped and not stored`);
+      } else if (!entry.isChange && this.#outputs.get(name)?.isDelivered !== true) {
+        this.#say('I4', `event ${name} is dropped and not published`);
+      }
+    }
+    for (const [name, entry] of now) {
+      const isKnown = entry.kind === 'deadLetter' ? this.#letters.has(name) : this.#outputs.has(name);
+      if (!isKnown) this.#say(entry.kind === 'deadLetter' ? 'I6' : 'I1', `the outbox holds ${name}, which no record makes`);
+    }
+  }
+
+  /** Committed, and everything of it published or superseded, and stored. */
+  #checkDone(invariant: string, known: KnownRecord, where: string): void {
+    for (const home of known.homes) {
+      if (this.#truthsOf(home).some(({ covered }) => covered.has(known))) continue;
+      this.#say(invariant, `${where} covers ${shown(known)}, which is not committed in ${home}`);
+    }
+    for (const output of known.outputs) {
+      if (output.isDelivered) continue;
+      if (output.isChange && !this.#isNewest(output)) continue;
+      this.#say(invariant, `${where} covers ${shown(known)}, whose output to ${output.sink} is not published`);
+    }
+    for (const name of known.letters) {
+      if (this.#letters.get(name)?.isStored === false) {
+        this.#say(invariant, `${where} covers ${shown(known)}, whose dead letter is not stored`);
+      }
+    }
+  }
+
+  #isNewest(output: CommittedOutput): boolean {
+    const newest = this.#truth(output.pk).newest.get(`${output.sink} ${output.destinationKey}`);
+    return newest?.includes(output) === true;
+  }
+
+  /** A partition key's records of one item stand in it in the order in which they were put. */
+  #checkOrder(pk: string, applied: readonly KnownRecord[]): void {
+    const last = new Map<string, KnownRecord>();
+    for (const known of applied) {
+      const { partitionKey } = known.record;
+      const previous = last.get(partitionKey);
+      if (previous !== undefined && previous.number > known.number) {
+        this.#say('order', `${pk} has ${shown(known)} behind ${shown(previous)}`);
+      }
+      last.set(partitionKey, known);
+    }
+  }
+
+  /** A consumer that skips what its marks cover, per lane and destination key, sees each event once. */
+  #checkConsumers(): void {
+    const wanted = new Map<string, CommittedOutput>();
+    for (const [id, output] of this.#outputs) if (!output.isChange) wanted.set(id, output);
+    for (const deliveries of this.deliveries.values()) {
+      const marks = new Map<string, Delivery>();
+      for (const delivery of deliveries) {
+        if (delivery.entry.isChange) continue;
+        const lane = `${delivery.entry.lane} ${delivery.destinationKey}`;
+        const mark = marks.get(lane);
+        if (mark !== undefined && compareOutputs(delivery.entry, mark.entry) <= 0) continue;
+        marks.set(lane, delivery);
+        if (!wanted.delete(delivery.id)) this.#say('I4', `a consumer counts event ${delivery.id} twice`);
+      }
+    }
+    for (const id of wanted.keys()) this.#say('I4', `a consumer never counts event ${id}`);
+  }
+
+  #truth(pk: string): ItemTruth {
+    let truth = this.#items.get(pk);
+    if (truth === undefined) {
+      const home = pk.startsWith(SHARD_ITEMS) ? shardOfLane(pk) : pk;
+      truth = { home, item: undefined, applied: [], covered: new Set(), newest: new Map() };
+      this.#items.set(pk, truth);
+    }
+    return truth;
+  }
+
+  /** A shard has an item for each lane in which a record had no key. */
+  #truthsOf(home: string): ItemTruth[] {
+    if (home.startsWith(SHARD_ITEMS)) return [...this.#items.values()].filter((truth) => truth.home === home);
+    const truth = this.#items.get(home);
+    return truth === undefined ? [] : [truth];
+  }
+
+  #say(invariant: string, what: string): void {
+    this.violations.push(`${invariant} [${this.#name}] ${what}`);
+  }
+}
+
+function coversRecord({ marks }: StateItem, { record: { lane, position }, partitionLane }: KnownRecord): boolean {
+  const [ofShard, ofPartition] = [marks.get(lane), marks.get(partitionLane)];
+  return [ofShard, ofPartition].some(
+    (mark) => mark !== undefined && comparePositions(position, mark.position) <= 0,
+  );
+}
+
+/** How the keys of shards' own items begin. */
+const SHARD_ITEMS = shardItemKey(1, '');
+
+function compareOutputs(a: OutputEntry, b: OutputEntry): number {
+  return comparePositions(a.position, b.position) || a.element - b.element || a.index - b.index;
+}
+
+function idParts({ lane, position }: SourceRecord, { element, sink, index }: OracleOutput): OutputEntry {
+  return { lane, position, element, sink, index } as OutputEntry;
+}
+
+function entryName(pipeline: string, pk: string, entry: OutboxEntry): string {
+  return entry.kind === 'output' ? outputId(pipeline, entry) : deadLetterName(1, keyOfItem(pk), entry);
+}
+
+/** The user's key; `undefined` for a shard's own item. */
+function keyOfItem(pk: string): string | undefined {
+  const [, key] = /^\d+\/s\/(.*)$/s.exec(pk) ?? [];
+  return key;
+}
+
+function shardOf({ record }: KnownRecord): string {
+  return record.lane;
+}
+
+function placeOf(shard: string, position: Position): string {
+  return `${shard} ${position.sequence}.${position.sub}`;
+}
+
+function shown({ record: { lane, position }, number }: KnownRecord): string {
+  return `record ${number} (${lane} …${position.sequence.slice(-3)}.${position.sub})`;
+}

@@ -1,0 +1,148 @@
+import { createHash } from 'node:crypto';
+import type { ReadFrom } from '../../mapping/read-from.ts';
+import type { ListedShard } from '../../mapping/shard-listing.ts';
+import type { StreamRecord } from '../../mapping/stream-record.ts';
+import { compareSequences } from '../../source/position.ts';
+
+/** A shard with its range of hash keys, both ends included. */
+export interface MemoryShard extends ListedShard {
+  readonly startingHashKey: bigint;
+  readonly endingHashKey: bigint;
+  readonly records: StreamRecord[];
+  isClosed: boolean;
+}
+
+export interface PutOptions {
+  /** Milliseconds since the epoch. */
+  readonly arrivalMs: number;
+  /** In place of the MD5 of the partition key. */
+  readonly explicitHashKey?: bigint;
+}
+
+export type ReadResult =
+  | { readonly kind: 'records'; readonly records: readonly StreamRecord[]; readonly endOfShard: boolean; readonly isAtTip: boolean }
+  | { readonly kind: 'gone' };
+
+const HIGHEST_HASH_KEY = 2n ** 128n - 1n;
+/** Sequence numbers get one digit longer after some records, so that comparing them as text would be found out. */
+const FIRST_SEQUENCE = 10n ** 21n - 7n;
+
+/** A Kinesis stream in memory: hash ranges, splits, merges, retention. Numbers rise over the whole stream, as on AWS. */
+export class MemoryStream {
+  readonly name: string;
+  readonly retentionMs: number;
+  readonly shards: MemoryShard[] = [];
+  #nextSequence = FIRST_SEQUENCE;
+  /** Of partition keys that were met. */
+  readonly #hashKeys = new Map<string, bigint>();
+
+  constructor(name: string, shardCount: number, retentionMs: number) {
+    this.name = name;
+    this.retentionMs = retentionMs;
+    const width = (HIGHEST_HASH_KEY + 1n) / BigInt(shardCount);
+    for (let number = 0; number < shardCount; number++) {
+      const start = width * BigInt(number);
+      this.#open(start, number === shardCount - 1 ? HIGHEST_HASH_KEY : start + width - 1n, []);
+    }
+  }
+
+  get openShards(): MemoryShard[] {
+    return this.shards.filter(({ isClosed }) => !isClosed);
+  }
+
+  /** @returns the shard and the record as it can be read. */
+  put(partitionKey: string, data: Uint8Array | string, { arrivalMs, explicitHashKey }: PutOptions): {
+    readonly shard: MemoryShard;
+    readonly record: StreamRecord;
+  } {
+    const hashKey = explicitHashKey ?? this.#hashKeyOf(partitionKey);
+    const shard = this.shards.find(
+      ({ isClosed, startingHashKey, endingHashKey }) =>
+        !isClosed && startingHashKey <= hashKey && hashKey <= endingHashKey,
+    ) as MemoryShard;
+    const record = {
+      sequenceNumber: String(this.#nextSequence++),
+      partitionKey,
+      data,
+      approximateArrivalTimestampMs: arrivalMs,
+    };
+    shard.records.push(record);
+    return { shard, record };
+  }
+
+  /** Closes the shard and opens two in its place. */
+  split(shard: MemoryShard): void {
+    const middle = (shard.startingHashKey + shard.endingHashKey) / 2n;
+    if (shard.isClosed || middle === shard.endingHashKey) return;
+    shard.isClosed = true;
+    this.#open(shard.startingHashKey, middle, [shard]);
+    this.#open(middle + 1n, shard.endingHashKey, [shard]);
+  }
+
+  /** Closes an open shard and its neighbour above and opens one in their place; nothing where it has none. */
+  merge(lower: MemoryShard): void {
+    const upper = this.openShards.find(({ startingHashKey }) => startingHashKey === lower.endingHashKey + 1n);
+    if (lower.isClosed || upper === undefined) return;
+    lower.isClosed = true;
+    upper.isClosed = true;
+    this.#open(lower.startingHashKey, upper.endingHashKey, [lower, upper]);
+  }
+
+  list(): ListedShard[] {
+    return this.shards.map(({ shardId, parentShardId, adjacentParentShardId }) => ({
+      shardId,
+      parentShardId,
+      adjacentParentShardId,
+    }));
+  }
+
+  read(shardId: string, from: ReadFrom, limit: number, nowMs: number): ReadResult {
+    const shard = this.shards.find((each) => each.shardId === shardId);
+    if (shard === undefined) return { kind: 'gone' };
+    const oldestMs = nowMs - this.retentionMs;
+    const { records } = shard;
+    let start = records.findIndex(
+      (record) => record.approximateArrivalTimestampMs >= oldestMs && isBehind(record, from),
+    );
+    if (start === -1) start = records.length;
+    const end = Math.min(records.length, start + limit);
+    const isAtTip = end === records.length;
+    return { kind: 'records', records: records.slice(start, end), endOfShard: shard.isClosed && isAtTip, isAtTip };
+  }
+
+  #open(startingHashKey: bigint, endingHashKey: bigint, [parent, adjacent]: readonly MemoryShard[]): void {
+    // A child's numbers exceed those of its parents.
+    this.#nextSequence += 3n;
+    this.shards.push({
+      shardId: `shardId-${String(this.shards.length).padStart(12, '0')}`,
+      parentShardId: parent?.shardId,
+      adjacentParentShardId: adjacent?.shardId,
+      startingHashKey,
+      endingHashKey,
+      records: [],
+      isClosed: false,
+    });
+  }
+
+  #hashKeyOf(partitionKey: string): bigint {
+    let hashKey = this.#hashKeys.get(partitionKey);
+    if (hashKey === undefined) {
+      hashKey = BigInt(`0x${createHash('md5').update(partitionKey).digest('hex')}`);
+      this.#hashKeys.set(partitionKey, hashKey);
+    }
+    return hashKey;
+  }
+}
+
+function isBehind({ sequenceNumber, approximateArrivalTimestampMs }: StreamRecord, from: ReadFrom): boolean {
+  switch (from.kind) {
+    case 'trimHorizon':
+      return true;
+    case 'latest':
+      return false;
+    case 'timestamp':
+      return approximateArrivalTimestampMs >= from.timestampMs;
+    case 'after':
+      return compareSequences(sequenceNumber, from.sequenceNumber) > 0;
+  }
+}

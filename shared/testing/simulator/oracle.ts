@@ -1,0 +1,244 @@
+import { KEY_LIMIT_BYTES } from '../../engine/limits.ts';
+import { programOf } from '../../engine/program.ts';
+import type {
+  KeyedStage,
+  PipelineDefinition,
+  Sink,
+  StateCell,
+  StatefulStage,
+  StatelessStage,
+} from '../../pipeline/definition.ts';
+import type { SourceRecord } from '../../source/record.ts';
+import { canonicalDocument } from '../../state/canonical-document.ts';
+import type { Document } from '../../state/document.ts';
+
+/** One element of a record, as the records alone say it. */
+export interface OracleElement {
+  readonly number: number;
+  /** `undefined` where it has none, so that it is a dead letter of the shard's. */
+  readonly key: string | undefined;
+}
+
+/** An output that a record should give. */
+export interface OracleOutput {
+  readonly element: number;
+  readonly sink: string;
+  readonly index: number;
+  readonly destinationKey: string;
+  readonly isChange: boolean;
+  readonly value: unknown;
+}
+
+export type OracleStep =
+  | { readonly kind: 'applied'; readonly outputs: readonly OracleOutput[] }
+  | { readonly kind: 'rejected'; readonly reason: string };
+
+interface KeyStates {
+  readonly states: ReadonlyMap<string, Document>;
+  readonly seen: ReadonlySet<string>;
+  /** The newest arrival so far, seconds since the epoch. */
+  readonly newestSeconds: number;
+}
+
+const NOTHING_KNOWN: KeyStates = { states: new Map(), seen: new Set(), newestSeconds: 0 };
+
+/**
+ * What the state and the outputs should be: each key's records folded once, in the order in which they were committed,
+ * by the pipeline's own functions over plain Maps. It shares with the engine the decoder, the definition and the form
+ * of a state; it knows no batches, marks, revisions and outboxes.
+ */
+export class Oracle {
+  readonly #definition: PipelineDefinition;
+  readonly #decode: (data: string) => unknown;
+  readonly #horizonSeconds: number;
+  readonly #keys = new Map<string, KeyStates>();
+  #isJudging = false;
+
+  constructor(definition: PipelineDefinition) {
+    const program = programOf(definition);
+    this.#definition = definition;
+    this.#decode = program.decode;
+    this.#horizonSeconds = program.horizonSeconds;
+  }
+
+  /** Whether user code runs here now, and not in a process. */
+  get isJudging(): boolean {
+    return this.#isJudging;
+  }
+
+  /** What the record becomes; one element without a key where it cannot be decoded. */
+  elements(record: SourceRecord): readonly OracleElement[] {
+    let values: readonly unknown[];
+    this.#isJudging = true;
+    try {
+      values = this.#values(record);
+    } catch {
+      return [{ number: 0, key: undefined }];
+    } finally {
+      this.#isJudging = false;
+    }
+    return values.map((value, number) => ({ number, key: this.#keyOf(value) }));
+  }
+
+  /** By operator: what the key's state should be. */
+  states(key: string): ReadonlyMap<string, Document> {
+    return (this.#keys.get(key) ?? NOTHING_KNOWN).states;
+  }
+
+  get keys(): readonly string[] {
+    return [...this.#keys.keys()];
+  }
+
+  /** Folds all elements that the record has for the key, or none where one of them is rejected. */
+  fold(record: SourceRecord, key: string): OracleStep {
+    let before = this.#keys.get(key) ?? NOTHING_KNOWN;
+    const arrivalSeconds = Math.floor(record.arrivalMs / 1_000);
+    const isForgotten =
+      before.states.size === 0 && arrivalSeconds >= before.newestSeconds + this.#horizonSeconds;
+    if (isForgotten) before = { ...before, seen: new Set() };
+    const newestSeconds = Math.max(before.newestSeconds, arrivalSeconds);
+    const states = new Map(before.states);
+    const seen = new Set(before.seen);
+    const cells = new Map<StatefulStage, StateCell>();
+    for (const stage of this.#definition.keyedStages) {
+      if (stage.kind === 'stateful') cells.set(stage, plainCell(stage, key, states, seen));
+    }
+    const outputs: OracleOutput[] = [];
+    this.#isJudging = true;
+    try {
+      const values = this.#values(record);
+      for (const [element, value] of values.entries()) {
+        if (this.#keyOf(value) !== key) continue;
+        this.#run(this.#definition.keyedStages, value, key, element, cells, outputs);
+      }
+    } catch (error) {
+      this.#keys.set(key, { ...before, newestSeconds });
+      return { kind: 'rejected', reason: String(error) };
+    } finally {
+      this.#isJudging = false;
+    }
+    this.#keys.set(key, { states, seen, newestSeconds });
+    return { kind: 'applied', outputs };
+  }
+
+  #run(
+    stages: readonly KeyedStage[],
+    value: unknown,
+    key: string,
+    element: number,
+    cells: ReadonlyMap<StatefulStage, StateCell>,
+    outputs: OracleOutput[],
+    isChange = false,
+  ): void {
+    const [stage, ...rest] = stages;
+    if (stage === undefined) return;
+    const goOn = (next: unknown, isNextChange = isChange): void =>
+      this.#run(rest, next, key, element, cells, outputs, isNextChange);
+    switch (stage.kind) {
+      case 'map':
+        return goOn(stage.apply(value));
+      case 'filter':
+        return stage.apply(value) ? goOn(value) : undefined;
+      case 'flatMap':
+        for (const each of stage.apply(value)) goOn(each);
+        return;
+      case 'sink': {
+        const { sink } = stage;
+        const earlier = outputs.filter((each) => each.element === element && each.sink === sink.name);
+        outputs.push({
+          element,
+          sink: sink.name,
+          index: earlier.length,
+          destinationKey: destinationKeyOf(sink, value, key),
+          isChange,
+          value: jsonValue(value),
+        });
+        return goOn(value);
+      }
+      case 'stateful': {
+        const cell = cells.get(stage) as StateCell;
+        for (const output of stage.fold(key, value, cell)) goOn(output, stage.outputs === 'change');
+        return;
+      }
+    }
+  }
+
+  #values(record: SourceRecord): readonly unknown[] {
+    const values: unknown[] = [];
+    runStateless(this.#definition.stages, this.#decode(record.data), values);
+    return values;
+  }
+
+  #keyOf(value: unknown): string | undefined {
+    try {
+      const key = this.#definition.keyBy(value);
+      return isKey(key) ? key : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+function runStateless(stages: readonly StatelessStage[], value: unknown, values: unknown[]): void {
+  const [stage, ...rest] = stages;
+  if (stage === undefined) {
+    values.push(value);
+    return;
+  }
+  switch (stage.kind) {
+    case 'map':
+      return runStateless(rest, stage.apply(value), values);
+    case 'filter':
+      return stage.apply(value) ? runStateless(rest, value, values) : undefined;
+    case 'flatMap':
+      for (const each of stage.apply(value)) runStateless(rest, each, values);
+      return;
+  }
+}
+
+function isKey(key: unknown): key is string {
+  return typeof key === 'string' && key.isWellFormed() && Buffer.byteLength(key) <= KEY_LIMIT_BYTES;
+}
+
+function destinationKeyOf(sink: Sink, value: unknown, key: string): string {
+  const destinationKey: unknown =
+    sink.kind === 'forEach' || sink.key === undefined ? key : sink.key(value, key);
+  if (isKey(destinationKey)) return destinationKey;
+  throw new TypeError(`${JSON.stringify(destinationKey)} is no destination key.`);
+}
+
+function jsonValue(value: unknown): unknown {
+  const json = JSON.stringify(value) as string | undefined;
+  if (json === undefined) throw new TypeError('JSON cannot hold the output.');
+  return JSON.parse(json);
+}
+
+/** A cell over a Map; a state goes in and comes out as a copy. */
+function plainCell(
+  { name, initial }: StatefulStage,
+  key: string,
+  states: Map<string, Document>,
+  seen: Set<string>,
+): StateCell {
+  const read = (): Document | undefined => {
+    if (!seen.has(name)) {
+      seen.add(name);
+      const first = initial?.(key);
+      if (first !== undefined) states.set(name, canonicalDocument(first, name).document);
+    }
+    const state = states.get(name);
+    return state === undefined ? undefined : canonicalDocument(state, name).document;
+  };
+  return {
+    get: read,
+    copy: read,
+    set(state) {
+      seen.add(name);
+      states.set(name, canonicalDocument(state, name).document);
+    },
+    remove() {
+      seen.add(name);
+      states.delete(name);
+    },
+  };
+}

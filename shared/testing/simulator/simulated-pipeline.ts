@@ -1,0 +1,382 @@
+import { ItemCache } from '../../engine/item-cache.ts';
+import { processBatch } from '../../engine/process-batch.ts';
+import { programOf, type Program } from '../../engine/program.ts';
+import type { Runtime } from '../../engine/runtime.ts';
+import type { InvocationOutcome } from '../../mapping/mapping-input.ts';
+import type { KinesisEvent } from '../../mapping/kinesis-event.ts';
+import type { MappingSettings } from '../../mapping/mapping-settings.ts';
+import type { StreamRecord } from '../../mapping/stream-record.ts';
+import type { DeadLetter, DeadLetterStore } from '../../output/dead-letter-store.ts';
+import { envelopeJson } from '../../output/envelope.ts';
+import { partitionKeyOf } from '../../output/kinesis-sink.ts';
+import type { Delivery, SinkPort } from '../../output/sink-port.ts';
+import type { Pipeline, Sink } from '../../pipeline/definition.ts';
+import { readKinesisEvent } from '../../source/kinesis-event.ts';
+import { shardLane } from '../../source/lane.ts';
+import { MemoryStateStore } from '../../state/memory-state-store.ts';
+import type { CommitResult, ItemWrite, StateStore } from '../../state/state-store.ts';
+import { Checker } from './checker.ts';
+import type { MemoryStream } from './memory-stream.ts';
+import { SimulatedMapping } from './simulated-mapping.ts';
+import type { SimulatedProcess } from './simulated-process.ts';
+import type { World } from './world.ts';
+
+export interface SimulatedPipelineOptions {
+  readonly pipeline: Pipeline;
+  readonly stream: MemoryStream;
+  /** By sink: the stream that it feeds; a sink without one is only watched. */
+  readonly sinkStreams?: ReadonlyMap<string, MemoryStream>;
+  readonly batchSize: number;
+  readonly batchingWindowMs: number;
+  readonly parallelizationFactor: number;
+  readonly bisectOnError: boolean;
+  readonly timeoutMs: number;
+  /** Deliveries that a sink takes in a request. */
+  readonly sinkRequestSize: number;
+  readonly parentsFirst: boolean;
+  /** Between two reads of a shard that has nothing more to give, milliseconds. */
+  readonly pollIntervalMs: number;
+}
+
+/** Containers that are kept warm. */
+const WARM_PROCESSES = 3;
+
+/** One deployed pipeline: function, table, dead letters, sinks and mapping, with a checker that watches them. */
+export class SimulatedPipeline {
+  readonly checker: Checker;
+  readonly store = new MemoryStateStore();
+  readonly letters = new Map<string, DeadLetter>();
+  readonly #world: World;
+  readonly #options: SimulatedPipelineOptions;
+  readonly #program: Program;
+  readonly #mapping: SimulatedMapping;
+  readonly #processes: SimulatedProcess[] = [];
+  /** What the function is told; changed minutes before the mapping is. */
+  #toldFactor: number;
+
+  constructor(world: World, options: SimulatedPipelineOptions) {
+    const { pipeline, stream, parallelizationFactor, parentsFirst } = options;
+    this.#world = world;
+    this.#options = options;
+    this.#program = programOf(pipeline.definition);
+    this.#toldFactor = parallelizationFactor;
+    const { time, faults, random } = world;
+    this.checker = new Checker({
+      definition: pipeline.definition,
+      isOrdered: parentsFirst,
+      parallelizationFactor,
+      isWithinRetention: ({ arrivalMs }) => arrivalMs >= time.nowMs - stream.retentionMs,
+    });
+    this.#mapping = new SimulatedMapping({
+      stream,
+      settings: this.#settings(parallelizationFactor),
+      parentsFirst,
+      time,
+      faults,
+      random,
+      invoke: (event, ended) => this.#invoke(event, ended),
+      acknowledged: (shardId, records) => {
+        const shard = shardLane(stream.name, shardId);
+        const positions = records.map(({ sequenceNumber }) => ({ sequence: sequenceNumber, sub: 0 }));
+        this.checker.acknowledged(shard, positions);
+      },
+      tell: (text) => world.tell(`${pipeline.definition.name}: ${text}`),
+    });
+  }
+
+  get stream(): MemoryStream {
+    return this.#options.stream;
+  }
+
+  start(): void {
+    this.#mapping.start();
+  }
+
+  /** A record stands in the source stream. */
+  recordPut(shardId: string, record: StreamRecord): void {
+    const event = {
+      Records: [
+        {
+          eventSource: 'aws:kinesis',
+          eventID: `${shardId}:${record.sequenceNumber}`,
+          eventSourceARN: streamArn(this.stream),
+          kinesis: {
+            partitionKey: record.partitionKey,
+            sequenceNumber: record.sequenceNumber,
+            data: record.data,
+            approximateArrivalTimestamp: record.approximateArrivalTimestampMs / 1_000,
+          },
+        },
+      ],
+    };
+    const { records, shard } = readKinesisEvent(event);
+    for (const each of records) this.checker.recordPut(each, shard);
+  }
+
+  /** Whether nothing is left to do and nobody is at work. */
+  get isAtRest(): boolean {
+    return this.checker.areAllAcknowledged && !this.#processes.some(isBusy);
+  }
+
+  check(): void {
+    this.checker.atRest(this.store.items());
+  }
+
+  /** CloudFormation changes the function first, and the mapping minutes later. */
+  tellFunction(parallelizationFactor: number): void {
+    this.#toldFactor = parallelizationFactor;
+    // A new configuration is a new container.
+    for (const process of this.#processes) if (!isBusy(process)) process.isAlive = false;
+  }
+
+  changeMapping(parallelizationFactor: number): void {
+    this.#mapping.restart(this.#settings(parallelizationFactor), true);
+  }
+
+  #settings(parallelizationFactor: number): MappingSettings {
+    const { stream, batchSize, batchingWindowMs, bisectOnError, pollIntervalMs } = this.#options;
+    const { random } = this.#world;
+    return {
+      mappingId: 'm',
+      functionArn: 'arn:aws:lambda:local:0:function:f',
+      invokeIdentityArn: 'arn:aws:iam::0:role/r',
+      streamArn: streamArn(stream),
+      region: 'local',
+      enabled: true,
+      startingPosition: { kind: 'trimHorizon' },
+      batchSize,
+      batchingWindowMs,
+      parallelizationFactor,
+      bisectBatchOnFunctionError: bisectOnError,
+      maximumRetryAttempts: undefined,
+      maximumRecordAgeMs: undefined,
+      reportBatchItemFailures: true,
+      filter: undefined,
+      onFailure: undefined,
+      timing: {
+        pollIntervalMs,
+        emptyPageIntervalMs: pollIntervalMs / 2,
+        listIntervalMs: 3 * pollIntervalMs,
+        firstRetryDelayMs: 250,
+        maximumRetryDelayMs: 5_000,
+      },
+      chooseBatchSize: (maximum) => 1 + Math.floor(random() * maximum),
+    };
+  }
+
+  #invoke(event: KinesisEvent, ended: (outcome: InvocationOutcome) => void): void {
+    const { time } = this.#world;
+    const process = this.#idleProcess();
+    const batch = readKinesisEvent(event);
+    const deadlineMs = time.nowMs + this.#options.timeoutMs;
+    const invocation = { shard: batch.shard, records: batch.records, deadlineMs };
+    process.invocation = invocation;
+    let isOver = false;
+    const end = (outcome: InvocationOutcome): void => {
+      if (isOver) return;
+      isOver = true;
+      this.#world.endOf.delete(process);
+      if (process.isAlive) this.#world.tell(`  p${process.id} ends: ${JSON.stringify(outcome)}`);
+      ended(outcome);
+    };
+    this.#world.endOf.set(process, end);
+    time.at(deadlineMs, () => {
+      if (process.invocation !== invocation) return;
+      // A frozen process goes on when it thaws, as a zombie; any other is ended.
+      if (process.frozenUntilMs <= time.nowMs) this.#world.kill(process, 'times out');
+      end(failure('Sandbox.Timedout'));
+    });
+    this.#world.tell(`  p${process.id} begins`);
+    const run = processBatch(process.runtime, batch, deadlineMs + process.skewMs);
+    run.then(
+      ({ failedFrom }) => {
+        if (!process.isAlive) return;
+        process.invocation = undefined;
+        const failures = failedFrom === undefined ? [] : [{ itemIdentifier: failedFrom.sequence }];
+        end({ kind: 'response', payload: { batchItemFailures: failures } });
+      },
+      (error: unknown) => {
+        if (!process.isAlive) return;
+        process.invocation = undefined;
+        this.#world.tell(`  p${process.id} throws ${String(error)}`);
+        if (isBroken(error)) this.checker.violations.push(`crash [${this.#program.definition.name}] ${String(error)}`);
+        end(failure('Error'));
+      },
+    );
+    this.#world.started(process);
+  }
+
+  #idleProcess(): SimulatedProcess {
+    const { random, faults } = this.#world;
+    const living = this.#processes.filter(({ isAlive }) => isAlive);
+    this.#processes.splice(0, this.#processes.length, ...living);
+    const idle = living.filter((process) => !isBusy(process));
+    const isMoved = living.length > 0 && faults.strikes('movedContainer', 0.3);
+    const chosen = isMoved ? idle[Math.floor(random() * (idle.length + 1))] : idle[0];
+    if (chosen !== undefined) return chosen;
+    const coldest = idle[0];
+    if (living.length >= WARM_PROCESSES && coldest !== undefined) coldest.isAlive = false;
+    const process = this.#newProcess();
+    this.#processes.push(process);
+    return process;
+  }
+
+  #newProcess(): SimulatedProcess {
+    const world = this.#world;
+    const { pipeline } = this.#options;
+    const io = <T>(call: string, effect: () => Promise<T>): Promise<T> => world.io(process, call, effect);
+    const sinks = [...this.#program.sinks.values()].map((sink) => [sink.name, this.#sink(sink, io)] as const);
+    const { time } = world;
+    const tell = (text: string): void => world.tell(`  p${process.id} logs: ${text}`);
+    const runtime: Runtime = {
+      program: programOf(pipeline.definition),
+      store: this.#store(() => process.invocation, io),
+      sinks: new Map(sinks),
+      deadLetters: this.#deadLetters(io),
+      clock: { nowMs: () => time.nowMs + process.skewMs },
+      wait: (ms) => new Promise((resolve) => world.resume(process, time.nowMs + ms, resolve)),
+      log: { warn: tell, error: tell },
+      cache: new ItemCache(),
+      parallelizationFactor: this.#toldFactor,
+      generation: undefined,
+    };
+    const process: SimulatedProcess = {
+      id: world.nextProcess(),
+      runtime,
+      isAlive: true,
+      frozenUntilMs: 0,
+      skewMs: 0,
+      invocation: undefined,
+    };
+    return process;
+  }
+
+  #store(invocation: () => SimulatedProcess['invocation'], io: Io): StateStore {
+    const { store, checker } = this;
+    return {
+      load: (pks) => io('load', () => store.load(pks)),
+      commit: async (writes) => {
+        const requests = this.#requests(writes);
+        const answers = await Promise.all(requests.map((request) => this.#commit(request, invocation, io)));
+        return answers.flat();
+      },
+      readControl: () => io('readControl', () => store.readControl()),
+      beginAttempt: (...given) => io('beginAttempt', () => store.beginAttempt(...given)),
+      createProgress: (...given) => io('createProgress', () => store.createProgress(...given)),
+      readProgress: (...given) => io('readProgress', () => store.readProgress(...given)),
+      suspect: (...given) => io('suspect', () => store.suspect(...given)),
+      advance: (generation, shard, advance) =>
+        io('advance', async () => {
+          const result = await store.advance(generation, shard, advance);
+          if (result === 'advanced') checker.advanced(shard, advance);
+          return result;
+        }),
+      seal: (...given) => io('seal', () => store.seal(...given)),
+      costs: () => store.costs(),
+    };
+  }
+
+  /** A store writes 25 items to a request and sends requests in parallel: other invocations' writes come between. */
+  #requests(writes: readonly ItemWrite[]): readonly ItemWrite[][] {
+    const requests: ItemWrite[][] = [];
+    for (const write of writes) {
+      if (requests.length === 0 || this.#world.random() < 0.3) requests.push([write]);
+      else requests.at(-1)?.push(write);
+    }
+    return requests;
+  }
+
+  async #commit(
+    request: readonly ItemWrite[],
+    invocation: () => SimulatedProcess['invocation'],
+    io: Io,
+  ): Promise<CommitResult[]> {
+    const { faults, random } = this.#world;
+    const running = invocation();
+    try {
+      return await io('commit', async () => {
+        const results: CommitResult[] = [];
+        for (const write of request) {
+          const { pk } = write.item;
+          if (this.#world.isThrottled(`${this.#program.definition.name} ${pk}`, 'throttledItem') || faults.strikes('refusedWrite', 0.1)) {
+            results.push('failed');
+            continue;
+          }
+          const [result] = await this.store.commit([write]);
+          if (result === 'committed' && running !== undefined) {
+            this.#world.tell(`  commit ${pk} ${write.item.revision}`);
+            this.checker.committed(write.item, running.records, running.shard);
+          }
+          if (faults.strikes('lostWriteAnswer', 0.1)) results.push(random() < 0.5 ? 'failed' : 'conflict');
+          else results.push(result as CommitResult);
+        }
+        return results;
+      });
+    } catch {
+      // A store never throws for a request's failure: each of its writes is in doubt.
+      return request.map(() => 'failed');
+    }
+  }
+
+  #sink(sink: Sink, io: Io): SinkPort {
+    const { faults, random } = this.#world;
+    const { sinkRequestSize, sinkStreams, pipeline } = this.#options;
+    const stream = sinkStreams?.get(sink.name);
+    const { name } = pipeline.definition;
+    return {
+      maximumDeliveries: sinkRequestSize,
+      maximumBytes: 1_000_000,
+      deliver: (deliveries) =>
+        io(`deliver ${sink.name}`, async () => {
+          const results = deliveries.map(() => true);
+          // PutRecords keeps no order inside a request.
+          const places = deliveries.map((_, place) => [random(), place] as const).sort(([a], [b]) => a - b);
+          for (const [, place] of places) {
+            const delivery = deliveries[place] as Delivery;
+            const target = `${name} ${sink.name} ${delivery.destinationKey}`;
+            if (this.#world.isThrottled(target, 'throttledDestination') || faults.strikes('refusedDelivery', 0.15)) {
+              results[place] = false;
+              continue;
+            }
+            this.#world.tell(`  deliver ${delivery.id}`);
+            this.checker.delivered(sink.name, delivery);
+            if (stream !== undefined) {
+              const data = Buffer.from(envelopeJson(name, delivery)).toString('base64');
+              this.#world.put(stream, partitionKeyOf(delivery.destinationKey), data);
+            }
+            if (faults.strikes('lostDeliveryAnswer', 0.15)) results[place] = false;
+          }
+          return results;
+        }),
+    };
+  }
+
+  #deadLetters(io: Io): DeadLetterStore {
+    return {
+      put: (name, letter) =>
+        io('putLetter', async () => {
+          this.letters.set(name, letter);
+          this.checker.letterStored(name, letter);
+        }),
+    };
+  }
+}
+
+type Io = <T>(call: string, effect: () => Promise<T>) => Promise<T>;
+
+function isBusy({ isAlive, invocation }: SimulatedProcess): boolean {
+  return isAlive && invocation !== undefined;
+}
+
+function failure(errorType: string): InvocationOutcome {
+  return { kind: 'functionError', errorType, errorMessage: errorType };
+}
+
+/** Errors of the world are expected; any other is a defect. */
+function isBroken(error: unknown): boolean {
+  return !(error instanceof Error && error.message.startsWith('simulated'));
+}
+
+function streamArn({ name }: MemoryStream): string {
+  return `arn:aws:kinesis:local:0:stream/${name}`;
+}

@@ -1,0 +1,40 @@
+import type { Runtime } from '../../engine/runtime.ts';
+import type { SourceRecord } from '../../source/record.ts';
+
+/** What a process is busy with. */
+export interface Invocation {
+  readonly shard: string;
+  readonly records: readonly SourceRecord[];
+  readonly deadlineMs: number;
+}
+
+/** One container: a process with a warm cache, in which one invocation runs at a time. */
+export interface SimulatedProcess {
+  readonly id: number;
+  readonly runtime: Runtime;
+  isAlive: boolean;
+  /** Nothing goes on in it before; milliseconds since the epoch. */
+  frozenUntilMs: number;
+  /** How far its clock is ahead of the world's, milliseconds. */
+  skewMs: number;
+  invocation: Invocation | undefined;
+}
+
+/** What may become of one request. */
+export type RequestFault =
+  | 'none'
+  | 'crashBeforeEffect'
+  | 'crashAfterEffect'
+  | 'refusedRequest'
+  | 'lostAnswer'
+  | 'repeatedRequest';
+
+/** How one request goes: how long it takes to arrive, and back, and what goes wrong. */
+export interface RequestPlan {
+  readonly thereMs: number;
+  readonly backMs: number;
+  readonly fault: RequestFault;
+}
+
+/** Decides how each request of a process goes. @param call port and method, such as `store.commit`. */
+export type PlanRequest = (process: SimulatedProcess, call: string) => RequestPlan;

@@ -1,0 +1,181 @@
+import type { Pipeline } from '../../shared/index.ts';
+import { FAULTS, type Fault, type FaultBudget } from '../../shared/testing/simulator/faults.ts';
+import { MemoryStream } from '../../shared/testing/simulator/memory-stream.ts';
+import { World } from '../../shared/testing/simulator/world.ts';
+import { seededRandom } from '../../shared/testing/seeded-random.ts';
+import { isKilling, killing, POISONS, WORKLOADS, type Value } from './workloads.ts';
+
+const START_MS = 1_800_000_000_000;
+const HOUR_MS = 3_600_000;
+
+/** Everything that a seed decides about a world before it runs; shrinking takes things out of it. */
+export interface WorldPlan {
+  readonly seed: number;
+  readonly workload: number;
+  readonly shards: number;
+  readonly parallelizationFactor: number;
+  /** Whether the factor is lowered to 1 in the middle, first for the function and later for the mapping. */
+  readonly lowersFactor: boolean;
+  readonly batchSize: number;
+  readonly batchingWindowMs: number;
+  readonly bisectOnError: boolean;
+  readonly timeoutMs: number;
+  readonly sinkRequestSize: number;
+  readonly parentsFirst: boolean;
+  readonly pollIntervalMs: number;
+  readonly records: readonly PlannedRecord[];
+  readonly reshards: readonly PlannedReshard[];
+  readonly faults: FaultBudget;
+}
+
+export interface PlannedRecord {
+  readonly atMs: number;
+  readonly partitionKey: string;
+  readonly value: Value;
+}
+
+export interface PlannedReshard {
+  readonly atMs: number;
+  readonly kind: 'split' | 'merge';
+  /** Picks one of the open shards. */
+  readonly pick: number;
+}
+
+/** How keys lie to partition keys. */
+type KeyForm = 'equal' | 'refined' | 'across';
+
+/** Draws a world. */
+export function drawPlan(seed: number): WorldPlan {
+  const random = seededRandom(seed);
+  const upTo = (limit: number): number => Math.floor(random() * (limit + 1));
+  const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
+  const chance = (probability: number): boolean => random() < probability;
+
+  const parallelizationFactor = chance(0.2) ? 2 + upTo(1) : 1;
+  const spreadMs = pick([50, 2_000, 20_000]);
+  const keyForm = pick<KeyForm>(['equal', 'refined', 'across']);
+  const keyCount = 1 + upTo(3);
+  const isSkewed = chance(0.5);
+  const poison = chance(0.25) ? pick(POISONS) : undefined;
+  const kills = isKilling(poison);
+  const recordCount = 4 + upTo(14);
+  const hasPause = chance(0.04);
+  const records = Array.from({ length: recordCount }, (_, number): PlannedRecord => {
+    const partition = isSkewed && chance(0.6) ? 0 : upTo(keyCount - 1);
+    const partitionKey = `p${partition}`;
+    const keys: Record<KeyForm, string> = {
+      equal: partitionKey,
+      refined: `${partitionKey}.${upTo(1)}`,
+      across: `k${upTo(keyCount - 1)}`,
+    };
+    const isPoisoned = poison !== undefined && chance(kills ? 0.1 : 0.25);
+    const value: Value = {
+      id: `r${number}`,
+      key: keys[keyForm],
+      destination: `d${upTo(1)}`,
+      amount: upTo(9),
+      ...(isPoisoned && { poison }),
+      ...(!kills && chance(0.15) && { other: `k${upTo(keyCount - 1)}` }),
+    };
+    const pauseMs = hasPause && number > recordCount / 2 ? 27 * HOUR_MS : 0;
+    return { atMs: random() * spreadMs + pauseMs, partitionKey, value };
+  });
+  const reshards = chance(0.35)
+    ? Array.from({ length: 1 + upTo(2) }, (): PlannedReshard => ({
+        atMs: random() * spreadMs,
+        kind: chance(0.6) ? 'split' : 'merge',
+        pick: random(),
+      }))
+    : [];
+  return {
+    seed,
+    workload: upTo(WORKLOADS.length - 1),
+    shards: 1 + upTo(2),
+    parallelizationFactor,
+    lowersFactor: parallelizationFactor > 1 && reshards.length === 0 && chance(0.3),
+    batchSize: 1 + upTo(8),
+    batchingWindowMs: pick([0, 0, 500, 3_000]),
+    bisectOnError: chance(0.5),
+    timeoutMs: kills ? 12_000 : pick([6_000, 15_000, 60_000, 900_000]),
+    sinkRequestSize: pick([1, 2, 3, 500]),
+    parentsFirst: chance(0.85),
+    pollIntervalMs: hasPause ? 600_000 : 1_000,
+    records,
+    reshards,
+    faults: drawFaults(random, kills),
+  };
+}
+
+/** Faults that end processes, or seem to. */
+const DEATHS: readonly Fault[] = ['crashBeforeEffect', 'crashAfterEffect', 'frozen', 'slowRequest'];
+/** One less than make a batch suspicious, and then a record that is innocent. */
+const DEATHS_LIMIT = 3;
+
+function drawFaults(random: () => number, kills: boolean): FaultBudget {
+  const upTo = (limit: number): number => Math.floor(random() * (limit + 1));
+  const intensity = [0, 1, 1, 2, 4][upTo(4)] as number;
+  const faults = Object.fromEntries(
+    Object.keys(FAULTS).map((fault) => [fault, random() < 0.5 ? 0 : upTo(intensity)]),
+  ) as Record<Fault, number>;
+  // Enough that some outputs are left to the next invocation.
+  if (random() < 0.1) faults.refusedDelivery = 12;
+  // Deaths are counted: a record that shares those of a killer would be taken for one, and rightly so.
+  let left = kills ? 0 : DEATHS_LIMIT;
+  for (const fault of DEATHS) {
+    faults[fault] = Math.min(faults[fault], left);
+    left -= faults[fault];
+  }
+  return faults;
+}
+
+export interface SimulationResult {
+  readonly violations: readonly string[];
+  readonly story: readonly string[];
+  readonly happened: Readonly<Partial<Record<Fault, number>>>;
+  readonly requests: number;
+}
+
+/** Runs a planned world. @param isTold whether the story is wanted. */
+export async function simulate(plan: WorldPlan, isTold = false): Promise<SimulationResult> {
+  const random = seededRandom(plan.seed ^ 0x5bd1e995);
+  const world = new World({ random, faults: plan.faults, startMs: START_MS, isTold });
+  killing.world = world;
+  const stream = new MemoryStream('input', plan.shards, 24 * HOUR_MS);
+  const deployed = world.deploy({
+    pipeline: WORKLOADS[plan.workload] as Pipeline,
+    stream,
+    batchSize: plan.batchSize,
+    batchingWindowMs: plan.batchingWindowMs,
+    parallelizationFactor: plan.parallelizationFactor,
+    bisectOnError: plan.bisectOnError,
+    timeoutMs: plan.timeoutMs,
+    sinkRequestSize: plan.sinkRequestSize,
+    parentsFirst: plan.parentsFirst,
+    pollIntervalMs: plan.pollIntervalMs,
+  });
+  for (const { atMs, partitionKey, value } of plan.records) {
+    world.plan(START_MS + atMs, () => world.put(stream, partitionKey, dataOf(value)));
+  }
+  for (const { atMs, kind, pick } of plan.reshards) {
+    world.plan(START_MS + atMs, () => {
+      const open = stream.openShards;
+      const shard = open[Math.floor(pick * open.length)];
+      if (shard === undefined) return;
+      world.tell(`${kind} ${shard.shardId.slice(-2)}`);
+      if (kind === 'split') stream.split(shard);
+      else stream.merge(shard);
+    });
+  }
+  if (plan.lowersFactor) {
+    const atMs = START_MS + random() * 20_000;
+    world.plan(atMs, () => deployed.tellFunction(1));
+    world.plan(atMs + random() * 20_000, () => deployed.changeMapping(1));
+  }
+  const violations = await world.run();
+  return { violations, story: world.story, happened: world.faults.happened, requests: world.requests };
+}
+
+function dataOf(value: Value): string {
+  const text = value.poison === 'decode' ? `not JSON ${value.id}` : JSON.stringify(value);
+  return Buffer.from(text).toString('base64');
+}

@@ -1,0 +1,170 @@
+import { dynamodb, kinesis, pipeline, type Pipeline } from '../../shared/index.ts';
+import type { World } from '../../shared/testing/simulator/world.ts';
+
+/** What a record of the simulated streams holds. */
+export interface Value {
+  /** Names the record. */
+  readonly id: string;
+  readonly key: string;
+  /** A second element under this key. */
+  readonly other?: string;
+  readonly destination: string;
+  readonly amount: number;
+  /** What is wrong with it. */
+  readonly poison?: Poison;
+  touched?: number;
+}
+
+/** Where a record is rejected; the last three end the process. */
+export const POISONS = [
+  'decode',
+  'stateless',
+  'key',
+  'keyText',
+  'fold',
+  'foldAfterUpdate',
+  'state',
+  'destination',
+  'decodeExit',
+  'foldExit',
+  'foldLoop',
+] as const;
+export type Poison = (typeof POISONS)[number];
+const KILLING: readonly (Poison | undefined)[] = ['decodeExit', 'foldExit', 'foldLoop'];
+
+export function isKilling(poison: Poison | undefined): boolean {
+  return KILLING.includes(poison);
+}
+
+/** The world whose processes records may kill. */
+export const killing: { world: World | undefined } = { world: undefined };
+
+function die(isLoop: boolean): never {
+  killing.world?.killRunning(isLoop);
+  throw new Error('killed');
+}
+
+interface Keyed {
+  readonly value: Value;
+  readonly key: string;
+}
+
+function expand(value: Value): Keyed[] {
+  if (value.poison === 'stateless') throw new Error('poison');
+  if (value.poison === 'decodeExit') die(false);
+  // The elements share an object: what is done to it under one key must not be seen under another.
+  return [{ value, key: value.key }, ...(value.other === undefined ? [] : [{ value, key: value.other }])];
+}
+
+function keyOf({ key, value: { poison } }: Keyed): string {
+  if (poison === 'key') return undefined as unknown as string;
+  if (poison === 'keyText') return '\ud800';
+  return key;
+}
+
+/** What a poisoned record does in its first operator. @param spoil changes the state that was given. */
+function harm(poison: Poison | undefined, spoil: () => void): void {
+  switch (poison) {
+    case 'fold':
+      throw new Error('poison');
+    case 'foldAfterUpdate':
+      spoil();
+      throw new Error('poison');
+    case 'foldExit':
+      return die(false);
+    case 'foldLoop':
+      return die(true);
+    default:
+  }
+}
+
+const keyed = (name: string) => pipeline(name).from(kinesis<Value>('input')).flatMap(expand).keyBy(keyOf);
+
+/** A running count, and the newest one of each key published. */
+const counter = keyed('counter')
+  .aggregateByKey(
+    'count',
+    () => ({ count: 0, sum: 0 }),
+    (total, { value }) => {
+      harm(value.poison, () => (total.count = -1));
+      if (value.poison === 'state') return { count: (() => 0) as unknown as number, sum: 0 };
+      return { count: total.count + 1, sum: total.sum + value.amount };
+    },
+  )
+  .to(kinesis('counts'))
+  .map((total) => ({ twice: total.count * 2 }))
+  .to(kinesis<{ twice: number }>('twice', { key: ({ twice }) => `d${twice % 3}`, name: 'twice' }));
+
+/** State that depends on the order of its records, changed in place; every change is an event. */
+const list = keyed('list')
+  .updateStateByKey<string[]>(
+    'list',
+    ([element], ids = []) => {
+      const { value } = element as Keyed;
+      ids.push(value.id);
+      harm(value.poison, () => ids.push('spoilt'));
+      if (value.poison === 'state') ids.push('\ud800');
+      return ids.length > 6 ? undefined : ids;
+    },
+    { emit: 'every' },
+  )
+  .to(kinesis('lists'));
+
+interface Counted {
+  readonly id: string;
+  readonly count: number;
+  readonly destination: string;
+  readonly touched: number;
+}
+
+/** State per record with removal, an event to a destination of its own, and a second operator behind it. */
+const sessions = keyed('sessions')
+  .mapWithState<{ count: number }, Counted>(
+    'counted',
+    ({ value }, state) => {
+      const current = state.get() ?? { count: 0 };
+      current.count += 1;
+      value.touched = (value.touched ?? 0) + 1;
+      harm(value.poison, () => state.update({ count: -1 }));
+      if (value.poison === 'state') state.update({ count: Number.NaN });
+      else if (value.amount % 5 === 4) state.remove();
+      else state.update(current);
+      if (value.amount % 7 === 3) return undefined;
+      const { id, touched } = value;
+      const destination = value.poison === 'destination' ? '\ud800' : value.destination;
+      return { id, count: current.count, destination, touched };
+    },
+    { initial: (key) => ({ count: key.length }) },
+  )
+  .to(kinesis<Counted>('events', { key: ({ destination }) => destination }))
+  .updateStateByKey<string[]>('recent', ([event], recent = []) => {
+    const { id, count } = event as Counted;
+    if (count % 4 === 3) return undefined;
+    recent.push(id);
+    return recent.slice(-3);
+  })
+  .to(dynamodb<string[]>('recent'));
+
+/** Several operators in a row, several outputs of one element, a filter between, and the user's own call. */
+const operators = keyed('operators')
+  .filter(({ value }) => value.amount !== 2)
+  .reduceByKey('largest', (largest, element) => {
+    harm(element.value.poison, () => Object.assign(largest.value, { amount: -1 }));
+    return element.value.amount > largest.value.amount ? element : largest;
+  })
+  .map(({ value: { id, amount } }) => ({ id, amount }))
+  .to(kinesis('largest'))
+  .flatMap(({ id, amount }) => [
+    { id, part: 0, amount },
+    { id, part: 1, amount },
+  ])
+  .mapWithState<number, { id: string; part: number; seen: number }>('parts', ({ id, part, amount }, state) => {
+    const seen = (state.get() ?? 0) + 1;
+    state.update(seen);
+    return amount === 1 ? undefined : { id, part, seen };
+  })
+  .to(kinesis('parts'))
+  .forEach('calls', () => undefined);
+
+/** Each pipeline that is simulated, by what it shows. */
+export const WORKLOADS: readonly Pipeline[] = [counter, list, sessions, operators];
