@@ -1,6 +1,6 @@
 import { encodePosition, type Position } from '../source/position.ts';
 import type { RecordBatch } from '../source/record.ts';
-import type { Progress } from '../state/state-store.ts';
+import type { Control, Progress } from '../state/state-store.ts';
 import { DEATHS_BEFORE_SUSPICION } from './limits.ts';
 import type { Runtime } from './runtime.ts';
 import { isKiller } from './turn.ts';
@@ -34,8 +34,8 @@ const OPEN_TRIES = 5;
 export async function open(runtime: Runtime, batch: RecordBatch, first: Position): Promise<Opened | Refused> {
   const { store } = runtime;
   for (let tries = 0; tries < OPEN_TRIES; tries++) {
-    const generation = (runtime.generation ??= (await store.readControl()).generation);
-    const begun = await store.beginAttempt(generation, batch.shard, first, runtime.parallelizationFactor > 1);
+    const generation = runtime.generation ?? (await readControl(runtime)).generation;
+    const begun = await store.beginAttempt(generation, batch.shard, first, runtime.isByPartition);
     if (begun.kind === 'open') {
       const { progress } = begun;
       if (progress.phase !== 'live') {
@@ -52,16 +52,20 @@ export async function open(runtime: Runtime, batch: RecordBatch, first: Position
         killers: killersOf(progress, runtime.clock.nowMs()),
       };
     }
-    const control = await store.readControl();
-    if (control.generation !== generation) {
-      runtime.generation = control.generation;
-      continue;
-    }
+    const control = await readControl(runtime);
+    if (control.generation !== generation) continue;
     if (begun.kind === 'sealed') return refused('the shard is sealed: a rewind is under way');
     if (control.phase !== 'live') return refused(`the pipeline is in phase '${control.phase}'`);
     await store.createProgress(generation, batch.shard);
   }
   return refused('its progress row cannot be made, or changes all the time');
+}
+
+async function readControl(runtime: Runtime): Promise<Control> {
+  const control = await runtime.store.readControl(runtime.parallelizationFactor > 1);
+  runtime.generation = control.generation;
+  runtime.isByPartition = control.isByPartition === true;
+  return control;
 }
 
 function killersOf({ suspects }: Progress, nowMs: number): ReadonlySet<string> {

@@ -29,6 +29,8 @@ export interface Runtime {
   readonly parallelizationFactor: number;
   /** The generation that this container works in; unknown before its first batch. */
   generation: number | undefined;
+  /** Whether lanes are by partition key in every shard; known with the generation. */
+  isByPartition?: boolean;
 }
 
 /** A runtime that takes dead letters too. */

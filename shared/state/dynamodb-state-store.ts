@@ -90,7 +90,20 @@ export class DynamoDbStateStore implements StateStore {
       : commitByPuts(this.#table, prepared);
   }
 
-  async readControl(): Promise<Control> {
+  async readControl(isByPartition = false): Promise<Control> {
+    const control = await this.#controlMadeWhereMissing();
+    if (!isByPartition || control.isByPartition === true) return control;
+    const row = await this.#update(CONTROL_KEY, {
+      UpdateExpression: 'SET #byPartition = :true',
+      ConditionExpression: 'attribute_exists(#pk)',
+      ExpressionAttributeNames: { '#pk': CONTROL.pk, '#byPartition': CONTROL.byPartition },
+      ExpressionAttributeValues: { ':true': { BOOL: true } },
+    });
+    if (row === undefined) throw new Error(`Table ${this.#table.name} has lost its control row.`);
+    return decodeControl(row);
+  }
+
+  async #controlMadeWhereMissing(): Promise<Control> {
     const row = await this.#read(CONTROL_KEY);
     if (row !== undefined) return decodeControl(row);
     if (await this.#putNew(encodeControl(FIRST_CONTROL))) return FIRST_CONTROL;

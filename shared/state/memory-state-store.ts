@@ -71,13 +71,15 @@ export class MemoryStateStore implements StateStore {
     return 'committed';
   }
 
-  async readControl(): Promise<Control> {
+  async readControl(isByPartition = false): Promise<Control> {
     this.#costs.add({ readRequests: 1 });
     const row = this.#read(CONTROL_KEY);
-    if (row !== undefined) return decodeControl(row);
+    const known = row === undefined ? undefined : decodeControl(row);
+    if (known !== undefined && (known.isByPartition === true || !isByPartition)) return known;
+    const control: Control = { ...(known ?? FIRST_CONTROL), ...(isByPartition && { isByPartition }) };
     this.#costs.add({ writeRequests: 1 });
-    this.#write(CONTROL_KEY, encodeControl(FIRST_CONTROL));
-    return FIRST_CONTROL;
+    this.#write(CONTROL_KEY, encodeControl(control));
+    return control;
   }
 
   async beginAttempt(

@@ -36,6 +36,8 @@ export const CONTROL = {
   nextGeneration: 'x',
   /** S. The phase. */
   phase: 'h',
+  /** BOOL. Present and true once lanes are by partition key. */
+  byPartition: 'l',
 } as const;
 
 /** What a table without a control row begins with. */
@@ -77,6 +79,7 @@ export function encodeControl(control: Control): Row {
     [CONTROL.generation]: { N: String(control.generation) },
     [CONTROL.nextGeneration]: { N: String(control.nextGeneration) },
     [CONTROL.phase]: { S: control.phase },
+    ...(control.isByPartition === true && { [CONTROL.byPartition]: { BOOL: true } }),
   };
 }
 
@@ -91,6 +94,7 @@ export function decodeControl(row: Row): Control {
     generation: Number(generation),
     nextGeneration: Number(nextGeneration),
     phase: phaseOf(row[CONTROL.phase], row),
+    ...(row[CONTROL.byPartition]?.BOOL === true && { isByPartition: true }),
   };
 }
 

@@ -10,6 +10,12 @@ export interface Control {
   /** The next one; never used twice. */
   readonly nextGeneration: number;
   readonly phase: Phase;
+  /**
+   * Present once a function whose mapping has a ParallelizationFactor above 1 has begun to work: from then on every
+   * shard's lanes are by partition key, also of shards that nobody has read yet. Function and mapping are not changed
+   * in the same moment, and a shard that is opened while the factor is lowered must know.
+   */
+  readonly isByPartition?: true;
 }
 
 /** Per shard and generation: how far the shard has come, and what is known of attempts that died. */
@@ -103,13 +109,16 @@ export interface StateStore {
    */
   commit(writes: readonly ItemWrite[]): Promise<CommitResult[]>;
 
-  /** The control row; made with generation 1 where there is none. */
-  readControl(): Promise<Control>;
+  /**
+   * The control row; made with generation 1 where there is none.
+   * @param isByPartition whether the mapping's ParallelizationFactor is above 1; noted for good before it answers.
+   */
+  readControl(isByPartition?: boolean): Promise<Control>;
 
   /**
    * Counts one attempt at the batch that begins at `first` and gives the row: one write, no read.
    * A sealed row is not touched.
-   * @param isByPartition whether the mapping's ParallelizationFactor is above 1; noted for good.
+   * @param isByPartition whether lanes are by partition key; noted for good.
    */
   beginAttempt(
     generation: number,

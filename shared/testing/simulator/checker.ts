@@ -178,9 +178,13 @@ export class Checker {
     known.isStored = true;
   }
 
-  /** The shard's progress row has been written. */
-  advanced(shard: string, { position }: Advance): void {
+  /** The shard's progress row has been written. @param stored what the row says now. */
+  advanced(shard: string, { position }: Advance, stored: Position | undefined): void {
     if (position === undefined) return;
+    const known = this.#progress.get(shard);
+    if (known !== undefined && (stored === undefined || comparePositions(stored, known) < 0)) {
+      this.#say('I2', `progress of ${shard} goes back`);
+    }
     const before = this.#progress.get(shard);
     const highest = before !== undefined && comparePositions(before, position) > 0 ? before : position;
     this.#progress.set(shard, highest);
@@ -220,13 +224,7 @@ export class Checker {
         this.#say('I1', `the store gives back another state of ${pk} than was committed`);
       }
       if (this.#options.isOrdered) this.#checkOrder(pk, applied);
-      for (const outputs of newest.values()) {
-        for (const output of outputs) {
-          if (!output.isDelivered) {
-            this.#say('I4', `the newest change ${output.sink} ${output.destinationKey} of ${pk} is not published`);
-          }
-        }
-      }
+      for (const outputs of newest.values()) this.#checkNewest(pk, outputs);
     }
     this.#checkConsumers();
   }
@@ -290,7 +288,7 @@ export class Checker {
     for (const known of this.#byHome.get(truth.home) ?? []) {
       const isCovered = coversRecord(item, known);
       const wasCovered = truth.covered.has(known);
-      if (isCovered && !wasCovered) {
+      if (isCovered && !this.#truthsOf(truth.home).some(({ covered }) => covered.has(known))) {
         if (shardOf(known) !== shard) this.#say('I1', `${item.pk} covers ${shown(known)} of another shard`);
         fresh.push(known);
       }
@@ -382,6 +380,21 @@ export class Checker {
         this.#say('order', `${pk} has ${shown(known)} behind ${shown(previous)}`);
       }
       last.set(partitionKey, known);
+    }
+  }
+
+  /** A consumer that keeps, of each source, the highest revision ends with the newest change. */
+  #checkNewest(pk: string, outputs: readonly CommittedOutput[]): void {
+    const { sink, destinationKey, value } = outputs.at(-1) as CommittedOutput;
+    const what = `the newest change of ${pk} for ${sink} ${destinationKey}`;
+    if (outputs.some(({ isDelivered }) => !isDelivered)) this.#say('I4', `${what} is not published`);
+    let last: Delivery | undefined;
+    for (const delivery of this.deliveries.get(sink) ?? []) {
+      if (delivery.pk !== pk || delivery.destinationKey !== destinationKey) continue;
+      if (last === undefined || delivery.entry.revision >= last.entry.revision) last = delivery;
+    }
+    if (last !== undefined && !isDeepStrictEqual(JSON.parse(last.json), value)) {
+      this.#say('I4', `${what} is not what a consumer ends with, which is ${last.json}`);
     }
   }
 

@@ -1,6 +1,7 @@
 import { KEY_LIMIT_BYTES } from '../../engine/limits.ts';
 import { programOf } from '../../engine/program.ts';
 import type {
+  FoldContext,
   KeyedStage,
   PipelineDefinition,
   Sink,
@@ -32,6 +33,11 @@ export interface OracleOutput {
 export type OracleStep =
   | { readonly kind: 'applied'; readonly outputs: readonly OracleOutput[] }
   | { readonly kind: 'rejected'; readonly reason: string };
+
+/** Of which element of which record a value comes. */
+interface ElementContext extends FoldContext {
+  readonly element: number;
+}
 
 interface KeyStates {
   readonly states: ReadonlyMap<string, Document>;
@@ -104,12 +110,13 @@ export class Oracle {
       if (stage.kind === 'stateful') cells.set(stage, plainCell(stage, key, states, seen));
     }
     const outputs: OracleOutput[] = [];
+    const stages = this.#definition.keyedStages;
     this.#isJudging = true;
     try {
       const values = this.#values(record);
       for (const [element, value] of values.entries()) {
         if (this.#keyOf(value) !== key) continue;
-        this.#run(this.#definition.keyedStages, value, key, element, cells, outputs);
+        this.#run(stages, value, key, { element, arrivalMs: record.arrivalMs }, cells, outputs);
       }
     } catch (error) {
       this.#keys.set(key, { ...before, newestSeconds });
@@ -125,7 +132,7 @@ export class Oracle {
     stages: readonly KeyedStage[],
     value: unknown,
     key: string,
-    element: number,
+    context: ElementContext,
     cells: ReadonlyMap<StatefulStage, StateCell>,
     outputs: OracleOutput[],
     isChange = false,
@@ -133,7 +140,7 @@ export class Oracle {
     const [stage, ...rest] = stages;
     if (stage === undefined) return;
     const goOn = (next: unknown, isNextChange = isChange): void =>
-      this.#run(rest, next, key, element, cells, outputs, isNextChange);
+      this.#run(rest, next, key, context, cells, outputs, isNextChange);
     switch (stage.kind) {
       case 'map':
         return goOn(stage.apply(value));
@@ -144,6 +151,7 @@ export class Oracle {
         return;
       case 'sink': {
         const { sink } = stage;
+        const { element } = context;
         const earlier = outputs.filter((each) => each.element === element && each.sink === sink.name);
         outputs.push({
           element,
@@ -157,7 +165,8 @@ export class Oracle {
       }
       case 'stateful': {
         const cell = cells.get(stage) as StateCell;
-        for (const output of stage.fold(key, value, cell)) goOn(output, stage.outputs === 'change');
+        const isNextChange = stage.outputs === 'same' ? isChange : stage.outputs === 'change';
+        for (const output of stage.fold(key, value, cell, context)) goOn(output, isNextChange);
         return;
       }
     }

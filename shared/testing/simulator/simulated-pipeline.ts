@@ -51,6 +51,8 @@ export class SimulatedPipeline {
   readonly #program: Program;
   readonly #mapping: SimulatedMapping;
   readonly #processes: SimulatedProcess[] = [];
+  /** At work with a configuration of before. */
+  readonly #retired: SimulatedProcess[] = [];
   /** What the function is told; changed minutes before the mapping is. */
   #toldFactor: number;
 
@@ -115,7 +117,7 @@ export class SimulatedPipeline {
 
   /** Whether nothing is left to do and nobody is at work. */
   get isAtRest(): boolean {
-    return this.checker.areAllAcknowledged && !this.#processes.some(isBusy);
+    return this.checker.areAllAcknowledged && ![...this.#processes, ...this.#retired].some(isBusy);
   }
 
   check(): void {
@@ -125,8 +127,11 @@ export class SimulatedPipeline {
   /** CloudFormation changes the function first, and the mapping minutes later. */
   tellFunction(parallelizationFactor: number): void {
     this.#toldFactor = parallelizationFactor;
-    // A new configuration is a new container.
-    for (const process of this.#processes) if (!isBusy(process)) process.isAlive = false;
+    // A new configuration is a new container; who is at work goes on and is not used again.
+    for (const process of this.#processes.splice(0)) {
+      if (isBusy(process)) this.#retired.push(process);
+      else process.isAlive = false;
+    }
   }
 
   changeMapping(parallelizationFactor: number): void {
@@ -260,7 +265,7 @@ export class SimulatedPipeline {
         const answers = await Promise.all(requests.map((request) => this.#commit(request, invocation, io)));
         return answers.flat();
       },
-      readControl: () => io('readControl', () => store.readControl()),
+      readControl: (...given) => io('readControl', () => store.readControl(...given)),
       beginAttempt: (...given) => io('beginAttempt', () => store.beginAttempt(...given)),
       createProgress: (...given) => io('createProgress', () => store.createProgress(...given)),
       readProgress: (...given) => io('readProgress', () => store.readProgress(...given)),
@@ -268,7 +273,7 @@ export class SimulatedPipeline {
       advance: (generation, shard, advance) =>
         io('advance', async () => {
           const result = await store.advance(generation, shard, advance);
-          if (result === 'advanced') checker.advanced(shard, advance);
+          if (result === 'advanced') checker.advanced(shard, advance, store.progress(generation, shard)?.position);
           return result;
         }),
       seal: (...given) => io('seal', () => store.seal(...given)),

@@ -1,0 +1,199 @@
+import type { SourceChange } from './simulation-bundle.ts';
+
+/** An engine with one rule switched off: the simulation must notice. */
+export interface BrokenEngine {
+  /** What it does, as a sentence. */
+  readonly name: string;
+  readonly changes: readonly SourceChange[];
+  /** Within how many seeds from 1 on it must be caught. */
+  readonly within: number;
+}
+
+const FOLD = 'shared/engine/fold.ts';
+const COMMIT = 'shared/engine/commit.ts';
+const PUBLISH = 'shared/engine/publish-committed.ts';
+const BATCH = 'shared/engine/process-batch.ts';
+const OUTBOX = 'shared/engine/outbox-draft.ts';
+const DRAFT = 'shared/engine/item-draft.ts';
+const MEMORY = 'shared/state/memory-state-store.ts';
+
+function broken(name: string, within: number, ...changes: readonly [string, string, string][]): BrokenEngine {
+  return { name, within, changes: changes.map(([file, find, replace]) => ({ file, find, replace })) };
+}
+
+/** Each rule of DESIGN.md section 5 that the simulated worlds reach, and more that can be thought of. */
+export const BROKEN_ENGINES: readonly BrokenEngine[] = [
+  broken('writes without the revision as condition', 100, [
+    MEMORY,
+    "if (revision !== write.expectedRevision) return 'conflict';",
+    '',
+  ]),
+  broken('knows no marks', 100, [FOLD, 'if (marks === undefined || marks.size === 0) return false;', 'return false;']),
+  broken('does not publish again what a skipped record has pending', 500, [
+    COMMIT,
+    '        const stopped = settle(run, work, fold);\n        if (stopped !== undefined) await stopped;\n      } else folds',
+    '        const stopped = settle(run, work, fold);\n        work.item = undefined;\n        if (stopped !== undefined) await stopped;\n      } else folds',
+  ]),
+  broken('publishes beyond the end of the batch', 5_000, [
+    PUBLISH,
+    'if (!isInHand(run, entry)) continue;',
+    "if (entry.kind === 'deadLetter' && !isInHand(run, entry)) continue;",
+  ]),
+  broken('publishes beyond the first position that is not committed', 1_000, [
+    PUBLISH,
+    'if (bound !== undefined && comparePositions(entry.position, bound) >= 0) continue;',
+    '',
+  ]),
+  broken('drops every pending entry at the next write', 500, [
+    FOLD,
+    'if (isAcknowledged(entry, shard, firsts)) return false;',
+    'return false;',
+  ]),
+  broken('drops entries of other lanes', 2_000, [
+    OUTBOX,
+    'const first = firsts.get(entry.lane) ?? (shardOfLane(entry.lane) === shard ? firsts.get(shard) : undefined);',
+    'const first = firsts.get(entry.lane) ?? [...firsts.values()][0];',
+  ]),
+  broken('drops entries up to the first position of the batch, that one included', 1_000, [
+    OUTBOX,
+    'return first !== undefined && comparePositions(entry.position, first) < 0;',
+    'return first !== undefined && comparePositions(entry.position, first) <= 0;',
+  ]),
+  broken('puts two records of one destination key into one request', 500, [
+    'shared/output/publish.ts',
+    'if (inWave.has(destinationKey)) {',
+    'if (inWave.size < 0) {',
+  ]),
+  broken('goes on with a destination key after a delivery failed', 1_000, [
+    'shared/output/publish.ts',
+    '[...failed, ...later].sort(compareDeliveries)',
+    '[...later, ...failed]',
+  ]),
+  broken('publishes in the order of the outbox', 1_000, [
+    'shared/output/publish.ts',
+    'haveOwnKeys(deliveries) ? deliveries : deliveries.toSorted(compareDeliveries)',
+    'deliveries.toReversed()',
+  ]),
+  broken('acknowledges what could not be published', 500, [
+    BATCH,
+    'return lower(notPublished, firstUncommitted(run));',
+    'return firstUncommitted(run);',
+  ]),
+  broken('acknowledges what could not be committed', 500, [
+    BATCH,
+    'return lower(notPublished, firstUncommitted(run));',
+    'return notPublished;',
+  ]),
+  broken('advances progress to the end of the batch in spite of a failure', 1_000, [
+    BATCH,
+    '({ position }) => failedFrom === undefined || comparePositions(position, failedFrom) < 0,',
+    '() => true,',
+  ]),
+  broken('forgets the outbox of a key whose commit failed', 5_000, [
+    COMMIT,
+    'for (const work of lost) work.isHeld = true;',
+    'for (const work of lost) Object.assign(work, { isHeld: true, item: undefined });',
+  ]),
+  broken('takes a write in doubt for done', 1_000, [
+    COMMIT,
+    "if (results[place] === 'committed') {",
+    "if (results[place] !== 'conflict') {",
+  ]),
+  broken('takes a failed condition for done', 1_000, [
+    COMMIT,
+    "if (results[place] === 'committed') {",
+    "if (results[place] !== 'failed') {",
+  ]),
+  broken('lets Lambda give up', 1_000, [
+    'shared/testing/simulator/simulated-pipeline.ts',
+    'maximumRetryAttempts: undefined,',
+    'maximumRetryAttempts: 1,',
+  ]),
+  broken('gives outputs ids without the element', 200, [
+    'shared/output/output-id.ts',
+    '/${position.sub}/${element}/',
+    '/${position.sub}/0/',
+  ]),
+  broken('keeps the marks of a shard with ParallelizationFactor above 1', 500, [
+    BATCH,
+    'isByPartition ? byPartition(handedIn) : handedIn',
+    'handedIn',
+  ]),
+  broken('forgets that lanes were by partition key once the factor is lowered', 5_000, [
+    'shared/engine/open.ts',
+    'isByPartition: progress.isByPartition,',
+    'isByPartition: runtime.parallelizationFactor > 1,',
+  ]),
+  broken('notes lanes by partition key in the rows of known shards alone', 20_000, [
+    'shared/engine/open.ts',
+    'runtime.store.readControl(runtime.parallelizationFactor > 1)',
+    'runtime.store.readControl(false)',
+  ], ['shared/engine/open.ts', 'control.isByPartition === true', 'runtime.parallelizationFactor > 1']),
+  broken('stores a dead letter before its item is committed', 2_000, [
+    COMMIT,
+    '    const results = await store.commit(',
+    `    for (const { item, work } of folds) for (const entry of item.outbox) {
+      const record = entry.kind === 'deadLetter' ? recordAt(run.records, entry.position) : undefined;
+      if (record !== undefined) {
+        const { deadLetterName } = await import('../output/output-id.ts');
+        await run.runtime.deadLetters.put(deadLetterName(run.opened.generation, work.key, entry as never), {} as never);
+      }
+    }
+    const results = await store.commit(`,
+  ]),
+  broken('keeps what a rejected record did to the state', 500, [
+    FOLD,
+    '      draft.putBack(saved);\n      if (program',
+    '      if (program',
+  ]),
+  broken('folds again values that user code has changed', 1_000, [
+    FOLD,
+    'this.#isFresh || element.isShared ? this.#scope.fresh.take(element, this) : element.value',
+    'element.value',
+  ]),
+  broken('lets a change in place last that was never given to update', 500, [
+    'shared/pipeline/pipeline.ts',
+    'cell.copy() as S | undefined',
+    'cell.get() as S | undefined',
+  ]),
+  broken('never suspects a record of killing the process', 1_000, [
+    'shared/engine/limits.ts',
+    'DEATHS_BEFORE_SUSPICION = 3',
+    'DEATHS_BEFORE_SUSPICION = 3e9',
+  ]),
+  broken('takes a turn of a living process for a death', 20_000, [
+    'shared/engine/turn.ts',
+    'deadlinesMs.filter((deadlineMs) => deadlineMs + CLOCK_SLACK_MS < nowMs)',
+    'deadlinesMs.filter(() => nowMs > 0)',
+  ]),
+  broken('drops marks before the horizon', 1_000, [
+    DRAFT,
+    'if (mark.arrivalSeconds < oldest) this.#outbox.dropLane(lane);',
+    'if (lane !== this.marks.keys().next().value) this.#outbox.dropLane(lane);',
+  ]),
+  broken('lets a key have its initial state again before the horizon', 1_000, [
+    DRAFT,
+    'if (secondsOf(arrivalMs) < this.#newestSeconds + this.#program.horizonSeconds) return;',
+    '',
+  ]),
+  broken('compares sequence numbers as text', 500, [
+    'shared/source/position.ts',
+    '  if (a.length !== b.length) return a.length - b.length;\n',
+    '',
+  ]),
+  broken('takes every event for a change that a newer one supersedes', 200, [
+    OUTBOX,
+    "if (entry.kind === 'deadLetter' || !entry.isChange) {",
+    "if (entry.kind === 'deadLetter') {",
+  ]),
+  broken('lets progress go back', 2_000, [
+    MEMORY,
+    'position !== undefined && (current === undefined || current < position)',
+    'position !== undefined',
+  ]),
+  broken('tells outputs by the newest revision of their item, not by that which committed them', 20_000, [
+    'shared/state/item-codec.ts',
+    'revision: Number(row[ENTRY.revision]?.N ?? itemRevision),',
+    'revision: itemRevision,',
+  ]),
+];

@@ -1,0 +1,38 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import regressions from './regressions.json' with { type: 'json' };
+import { simulate, type WorldPlan } from './drawn-world.ts';
+import { runSeedsInParallel } from './seed-run.ts';
+import { bundleSimulation, type SimulationBundle } from './simulation-bundle.ts';
+
+/** Enough to catch each broken engine of `broken-engines.ts` that does not need a rare world. */
+const SEEDS = 2_000;
+
+describe('the engine in simulated worlds', () => {
+  let bundle: SimulationBundle;
+  beforeAll(async () => {
+    bundle = await bundleSimulation();
+  });
+  afterAll(() => bundle.remove());
+
+  it(
+    `breaks no invariant in ${SEEDS} of them`,
+    async () => {
+      const report = await runSeedsInParallel({ file: bundle.file, from: 1, seeds: SEEDS, stopAtFirst: false });
+      expect(report.failures).toEqual([]);
+      expect(report.seeds).toBe(SEEDS);
+    },
+    120_000,
+  );
+
+  it('has every fault happen', async () => {
+    const report = await runSeedsInParallel({ file: bundle.file, from: 1, seeds: 300, stopAtFirst: false });
+    expect(Object.values(report.happened).every((count) => count > 0)).toBe(true);
+  });
+
+  it('breaks none in worlds that once did', async () => {
+    for (const { plan, why } of regressions as { plan: WorldPlan; why: string }[]) {
+      const { violations } = await simulate(plan);
+      expect(violations, why).toEqual([]);
+    }
+  });
+});
