@@ -28,7 +28,11 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     "if (revision !== write.expectedRevision) return 'conflict';",
     '',
   ]),
-  broken('knows no marks', 100, [FOLD, 'if (marks === undefined || marks.size === 0) return false;', 'return false;']),
+  broken('knows no marks', 100, [
+    FOLD,
+    'if (marks === undefined || marks.size === 0) return false;',
+    'return false;',
+  ]),
   broken('does not publish again what a skipped record has pending', 500, [
     COMMIT,
     '        const stopped = settle(run, work, fold);\n        if (stopped !== undefined) await stopped;\n      } else folds',
@@ -124,11 +128,16 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     'isByPartition: progress.isByPartition,',
     'isByPartition: runtime.parallelizationFactor > 1,',
   ]),
-  broken('notes lanes by partition key in the rows of known shards alone', 20_000, [
-    'shared/engine/open.ts',
-    'runtime.store.readControl(runtime.parallelizationFactor > 1)',
-    'runtime.store.readControl(false)',
-  ], ['shared/engine/open.ts', 'control.isByPartition === true', 'runtime.parallelizationFactor > 1']),
+  broken(
+    'notes lanes by partition key in the rows of known shards alone',
+    20_000,
+    [
+      'shared/engine/open.ts',
+      'runtime.store.readControl(runtime.parallelizationFactor > 1)',
+      'runtime.store.readControl(false)',
+    ],
+    ['shared/engine/open.ts', 'control.isByPartition === true', 'runtime.parallelizationFactor > 1'],
+  ),
   broken('stores a dead letter before its item is committed', 2_000, [
     COMMIT,
     '    const results = await store.commit(',

@@ -1,9 +1,8 @@
-import type { Pipeline } from '../../shared/index.ts';
 import { FAULTS, type Fault, type FaultBudget } from '../../shared/testing/simulator/faults.ts';
 import { MemoryStream } from '../../shared/testing/simulator/memory-stream.ts';
 import { World } from '../../shared/testing/simulator/world.ts';
 import { seededRandom } from '../../shared/testing/seeded-random.ts';
-import { isKilling, killing, POISONS, WORKLOADS, type Value } from './workloads.ts';
+import { isKilling, killing, POISONS, WORKLOADS, type Value, type Workload } from './workloads.ts';
 
 const START_MS = 1_800_000_000_000;
 const HOUR_MS = 3_600_000;
@@ -12,6 +11,8 @@ const HOUR_MS = 3_600_000;
 export interface WorldPlan {
   readonly seed: number;
   readonly workload: number;
+  /** Which of the pipelines that read the workload's outputs there is; undefined for none. */
+  readonly next: number | undefined;
   readonly shards: number;
   readonly parallelizationFactor: number;
   /** Whether the factor is lowered to 1 in the middle, first for the function and later for the mapping. */
@@ -32,11 +33,15 @@ export interface PlannedRecord {
   readonly atMs: number;
   readonly partitionKey: string;
   readonly value: Value;
+  /** Whether its producer sends it a second time. */
+  readonly isSentAgain: boolean;
 }
 
 export interface PlannedReshard {
   readonly atMs: number;
   readonly kind: 'split' | 'merge';
+  /** Whether of the stream between two pipelines. */
+  readonly isMiddle: boolean;
   /** Picks one of the open shards. */
   readonly pick: number;
 }
@@ -53,6 +58,8 @@ export function drawPlan(seed: number): WorldPlan {
 
   const parallelizationFactor = chance(0.2) ? 2 + upTo(1) : 1;
   const spreadMs = pick([50, 2_000, 20_000]);
+  const workload = upTo(WORKLOADS.length - 1);
+  const following = (WORKLOADS[workload] as Workload).next?.pipelines.length ?? 0;
   const keyForm = pick<KeyForm>(['equal', 'refined', 'across']);
   const keyCount = 1 + upTo(3);
   const isSkewed = chance(0.5);
@@ -77,19 +84,24 @@ export function drawPlan(seed: number): WorldPlan {
       ...(isPoisoned && { poison }),
       ...(!kills && chance(0.15) && { other: `k${upTo(keyCount - 1)}` }),
     };
+    // A producer sends again what it has an error for.
+    const isSentAgain = number > 0 && !kills && chance(0.1);
     const pauseMs = hasPause && number > recordCount / 2 ? 27 * HOUR_MS : 0;
-    return { atMs: random() * spreadMs + pauseMs, partitionKey, value };
+    return { atMs: random() * spreadMs + pauseMs, partitionKey, value, isSentAgain };
   });
   const reshards = chance(0.35)
     ? Array.from({ length: 1 + upTo(2) }, (): PlannedReshard => ({
         atMs: random() * spreadMs,
         kind: chance(0.6) ? 'split' : 'merge',
+        isMiddle: chance(0.3),
         pick: random(),
       }))
     : [];
   return {
     seed,
-    workload: upTo(WORKLOADS.length - 1),
+    workload,
+    // Outputs are in order per lane, and a lane of a partition key is none that another pipeline could follow.
+    next: following > 0 && parallelizationFactor === 1 && chance(0.5) ? upTo(following - 1) : undefined,
     shards: 1 + upTo(2),
     parallelizationFactor,
     lowersFactor: parallelizationFactor > 1 && reshards.length === 0 && chance(0.3),
@@ -141,9 +153,10 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
   const world = new World({ random, faults: plan.faults, startMs: START_MS, isTold });
   killing.world = world;
   const stream = new MemoryStream('input', plan.shards, 24 * HOUR_MS);
-  const deployed = world.deploy({
-    pipeline: WORKLOADS[plan.workload] as Pipeline,
-    stream,
+  const { pipeline, next } = WORKLOADS[plan.workload] as Workload;
+  const following = plan.next === undefined ? undefined : next?.pipelines[plan.next];
+  const middle = new MemoryStream(next?.sink ?? 'middle', 1 + (plan.seed % 2), 24 * HOUR_MS);
+  const common = {
     batchSize: plan.batchSize,
     batchingWindowMs: plan.batchingWindowMs,
     parallelizationFactor: plan.parallelizationFactor,
@@ -152,18 +165,25 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
     sinkRequestSize: plan.sinkRequestSize,
     parentsFirst: plan.parentsFirst,
     pollIntervalMs: plan.pollIntervalMs,
-  });
-  for (const { atMs, partitionKey, value } of plan.records) {
+  };
+  const sinkStreams = new Map(following && next ? [[next.sink, middle]] : []);
+  const deployed = world.deploy({ ...common, pipeline, stream, sinkStreams });
+  if (following !== undefined) world.deploy({ ...common, pipeline: following, stream: middle });
+  for (const { atMs, partitionKey, value, isSentAgain } of plan.records) {
     world.plan(START_MS + atMs, () => world.put(stream, partitionKey, dataOf(value)));
+    if (isSentAgain) {
+      world.plan(START_MS + atMs + random() * 5_000, () => world.put(stream, partitionKey, dataOf(value)));
+    }
   }
-  for (const { atMs, kind, pick } of plan.reshards) {
+  for (const { atMs, kind, pick, isMiddle } of plan.reshards) {
     world.plan(START_MS + atMs, () => {
-      const open = stream.openShards;
+      const resharded = isMiddle ? middle : stream;
+      const open = resharded.openShards;
       const shard = open[Math.floor(pick * open.length)];
       if (shard === undefined) return;
-      world.tell(`${kind} ${shard.shardId.slice(-2)}`);
-      if (kind === 'split') stream.split(shard);
-      else stream.merge(shard);
+      world.tell(`${kind} ${resharded.name} ${shard.shardId.slice(-2)}`);
+      if (kind === 'split') resharded.split(shard);
+      else resharded.merge(shard);
     });
   }
   if (plan.lowersFactor) {

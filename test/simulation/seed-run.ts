@@ -48,7 +48,9 @@ export async function runSeedsInParallel(options: SeedRunOptions): Promise<SeedR
 function reportOf(worker: Worker, task: SeedTask): Promise<SeedReport> {
   return new Promise((resolve, reject) => {
     const onError = (error: Error): void =>
-      reject(new Error(`Seeds ${task.from} to ${task.from + task.count - 1}: ${error.message}`, { cause: error }));
+      reject(
+        new Error(`Seeds ${task.from} to ${task.from + task.count - 1}: ${error.message}`, { cause: error }),
+      );
     worker.once('error', onError);
     worker.once('message', (report: SeedReport) => {
       worker.off('error', onError);

@@ -39,8 +39,9 @@ export async function runSeeds({ from, count, stopAtFirst }: SeedTask): Promise<
 parentPort?.on('message', (task: SeedTask) => {
   runSeeds(task).then(
     (report) => parentPort?.postMessage(report),
-    (error: unknown) => setImmediate(() => {
-      throw error;
-    }),
+    (error: unknown) =>
+      setImmediate(() => {
+        throw error;
+      }),
   );
 });

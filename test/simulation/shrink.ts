@@ -6,7 +6,10 @@ import type { WorldPlan } from './drawn-world.ts';
  * @param fails whether a world fails.
  * @returns the smallest one found.
  */
-export async function shrink(plan: WorldPlan, fails: (plan: WorldPlan) => Promise<boolean>): Promise<WorldPlan> {
+export async function shrink(
+  plan: WorldPlan,
+  fails: (plan: WorldPlan) => Promise<boolean>,
+): Promise<WorldPlan> {
   let smallest = plan;
   for (let isSmaller = true; isSmaller;) {
     isSmaller = false;
@@ -31,6 +34,7 @@ function* smallerThan(plan: WorldPlan): Generator<WorldPlan> {
     if (faults[fault] > 0) yield { ...plan, faults: { ...faults, [fault]: 0 } };
   }
   for (const place of records.keys()) yield { ...plan, records: records.toSpliced(place, 1) };
+  if (plan.next !== undefined) yield { ...plan, next: undefined };
   for (const place of reshards.keys()) yield { ...plan, reshards: reshards.toSpliced(place, 1) };
   for (const fault of Object.keys(NO_FAULTS) as Fault[]) {
     if (faults[fault] > 1) yield { ...plan, faults: { ...faults, [fault]: faults[fault] - 1 } };
@@ -41,9 +45,10 @@ function* smallerThan(plan: WorldPlan): Generator<WorldPlan> {
   if (plan.batchingWindowMs > 0) yield { ...plan, batchingWindowMs: 0 };
   if (plan.bisectOnError) yield { ...plan, bisectOnError: false };
   if (!plan.parentsFirst) yield { ...plan, parentsFirst: true };
-  for (const [place, { value }] of records.entries()) {
-    if (value.other === undefined) continue;
-    const { other: _, ...alone } = value;
-    yield { ...plan, records: records.with(place, { ...(records[place] as (typeof records)[number]), value: alone }) };
+  for (const [place, record] of records.entries()) {
+    if (record.value.other === undefined) continue;
+    const alone = { ...record.value };
+    delete alone.other;
+    yield { ...plan, records: records.with(place, { ...record, value: alone }) };
   }
 }

@@ -56,9 +56,13 @@ async function main(): Promise<number> {
   let isInterrupted = false;
   process.once('SIGINT', () => (isInterrupted = true));
 
-  const bar = seeds < ENDLESS && process.stderr.isTTY ? new SingleBar({ stream: process.stderr, format: BAR }) : undefined;
+  const bar =
+    seeds < ENDLESS && process.stderr.isTTY
+      ? new SingleBar({ stream: process.stderr, format: BAR })
+      : undefined;
   bar?.start(seeds, 0, { failures: 0, rate: 0 });
-  const rateOf = (report: SeedReport): number => Math.round((report.seeds * 1_000) / (systemClock.nowMs() - startMs));
+  const rateOf = (report: SeedReport): number =>
+    Math.round((report.seeds * 1_000) / (systemClock.nowMs() - startMs));
   const bundle = await bundleSimulation();
   let report: SeedReport;
   try {
@@ -77,7 +81,9 @@ async function main(): Promise<number> {
   const seconds = (systemClock.nowMs() - startMs) / 1_000;
   if (options.json === true) {
     const { failures, ...figures } = report;
-    process.stdout.write(`${JSON.stringify({ ...figures, seconds, seedsPerSecond: report.seeds / seconds, failures })}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ ...figures, seconds, seedsPerSecond: report.seeds / seconds, failures })}\n`,
+    );
   } else {
     sum(report, seconds);
   }
@@ -91,25 +97,40 @@ const BAR = '{bar} {value}/{total} seeds, {rate}/s, {failures} failed, {eta_form
 
 function sum({ seeds, requests, happened, failures }: SeedReport, seconds: number): void {
   const say = (text: string): void => void process.stdout.write(`${text}\n`);
-  say(`${seeds} seeds in ${seconds.toFixed(1)} s, ${Math.round(seeds / seconds)} seeds per second; ${requests} requests.`);
+  say(
+    `${seeds} seeds in ${seconds.toFixed(1)} s, ${Math.round(seeds / seconds)} seeds per second; ${requests} requests.`,
+  );
   for (const fault of Object.keys(FAULTS) as Fault[]) {
     say(`${String(happened[fault] ?? 0).padStart(9)}  ${FAULTS[fault]}`);
   }
   if (failures.length === 0) say(picocolors.green('No invariant was broken.'));
-  else say(picocolors.red(`${failures.length} seeds break an invariant: ${failures.slice(0, 10).map(({ seed }) => seed).join(', ')}`));
+  else
+    say(
+      picocolors.red(
+        `${failures.length} seeds break an invariant: ${failures
+          .slice(0, 10)
+          .map(({ seed }) => seed)
+          .join(', ')}`,
+      ),
+    );
 }
 
 /** Tells what a seed does; where it fails, the smallest world that fails, which is kept as a regression. */
 async function tellOne(seed: number, { json }: Options): Promise<number> {
-  const say = (text: string): void => void (json === true ? process.stderr : process.stdout).write(`${text}\n`);
+  const say = (text: string): void =>
+    void (json === true ? process.stderr : process.stdout).write(`${text}\n`);
   const whole = drawPlan(seed);
   const { violations } = await simulate(whole);
   const fails = async (plan: WorldPlan): Promise<boolean> => (await simulate(plan)).violations.length > 0;
   const plan = violations.length === 0 ? whole : await shrink(whole, fails);
   const told = await simulate(plan, true);
   const { records, faults, ...settings } = plan;
-  say(`\nSeed ${seed}${violations.length > 0 ? ', the smallest world that fails' : ''}: ${JSON.stringify(settings)}`);
-  say(`${records.length} records; faults ${JSON.stringify(told.happened)} of ${JSON.stringify(used(faults))}`);
+  say(
+    `\nSeed ${seed}${violations.length > 0 ? ', the smallest world that fails' : ''}: ${JSON.stringify(settings)}`,
+  );
+  say(
+    `${records.length} records; faults ${JSON.stringify(told.happened)} of ${JSON.stringify(used(faults))}`,
+  );
   for (const line of told.story.slice(0, STORY_LINES)) say(`  ${line}`);
   if (told.story.length > STORY_LINES) say(`  … and ${told.story.length - STORY_LINES} lines more`);
   if (violations.length === 0) {

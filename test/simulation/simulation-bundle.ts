@@ -38,7 +38,9 @@ export async function bundleSimulation(changes: readonly SourceChange[] = []): P
     platform: 'node',
     format: 'esm',
     logLevel: 'error',
-    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+    banner: {
+      js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+    },
     plugins: changes.length === 0 ? [] : [changing(changes)],
   });
   return { file, remove: () => rm(directory, { recursive: true, force: true }) };

@@ -1,4 +1,4 @@
-import { dynamodb, kinesis, pipeline, type Pipeline } from '../../shared/index.ts';
+import { dynamodb, kinesis, outputsOf, pipeline, type Pipeline } from '../../shared/index.ts';
 import type { World } from '../../shared/testing/simulator/world.ts';
 
 /** What a record of the simulated streams holds. */
@@ -7,7 +7,7 @@ export interface Value {
   readonly id: string;
   readonly key: string;
   /** A second element under this key. */
-  readonly other?: string;
+  other?: string;
   readonly destination: string;
   readonly amount: number;
   /** What is wrong with it. */
@@ -125,6 +125,8 @@ const sessions = keyed('sessions')
       const current = state.get() ?? { count: 0 };
       current.count += 1;
       value.touched = (value.touched ?? 0) + 1;
+      // A change in place that is never given to `update` is none.
+      if (value.amount === 6) return undefined;
       harm(value.poison, () => state.update({ count: -1 }));
       if (value.poison === 'state') state.update({ count: Number.NaN });
       else if (value.amount % 5 === 4) state.remove();
@@ -158,13 +160,84 @@ const operators = keyed('operators')
     { id, part: 0, amount },
     { id, part: 1, amount },
   ])
-  .mapWithState<number, { id: string; part: number; seen: number }>('parts', ({ id, part, amount }, state) => {
-    const seen = (state.get() ?? 0) + 1;
-    state.update(seen);
-    return amount === 1 ? undefined : { id, part, seen };
-  })
+  .mapWithState<number, { id: string; part: number; seen: number }>(
+    'parts',
+    ({ id, part, amount }, state) => {
+      const seen = (state.get() ?? 0) + 1;
+      state.update(seen);
+      return amount === 1 ? undefined : { id, part, seen };
+    },
+  )
   .to(kinesis('parts'))
   .forEach('calls', () => undefined);
 
-/** Each pipeline that is simulated, by what it shows. */
-export const WORKLOADS: readonly Pipeline[] = [counter, list, sessions, operators];
+/** What a producer sends again under a new sequence number counts once. */
+const deduplicated = keyed('deduplicated')
+  .dedupeBy(({ value: { id } }) => id, { within: { hours: 1 } })
+  .updateStateByKey<string[]>(
+    'once',
+    ([element], ids = []) => {
+      const { value } = element as Keyed;
+      harm(value.poison, () => ids.push('spoilt'));
+      if (value.poison === 'state') ids.push('\ud800');
+      return [...ids, value.id];
+    },
+    { emit: 'every' },
+  )
+  .to(kinesis('once'));
+
+/** A pipeline, and what reads its outputs. */
+export interface Workload {
+  readonly pipeline: Pipeline;
+  /** By the name of a Kinesis sink: pipelines that read its stream, of which a world has one. */
+  readonly next?: { readonly sink: string; readonly pipelines: readonly Pipeline[] };
+}
+
+/** Folds the events of a pipeline in their order. @param keyOf coarser than the destination key, or the same. */
+function chainedOn(
+  upstream: Pipeline,
+  sink: string,
+  name: string,
+  keyOf: (event: unknown) => string,
+): Pipeline {
+  return pipeline(name)
+    .from(outputsOf<unknown>(upstream, sink))
+    .keyBy(keyOf)
+    .updateStateByKey<string[]>('all', ([event], all = []) => [...all, JSON.stringify(event)], {
+      emit: 'every',
+    })
+    .to(kinesis('all'));
+}
+
+/** What is simulated. */
+export const WORKLOADS: readonly Workload[] = [
+  { pipeline: counter },
+  {
+    pipeline: list,
+    next: {
+      sink: 'lists',
+      pipelines: [
+        chainedOn(list, 'lists', 'lengths', (ids) => `n${(ids as string[]).length % 3}`),
+        chainedOn(list, 'lists', 'everything', () => 'all'),
+      ],
+    },
+  },
+  {
+    pipeline: sessions,
+    next: {
+      sink: 'events',
+      pipelines: [
+        chainedOn(sessions, 'events', 'destinations', (event) => (event as Counted).destination),
+        chainedOn(sessions, 'events', 'coarse', () => 'all'),
+      ],
+    },
+  },
+  {
+    pipeline: operators,
+    next: {
+      sink: 'parts',
+      pipelines: [chainedOn(operators, 'parts', 'halves', (part) => `h${(part as { part: number }).part}`)],
+    },
+  },
+  { pipeline: deduplicated },
+];

@@ -1,10 +1,17 @@
 import { isDeepStrictEqual } from 'node:util';
+import { ProvenancePlaces } from '../../engine/mark-place.ts';
 import type { DeadLetter } from '../../output/dead-letter-store.ts';
 import { deadLetterName, outputId } from '../../output/output-id.ts';
 import type { Delivery } from '../../output/sink-port.ts';
 import type { PipelineDefinition } from '../../pipeline/definition.ts';
 import { partitionLane, shardOfLane } from '../../source/lane.ts';
-import { comparePositions, encodePosition, type Position } from '../../source/position.ts';
+import {
+  compareMarkPositions,
+  comparePositions,
+  encodeMarkPosition,
+  type MarkPosition,
+  type Position,
+} from '../../source/position.ts';
 import type { SourceRecord } from '../../source/record.ts';
 import { itemKey, shardItemKey } from '../../state/row-key.ts';
 import type { DeadLetterEntry, OutboxEntry, OutputEntry, StateItem } from '../../state/state-item.ts';
@@ -19,8 +26,11 @@ export interface KnownRecord {
   readonly elements: readonly OracleElement[];
   /** State items that it concerns: of keys, and of the shard where an element has no key. */
   readonly homes: readonly string[];
-  /** Its lane where lanes are by partition key. */
-  readonly partitionLane: string;
+  /** By what it is known: another record of the same identity is a repeat of it. */
+  readonly identity: string;
+  /** Lanes by which its mark may be kept. */
+  readonly lanes: readonly string[];
+  readonly markPosition: MarkPosition;
   /** What it has made so far, in all items. */
   readonly outputs: CommittedOutput[];
   /** Names of the dead letters that its rejections have made. */
@@ -42,7 +52,7 @@ interface ItemTruth {
   item: StateItem | undefined;
   /** Every record that is in it, by number, in the order in which it came in. */
   readonly applied: KnownRecord[];
-  readonly covered: Set<KnownRecord>;
+  readonly covered: Set<string>;
   /** By sink and destination key: the newest change. */
   readonly newest: Map<string, CommittedOutput[]>;
 }
@@ -52,7 +62,7 @@ export interface CheckerOptions {
   /** Whether Lambda hands in parents before children, so that a partition key's records come in order. */
   readonly isOrdered: boolean;
   readonly parallelizationFactor: number;
-  /** Whether a record can still be delivered. */
+  /** Whether what a record brings can still be delivered, by it or by a repeat of it. */
   readonly isWithinRetention: (record: SourceRecord) => boolean;
 }
 
@@ -66,6 +76,7 @@ export class Checker {
   readonly oracle: Oracle;
   readonly #options: CheckerOptions;
   readonly #name: string;
+  readonly #places = new ProvenancePlaces();
   readonly #records: KnownRecord[] = [];
   /** By shard and encoded position. */
   readonly #byPosition = new Map<string, KnownRecord>();
@@ -94,16 +105,23 @@ export class Checker {
 
   /** A record stands in the source stream, as the engine's own reader reads it. */
   recordPut(record: SourceRecord, shard: string): void {
-    const elements = this.oracle.elements(record);
+    const { elements, envelope } = this.oracle.read(record);
+    const place = envelope === undefined ? undefined : this.#places.of(envelope);
+    const lanes = place === undefined ? [shard, partitionLane(shard, record.partitionKey)] : [place.lane];
+    const markPosition = place?.position ?? record.position;
     const homes = new Set(
-      elements.map(({ key }) => (key === undefined ? shardItemKey(1, shard) : itemKey(1, key))),
+      elements.map(({ key }) =>
+        key === undefined ? shardItemKey(1, place?.lane ?? shard) : itemKey(1, key),
+      ),
     );
     const known: KnownRecord = {
       record,
       number: this.#records.length,
       elements,
       homes: [...homes],
-      partitionLane: partitionLane(shard, record.partitionKey),
+      identity: `${lanes[0]} ${encodeMarkPosition(markPosition)}`,
+      lanes,
+      markPosition,
       outputs: [],
       letters: [],
       isAcknowledged: false,
@@ -129,19 +147,12 @@ export class Checker {
       this.#say('I1', `${item.pk} goes from revision ${before.revision} to ${item.revision}`);
     }
     this.#checkMarks(before, item);
-    const fresh = this.#newlyCovered(truth, item, shard);
-    const inBatch = new Map(batch.map(({ position }, place) => [encodePosition(position), place]));
-    const places = new Map<KnownRecord, number>();
-    for (const known of fresh) {
-      const place = inBatch.get(encodePosition(known.record.position));
-      if (place === undefined) {
-        this.#say('I1', `${item.pk} covers ${shown(known)}, which was not in the batch that wrote it`);
-      }
-      places.set(known, place ?? -1);
-    }
-    fresh.sort((a, b) => (places.get(a) as number) - (places.get(b) as number));
+    const inBatch = new Map(batch.map(({ position }, place) => [placeOf(shard, position), place]));
+    const fresh = this.#newlyCovered(truth, item, inBatch);
     if (fresh.length === 0) this.#say('I1', `${item.pk} was written although no record ran`);
-    const kept = new Map((before?.outbox ?? []).map((entry) => [entryName(this.#name, item.pk, entry), entry]));
+    const kept = new Map(
+      (before?.outbox ?? []).map((entry) => [entryName(this.#name, item.pk, entry), entry]),
+    );
     const events: CommittedOutput[] = [];
     const letters: string[] = [];
     for (const known of fresh) this.#apply(truth, known, item.pk, events, letters);
@@ -161,7 +172,10 @@ export class Checker {
     }
     output.isDelivered = true;
     if (output.destinationKey !== delivery.destinationKey) {
-      this.#say('I4', `output ${delivery.id} goes to ${delivery.destinationKey}, not ${output.destinationKey}`);
+      this.#say(
+        'I4',
+        `output ${delivery.id} goes to ${delivery.destinationKey}, not ${output.destinationKey}`,
+      );
     }
     const value: unknown = JSON.parse(delivery.json);
     if (!isDeepStrictEqual(value, output.value)) {
@@ -203,7 +217,10 @@ export class Checker {
       if (known === undefined) continue;
       this.#checkDone('I7', known, 'the answer to Lambda');
       const progress = this.#progress.get(shard);
-      if (progress === undefined || (this.#options.parallelizationFactor === 1 && comparePositions(progress, position) < 0)) {
+      if (
+        progress === undefined ||
+        (this.#options.parallelizationFactor === 1 && comparePositions(progress, position) < 0)
+      ) {
         this.#say('I7', `${shown(known)} is acknowledged above the shard's progress`);
       }
       if (known.isAcknowledged) continue;
@@ -236,15 +253,13 @@ export class Checker {
     events: CommittedOutput[],
     letters: string[],
   ): void {
-    truth.covered.add(known);
+    truth.covered.add(known.identity);
     truth.applied.push(known);
     const { record, elements } = known;
     const key = keyOfItem(pk);
     const own = elements.filter((element) => element.key === key);
     const step =
-      key === undefined
-        ? ({ kind: 'rejected', reason: 'no key' } as const)
-        : this.oracle.fold(record, key);
+      key === undefined ? ({ kind: 'rejected', reason: 'no key' } as const) : this.oracle.fold(record, key);
     if (step.kind === 'rejected') {
       for (const { number } of own) {
         const entry = { kind: 'deadLetter', lane: record.lane, position: record.position, element: number };
@@ -283,20 +298,41 @@ export class Checker {
   }
 
   /** Records that the item's marks cover now and did not before; and none may come uncovered while it can come again. */
-  #newlyCovered(truth: ItemTruth, item: StateItem, shard: string): KnownRecord[] {
+  #newlyCovered(truth: ItemTruth, item: StateItem, inBatch: ReadonlyMap<string, number>): KnownRecord[] {
     const fresh: KnownRecord[] = [];
     for (const known of this.#byHome.get(truth.home) ?? []) {
       const isCovered = coversRecord(item, known);
-      const wasCovered = truth.covered.has(known);
-      if (isCovered && !this.#truthsOf(truth.home).some(({ covered }) => covered.has(known))) {
-        if (shardOf(known) !== shard) this.#say('I1', `${item.pk} covers ${shown(known)} of another shard`);
-        fresh.push(known);
-      }
+      const wasCovered = truth.covered.has(known.identity);
+      if (isCovered && !this.#isCovered(truth.home, known)) fresh.push(known);
       if (!isCovered && wasCovered && this.#options.isWithinRetention(known.record)) {
         this.#say('I9', `${item.pk} has lost the mark of ${shown(known)}, which can come again`);
       }
     }
-    return fresh;
+    return this.#firstOfEach(fresh, item.pk, inBatch);
+  }
+
+  /** What was covered must have been in the batch that did it; of repeats the first one counts. In the batch's order. */
+  #firstOfEach(
+    fresh: readonly KnownRecord[],
+    pk: string,
+    inBatch: ReadonlyMap<string, number>,
+  ): KnownRecord[] {
+    const firsts = new Map<string, { readonly known: KnownRecord; readonly place: number }>();
+    for (const known of fresh) {
+      const place = inBatch.get(placeOf(known.record.lane, known.record.position)) ?? Infinity;
+      if (place < (firsts.get(known.identity)?.place ?? Infinity) || !firsts.has(known.identity)) {
+        firsts.set(known.identity, { known, place });
+      }
+    }
+    for (const { known, place } of firsts.values()) {
+      if (place === Infinity)
+        this.#say('I1', `${pk} covers ${shown(known)}, which was not in the batch that wrote it`);
+    }
+    return [...firsts.values()].toSorted((a, b) => a.place - b.place).map(({ known }) => known);
+  }
+
+  #isCovered(home: string, { identity }: KnownRecord): boolean {
+    return this.#truthsOf(home).some(({ covered }) => covered.has(identity));
   }
 
   #checkStates(item: StateItem): void {
@@ -336,27 +372,35 @@ export class Checker {
     for (const [name, entry] of before) {
       if (now.has(name)) continue;
       if (entry.kind === 'deadLetter') {
-        if (this.#letters.get(name)?.isStored !== true) this.#say('I4', `dead letter ${name} is dropped and not stored`);
+        if (this.#letters.get(name)?.isStored !== true)
+          this.#say('I4', `dead letter ${name} is dropped and not stored`);
       } else if (!entry.isChange && this.#outputs.get(name)?.isDelivered !== true) {
         this.#say('I4', `event ${name} is dropped and not published`);
       }
     }
     for (const [name, entry] of now) {
       const isKnown = entry.kind === 'deadLetter' ? this.#letters.has(name) : this.#outputs.has(name);
-      if (!isKnown) this.#say(entry.kind === 'deadLetter' ? 'I6' : 'I1', `the outbox holds ${name}, which no record makes`);
+      if (!isKnown)
+        this.#say(
+          entry.kind === 'deadLetter' ? 'I6' : 'I1',
+          `the outbox holds ${name}, which no record makes`,
+        );
     }
   }
 
   /** Committed, and everything of it published or superseded, and stored. */
   #checkDone(invariant: string, known: KnownRecord, where: string): void {
     for (const home of known.homes) {
-      if (this.#truthsOf(home).some(({ covered }) => covered.has(known))) continue;
+      if (this.#isCovered(home, known)) continue;
       this.#say(invariant, `${where} covers ${shown(known)}, which is not committed in ${home}`);
     }
     for (const output of known.outputs) {
       if (output.isDelivered) continue;
       if (output.isChange && !this.#isNewest(output)) continue;
-      this.#say(invariant, `${where} covers ${shown(known)}, whose output to ${output.sink} is not published`);
+      this.#say(
+        invariant,
+        `${where} covers ${shown(known)}, whose output to ${output.sink} is not published`,
+      );
     }
     for (const name of known.letters) {
       if (this.#letters.get(name)?.isStored === false) {
@@ -370,16 +414,23 @@ export class Checker {
     return newest?.includes(output) === true;
   }
 
-  /** A partition key's records of one item stand in it in the order in which they were put. */
+  /**
+   * A partition key's records of one item stand in it in the order in which they were put; outputs of another pipeline,
+   * which may have been put again in between, in the order in which they were made.
+   */
   #checkOrder(pk: string, applied: readonly KnownRecord[]): void {
+    const isChained = this.#options.definition.source.chained !== undefined;
     const last = new Map<string, KnownRecord>();
     for (const known of applied) {
-      const { partitionKey } = known.record;
-      const previous = last.get(partitionKey);
-      if (previous !== undefined && previous.number > known.number) {
-        this.#say('order', `${pk} has ${shown(known)} behind ${shown(previous)}`);
-      }
-      last.set(partitionKey, known);
+      const lane = isChained ? (known.lanes[0] as string) : known.record.partitionKey;
+      const previous = last.get(lane);
+      const isBehind =
+        previous !== undefined &&
+        (isChained
+          ? compareMarkPositions(previous.markPosition, known.markPosition) > 0
+          : previous.number > known.number);
+      if (isBehind) this.#say('order', `${pk} has ${shown(known)} behind ${shown(previous)}`);
+      last.set(lane, known);
     }
   }
 
@@ -438,11 +489,11 @@ export class Checker {
   }
 }
 
-function coversRecord({ marks }: StateItem, { record: { lane, position }, partitionLane }: KnownRecord): boolean {
-  const [ofShard, ofPartition] = [marks.get(lane), marks.get(partitionLane)];
-  return [ofShard, ofPartition].some(
-    (mark) => mark !== undefined && comparePositions(position, mark.position) <= 0,
-  );
+function coversRecord({ marks }: StateItem, { lanes, markPosition }: KnownRecord): boolean {
+  return lanes.some((lane) => {
+    const mark = marks.get(lane);
+    return mark !== undefined && compareMarkPositions(markPosition, mark.position) <= 0;
+  });
 }
 
 /** How the keys of shards' own items begin. */
@@ -464,10 +515,6 @@ function entryName(pipeline: string, pk: string, entry: OutboxEntry): string {
 function keyOfItem(pk: string): string | undefined {
   const [, key] = /^\d+\/s\/(.*)$/s.exec(pk) ?? [];
   return key;
-}
-
-function shardOf({ record }: KnownRecord): string {
-  return record.lane;
 }
 
 function placeOf(shard: string, position: Position): string {

@@ -20,7 +20,12 @@ export interface PutOptions {
 }
 
 export type ReadResult =
-  | { readonly kind: 'records'; readonly records: readonly StreamRecord[]; readonly endOfShard: boolean; readonly isAtTip: boolean }
+  | {
+      readonly kind: 'records';
+      readonly records: readonly StreamRecord[];
+      readonly endOfShard: boolean;
+      readonly isAtTip: boolean;
+    }
   | { readonly kind: 'gone' };
 
 const HIGHEST_HASH_KEY = 2n ** 128n - 1n;
@@ -51,7 +56,11 @@ export class MemoryStream {
   }
 
   /** @returns the shard and the record as it can be read. */
-  put(partitionKey: string, data: Uint8Array | string, { arrivalMs, explicitHashKey }: PutOptions): {
+  put(
+    partitionKey: string,
+    data: Uint8Array | string,
+    { arrivalMs, explicitHashKey }: PutOptions,
+  ): {
     readonly shard: MemoryShard;
     readonly record: StreamRecord;
   } {
@@ -107,7 +116,12 @@ export class MemoryStream {
     if (start === -1) start = records.length;
     const end = Math.min(records.length, start + limit);
     const isAtTip = end === records.length;
-    return { kind: 'records', records: records.slice(start, end), endOfShard: shard.isClosed && isAtTip, isAtTip };
+    return {
+      kind: 'records',
+      records: records.slice(start, end),
+      endOfShard: shard.isClosed && isAtTip,
+      isAtTip,
+    };
   }
 
   #open(startingHashKey: bigint, endingHashKey: bigint, [parent, adjacent]: readonly MemoryShard[]): void {

@@ -9,6 +9,8 @@ import type {
   StatefulStage,
   StatelessStage,
 } from '../../pipeline/definition.ts';
+import type { Decode } from '../../source/decode.ts';
+import type { ReadEnvelope } from '../../source/provenance.ts';
 import type { SourceRecord } from '../../source/record.ts';
 import { canonicalDocument } from '../../state/canonical-document.ts';
 import type { Document } from '../../state/document.ts';
@@ -55,8 +57,8 @@ const NOTHING_KNOWN: KeyStates = { states: new Map(), seen: new Set(), newestSec
  */
 export class Oracle {
   readonly #definition: PipelineDefinition;
-  readonly #decode: (data: string) => unknown;
-  readonly #horizonSeconds: number;
+  readonly #decode: Decode;
+  readonly #tombstoneSeconds: number;
   readonly #keys = new Map<string, KeyStates>();
   #isJudging = false;
 
@@ -64,7 +66,7 @@ export class Oracle {
     const program = programOf(definition);
     this.#definition = definition;
     this.#decode = program.decode;
-    this.#horizonSeconds = program.horizonSeconds;
+    this.#tombstoneSeconds = program.tombstoneSeconds;
   }
 
   /** Whether user code runs here now, and not in a process. */
@@ -73,17 +75,21 @@ export class Oracle {
   }
 
   /** What the record becomes; one element without a key where it cannot be decoded. */
-  elements(record: SourceRecord): readonly OracleElement[] {
-    let values: readonly unknown[];
+  read(record: SourceRecord): {
+    readonly elements: readonly OracleElement[];
+    /** Where it is an output of another pipeline. */
+    readonly envelope: ReadEnvelope | undefined;
+  } {
+    let envelope: ReadEnvelope | undefined;
     this.#isJudging = true;
     try {
-      values = this.#values(record);
+      const values = this.#values(record, (found) => (envelope = found));
+      return { elements: values.map((value, number) => ({ number, key: this.#keyOf(value) })), envelope };
     } catch {
-      return [{ number: 0, key: undefined }];
+      return { elements: [{ number: 0, key: undefined }], envelope };
     } finally {
       this.#isJudging = false;
     }
-    return values.map((value, number) => ({ number, key: this.#keyOf(value) }));
   }
 
   /** By operator: what the key's state should be. */
@@ -100,7 +106,7 @@ export class Oracle {
     let before = this.#keys.get(key) ?? NOTHING_KNOWN;
     const arrivalSeconds = Math.floor(record.arrivalMs / 1_000);
     const isForgotten =
-      before.states.size === 0 && arrivalSeconds >= before.newestSeconds + this.#horizonSeconds;
+      arrivalSeconds >= before.newestSeconds + this.#tombstoneSeconds && !this.#counts(before.states);
     if (isForgotten) before = { ...before, seen: new Set() };
     const newestSeconds = Math.max(before.newestSeconds, arrivalSeconds);
     const states = new Map(before.states);
@@ -126,6 +132,14 @@ export class Oracle {
     }
     this.#keys.set(key, { states, seen, newestSeconds });
     return { kind: 'applied', outputs };
+  }
+
+  /** Whether a state holds what is kept however long nothing comes. */
+  #counts(states: ReadonlyMap<string, Document>): boolean {
+    return this.#definition.keyedStages.some(
+      (stage) =>
+        stage.kind === 'stateful' && states.has(stage.name) && stage.forgetsAfterSeconds === undefined,
+    );
   }
 
   #run(
@@ -172,9 +186,9 @@ export class Oracle {
     }
   }
 
-  #values(record: SourceRecord): readonly unknown[] {
+  #values(record: SourceRecord, onEnvelope?: (envelope: ReadEnvelope) => void): readonly unknown[] {
     const values: unknown[] = [];
-    runStateless(this.#definition.stages, this.#decode(record.data), values);
+    runStateless(this.#definition.stages, this.#decode(record.data, onEnvelope), values);
     return values;
   }
 
@@ -230,7 +244,7 @@ function plainCell(
   seen: Set<string>,
 ): StateCell {
   const read = (): Document | undefined => {
-    if (!seen.has(name)) {
+    if (!seen.has(name) && !states.has(name)) {
       seen.add(name);
       const first = initial?.(key);
       if (first !== undefined) states.set(name, canonicalDocument(first, name).document);

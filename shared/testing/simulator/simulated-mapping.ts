@@ -114,7 +114,13 @@ export class SimulatedMapping {
     }
   }
 
-  #invoke({ invocationId, shardId, lane, records, duplicate }: Extract<MappingAction, { kind: 'invoke' }>): void {
+  #invoke({
+    invocationId,
+    shardId,
+    lane,
+    records,
+    duplicate,
+  }: Extract<MappingAction, { kind: 'invoke' }>): void {
     const { time, faults, random, invoke, acknowledged, tell } = this.#options;
     const life = this.#life;
     let isGivenUp = false;

@@ -38,6 +38,7 @@ export interface SimulatedPipelineOptions {
   readonly pollIntervalMs: number;
 }
 
+const HOUR_MS = 3_600_000;
 /** Containers that are kept warm. */
 const WARM_PROCESSES = 3;
 
@@ -63,11 +64,14 @@ export class SimulatedPipeline {
     this.#program = programOf(pipeline.definition);
     this.#toldFactor = parallelizationFactor;
     const { time, faults, random } = world;
+    const { chained } = pipeline.definition.source;
+    const upstreamRetentionMs = (chained?.upstreamRetentionHours ?? 0) * HOUR_MS;
     this.checker = new Checker({
       definition: pipeline.definition,
       isOrdered: parentsFirst,
       parallelizationFactor,
-      isWithinRetention: ({ arrivalMs }) => arrivalMs >= time.nowMs - stream.retentionMs,
+      isWithinRetention: ({ arrivalMs }) =>
+        arrivalMs >= time.nowMs - stream.retentionMs - upstreamRetentionMs,
     });
     this.#mapping = new SimulatedMapping({
       stream,
@@ -204,7 +208,8 @@ export class SimulatedPipeline {
         if (!process.isAlive) return;
         process.invocation = undefined;
         this.#world.tell(`  p${process.id} throws ${String(error)}`);
-        if (isBroken(error)) this.checker.violations.push(`crash [${this.#program.definition.name}] ${String(error)}`);
+        if (isBroken(error))
+          this.checker.violations.push(`crash [${this.#program.definition.name}] ${String(error)}`);
         end(failure('Error'));
       },
     );
@@ -273,7 +278,8 @@ export class SimulatedPipeline {
       advance: (generation, shard, advance) =>
         io('advance', async () => {
           const result = await store.advance(generation, shard, advance);
-          if (result === 'advanced') checker.advanced(shard, advance, store.progress(generation, shard)?.position);
+          if (result === 'advanced')
+            checker.advanced(shard, advance, store.progress(generation, shard)?.position);
           return result;
         }),
       seal: (...given) => io('seal', () => store.seal(...given)),
@@ -303,7 +309,10 @@ export class SimulatedPipeline {
         const results: CommitResult[] = [];
         for (const write of request) {
           const { pk } = write.item;
-          if (this.#world.isThrottled(`${this.#program.definition.name} ${pk}`, 'throttledItem') || faults.strikes('refusedWrite', 0.1)) {
+          if (
+            this.#world.isThrottled(`${this.#program.definition.name} ${pk}`, 'throttledItem') ||
+            faults.strikes('refusedWrite', 0.1)
+          ) {
             results.push('failed');
             continue;
           }
@@ -339,7 +348,10 @@ export class SimulatedPipeline {
           for (const [, place] of places) {
             const delivery = deliveries[place] as Delivery;
             const target = `${name} ${sink.name} ${delivery.destinationKey}`;
-            if (this.#world.isThrottled(target, 'throttledDestination') || faults.strikes('refusedDelivery', 0.15)) {
+            if (
+              this.#world.isThrottled(target, 'throttledDestination') ||
+              faults.strikes('refusedDelivery', 0.15)
+            ) {
               results[place] = false;
               continue;
             }

@@ -22,12 +22,7 @@ export interface SimulatedProcess {
 
 /** What may become of one request. */
 export type RequestFault =
-  | 'none'
-  | 'crashBeforeEffect'
-  | 'crashAfterEffect'
-  | 'refusedRequest'
-  | 'lostAnswer'
-  | 'repeatedRequest';
+  'none' | 'crashBeforeEffect' | 'crashAfterEffect' | 'refusedRequest' | 'lostAnswer' | 'repeatedRequest';
 
 /** How one request goes: how long it takes to arrive, and back, and what goes wrong. */
 export interface RequestPlan {

@@ -62,7 +62,8 @@ export class VirtualTime {
     for (;;) {
       let child = place * 2 + 1;
       if (child >= heap.length) break;
-      if (child + 1 < heap.length && isBefore(heap[child + 1] as Happening, heap[child] as Happening)) child++;
+      if (child + 1 < heap.length && isBefore(heap[child + 1] as Happening, heap[child] as Happening))
+        child++;
       if (isBefore(happening, heap[child] as Happening)) break;
       heap[place] = heap[child] as Happening;
       place = child;

@@ -84,7 +84,9 @@ export class World {
       arrivalMs,
       ...(explicitHashKey !== undefined && { explicitHashKey }),
     });
-    this.tell(`put ${stream.name} ${shard.shardId.slice(-2)} …${record.sequenceNumber.slice(-3)} ${this.#shown(data)}`);
+    this.tell(
+      `put ${stream.name} ${shard.shardId.slice(-2)} …${record.sequenceNumber.slice(-3)} ${this.#shown(data)}`,
+    );
     for (const pipeline of this.#pipelines) {
       if (pipeline.stream === stream) pipeline.recordPut(shard.shardId, record);
     }
@@ -107,7 +109,8 @@ export class World {
     }
     for (const pipeline of this.#pipelines) pipeline.check();
     const violations = this.violations;
-    if (happenings === HAPPENINGS_LIMIT) violations.push(`liveness: not at rest after ${HAPPENINGS_LIMIT} happenings`);
+    if (happenings === HAPPENINGS_LIMIT)
+      violations.push(`liveness: not at rest after ${HAPPENINGS_LIMIT} happenings`);
     return violations;
   }
 
@@ -239,14 +242,17 @@ export class World {
   }
 
   tell(text: string): void {
-    if (this.#options.isTold) this.story.push(`${((this.time.nowMs - this.#options.startMs) / 1_000).toFixed(3)} ${text}`);
+    if (this.#options.isTold)
+      this.story.push(`${((this.time.nowMs - this.#options.startMs) / 1_000).toFixed(3)} ${text}`);
   }
 
   #drawnPlan(process: SimulatedProcess): RequestPlan {
     const { faults, random } = this;
     if (faults.strikes('frozen', 0.02)) {
       process.frozenUntilMs = this.time.nowMs + random() * LONG_MS;
-      this.tell(`  p${process.id} is frozen for ${Math.round((process.frozenUntilMs - this.time.nowMs) / 1_000)} s`);
+      this.tell(
+        `  p${process.id} is frozen for ${Math.round((process.frozenUntilMs - this.time.nowMs) / 1_000)} s`,
+      );
     }
     if (faults.strikes('clockJump', 0.02)) process.skewMs = (random() - 0.5) * CLOCK_JUMP_MS;
     const slow = faults.strikes('slowRequest', 0.04) ? random() * 8_000 : 0;
