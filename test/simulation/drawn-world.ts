@@ -35,6 +35,8 @@ export interface PlannedRecord {
   readonly value: Value;
   /** Whether its producer sends it a second time. */
   readonly isSentAgain: boolean;
+  /** Whether it comes in the world's aggregate of the Kinesis Producer Library. */
+  readonly isAggregated: boolean;
 }
 
 export interface PlannedReshard {
@@ -67,6 +69,7 @@ export function drawPlan(seed: number): WorldPlan {
   const kills = isKilling(poison);
   const recordCount = 4 + upTo(14);
   const hasPause = chance(0.04);
+  const aggregates = !hasPause && chance(0.2);
   const records = Array.from({ length: recordCount }, (_, number): PlannedRecord => {
     const partition = isSkewed && chance(0.6) ? 0 : upTo(keyCount - 1);
     const partitionKey = `p${partition}`;
@@ -87,7 +90,13 @@ export function drawPlan(seed: number): WorldPlan {
     // A producer sends again what it has an error for.
     const isSentAgain = number > 0 && !kills && chance(0.1);
     const pauseMs = hasPause && number > recordCount / 2 ? 27 * HOUR_MS : 0;
-    return { atMs: random() * spreadMs + pauseMs, partitionKey, value, isSentAgain };
+    return {
+      atMs: random() * spreadMs + pauseMs,
+      partitionKey,
+      value,
+      isSentAgain,
+      isAggregated: aggregates && chance(0.5),
+    };
   });
   const reshards = chance(0.35)
     ? Array.from({ length: 1 + upTo(2) }, (): PlannedReshard => ({
@@ -169,10 +178,21 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
   const sinkStreams = new Map(following && next ? [[next.sink, middle]] : []);
   const deployed = world.deploy({ ...common, pipeline, stream, sinkStreams });
   if (following !== undefined) world.deploy({ ...common, pipeline: following, stream: middle });
-  for (const { atMs, partitionKey, value, isSentAgain } of plan.records) {
-    world.plan(START_MS + atMs, () => world.put(stream, partitionKey, dataOf(value)));
+  // One aggregate of all that the producer gathered, with the partition keys that it took for those of one shard.
+  const gathered = plan.records.filter(({ isAggregated }) => isAggregated);
+  if (gathered.length > 0) {
+    const users = gathered.map(({ partitionKey, value }) => ({ partitionKey, data: bytesOf(value) }));
+    world.plan(START_MS + Math.max(...gathered.map(({ atMs }) => atMs)), () =>
+      world.putAggregate(stream, users),
+    );
+  }
+  for (const { atMs, partitionKey, value, isSentAgain, isAggregated } of plan.records) {
+    if (isAggregated) continue;
+    world.plan(START_MS + atMs, () => world.put(stream, partitionKey, bytesOf(value).toString('base64')));
     if (isSentAgain) {
-      world.plan(START_MS + atMs + random() * 5_000, () => world.put(stream, partitionKey, dataOf(value)));
+      world.plan(START_MS + atMs + random() * 5_000, () =>
+        world.put(stream, partitionKey, bytesOf(value).toString('base64')),
+      );
     }
   }
   for (const { atMs, kind, pick, isMiddle } of plan.reshards) {
@@ -195,7 +215,7 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
   return { violations, story: world.story, happened: world.faults.happened, requests: world.requests };
 }
 
-function dataOf(value: Value): string {
+function bytesOf(value: Value): Buffer {
   const text = value.poison === 'decode' ? `not JSON ${value.id}` : JSON.stringify(value);
-  return Buffer.from(text).toString('base64');
+  return Buffer.from(text);
 }

@@ -78,8 +78,8 @@ export class Checker {
   readonly #name: string;
   readonly #places = new ProvenancePlaces();
   readonly #records: KnownRecord[] = [];
-  /** By shard and encoded position. */
-  readonly #byPosition = new Map<string, KnownRecord>();
+  /** By shard and sequence number: an aggregate holds several. */
+  readonly #bySequence = new Map<string, KnownRecord[]>();
   readonly #byHome = new Map<string, KnownRecord[]>();
   readonly #items = new Map<string, ItemTruth>();
   readonly #outputs = new Map<string, CommittedOutput>();
@@ -107,7 +107,10 @@ export class Checker {
   recordPut(record: SourceRecord, shard: string): void {
     const { elements, envelope } = this.oracle.read(record);
     const place = envelope === undefined ? undefined : this.#places.of(envelope);
-    const lanes = place === undefined ? [shard, partitionLane(shard, record.partitionKey)] : [place.lane];
+    const lanes =
+      place === undefined
+        ? [shard, partitionLane(shard, record.deliveryKey ?? record.partitionKey)]
+        : [place.lane];
     const markPosition = place?.position ?? record.position;
     const homes = new Set(
       elements.map(({ key }) =>
@@ -127,7 +130,8 @@ export class Checker {
       isAcknowledged: false,
     };
     this.#records.push(known);
-    this.#byPosition.set(placeOf(shard, record.position), known);
+    const sequence = `${shard} ${record.position.sequence}`;
+    this.#bySequence.set(sequence, [...(this.#bySequence.get(sequence) ?? []), known]);
     for (const home of homes) {
       const list = this.#byHome.get(home);
       if (list === undefined) this.#byHome.set(home, [known]);
@@ -147,7 +151,7 @@ export class Checker {
       this.#say('I1', `${item.pk} goes from revision ${before.revision} to ${item.revision}`);
     }
     this.#checkMarks(before, item);
-    const inBatch = new Map(batch.map(({ position }, place) => [placeOf(shard, position), place]));
+    const inBatch = new Map(batch.map(({ position }, place) => [`${shard} ${position.sequence}`, place]));
     const fresh = this.#newlyCovered(truth, item, inBatch);
     if (fresh.length === 0) this.#say('I1', `${item.pk} was written although no record ran`);
     const kept = new Map(
@@ -211,10 +215,9 @@ export class Checker {
   }
 
   /** Lambda has been told that these records are done. */
-  acknowledged(shard: string, positions: readonly Position[]): void {
-    for (const position of positions) {
-      const known = this.#byPosition.get(placeOf(shard, position));
-      if (known === undefined) continue;
+  acknowledged(shard: string, sequences: readonly string[]): void {
+    for (const known of sequences.flatMap((each) => this.#bySequence.get(`${shard} ${each}`) ?? [])) {
+      const { position } = known.record;
       this.#checkDone('I7', known, 'the answer to Lambda');
       const progress = this.#progress.get(shard);
       if (
@@ -319,7 +322,8 @@ export class Checker {
   ): KnownRecord[] {
     const firsts = new Map<string, { readonly known: KnownRecord; readonly place: number }>();
     for (const known of fresh) {
-      const place = inBatch.get(placeOf(known.record.lane, known.record.position)) ?? Infinity;
+      const { lane, position } = known.record;
+      const place = (inBatch.get(`${lane} ${position.sequence}`) ?? Infinity) + position.sub * SUB_PLACE;
       if (place < (firsts.get(known.identity)?.place ?? Infinity) || !firsts.has(known.identity)) {
         firsts.set(known.identity, { known, place });
       }
@@ -415,14 +419,15 @@ export class Checker {
   }
 
   /**
-   * A partition key's records of one item stand in it in the order in which they were put; outputs of another pipeline,
+   * A partition key's records (of aggregates, those of its key) of one item stand in it in the order in which they were put; outputs of another pipeline,
    * which may have been put again in between, in the order in which they were made.
    */
   #checkOrder(pk: string, applied: readonly KnownRecord[]): void {
     const isChained = this.#options.definition.source.chained !== undefined;
     const last = new Map<string, KnownRecord>();
     for (const known of applied) {
-      const lane = isChained ? (known.lanes[0] as string) : known.record.partitionKey;
+      const { deliveryKey, partitionKey } = known.record;
+      const lane = isChained ? (known.lanes[0] as string) : (deliveryKey ?? partitionKey);
       const previous = last.get(lane);
       const isBehind =
         previous !== undefined &&
@@ -517,9 +522,8 @@ function keyOfItem(pk: string): string | undefined {
   return key;
 }
 
-function placeOf(shard: string, position: Position): string {
-  return `${shard} ${position.sequence}.${position.sub}`;
-}
+/** Small enough that all records of an aggregate come before the next record of the batch. */
+const SUB_PLACE = 2 ** -20;
 
 function shown({ record: { lane, position }, number }: KnownRecord): string {
   return `record ${number} (${lane} …${position.sequence.slice(-3)}.${position.sub})`;

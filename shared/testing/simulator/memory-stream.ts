@@ -19,6 +19,12 @@ export interface PutOptions {
   readonly explicitHashKey?: bigint;
 }
 
+/** One record of an aggregate of the Kinesis Producer Library. */
+export interface UserRecord {
+  readonly partitionKey: string;
+  readonly data: Buffer;
+}
+
 export type ReadResult =
   | {
       readonly kind: 'records';
@@ -77,6 +83,12 @@ export class MemoryStream {
     };
     shard.records.push(record);
     return { shard, record };
+  }
+
+  /** Whether the shard takes records of this partition key. */
+  takes({ startingHashKey, endingHashKey }: MemoryShard, partitionKey: string): boolean {
+    const hashKey = this.#hashKeyOf(partitionKey);
+    return startingHashKey <= hashKey && hashKey <= endingHashKey;
   }
 
   /** Closes the shard and opens two in its place. */

@@ -13,10 +13,11 @@ import type { Delivery, SinkPort } from '../../output/sink-port.ts';
 import type { Pipeline, Sink } from '../../pipeline/definition.ts';
 import { readKinesisEvent } from '../../source/kinesis-event.ts';
 import { shardLane } from '../../source/lane.ts';
+import { hashRange, type HashRange } from '../../source/shard-ranges.ts';
 import { MemoryStateStore } from '../../state/memory-state-store.ts';
 import type { CommitResult, ItemWrite, StateStore } from '../../state/state-store.ts';
 import { Checker } from './checker.ts';
-import type { MemoryStream } from './memory-stream.ts';
+import type { MemoryStream, UserRecord } from './memory-stream.ts';
 import { SimulatedMapping } from './simulated-mapping.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
 import type { World } from './world.ts';
@@ -83,8 +84,10 @@ export class SimulatedPipeline {
       invoke: (event, ended) => this.#invoke(event, ended),
       acknowledged: (shardId, records) => {
         const shard = shardLane(stream.name, shardId);
-        const positions = records.map(({ sequenceNumber }) => ({ sequence: sequenceNumber, sub: 0 }));
-        this.checker.acknowledged(shard, positions);
+        this.checker.acknowledged(
+          shard,
+          records.map(({ sequenceNumber }) => sequenceNumber),
+        );
       },
       tell: (text) => world.tell(`${pipeline.definition.name}: ${text}`),
     });
@@ -98,8 +101,11 @@ export class SimulatedPipeline {
     this.#mapping.start();
   }
 
-  /** A record stands in the source stream. */
-  recordPut(shardId: string, record: StreamRecord): void {
+  /**
+   * A record stands in the source stream.
+   * @param users what it holds where it is an aggregate: those that are the shard's, by their number in it.
+   */
+  recordPut(shardId: string, record: StreamRecord, users?: ReadonlyMap<number, UserRecord>): void {
     const event = {
       Records: [
         {
@@ -116,7 +122,16 @@ export class SimulatedPipeline {
       ],
     };
     const { records, shard } = readKinesisEvent(event);
-    for (const each of records) this.checker.recordPut(each, shard);
+    for (const each of records) {
+      if (users === undefined) this.checker.recordPut(each, shard);
+      for (const [sub, { partitionKey, data }] of users ?? []) {
+        const position = { ...each.position, sub };
+        this.checker.recordPut(
+          { ...each, position, partitionKey, deliveryKey: each.partitionKey, data: data.toString('base64') },
+          shard,
+        );
+      }
+    }
   }
 
   /** Whether nothing is left to do and nobody is at work. */
@@ -243,6 +258,7 @@ export class SimulatedPipeline {
       store: this.#store(() => process.invocation, io),
       sinks: new Map(sinks),
       deadLetters: this.#deadLetters(io),
+      shardRanges: { rangeOf: (_, shardId) => io('rangeOf', async () => rangeOf(this.stream, shardId)) },
       clock: { nowMs: () => time.nowMs + process.skewMs },
       wait: (ms) => new Promise((resolve) => world.resume(process, time.nowMs + ms, resolve)),
       log: { warn: tell, error: tell },
@@ -392,6 +408,13 @@ function failure(errorType: string): InvocationOutcome {
 /** Errors of the world are expected; any other is a defect. */
 function isBroken(error: unknown): boolean {
   return !(error instanceof Error && error.message.startsWith('simulated'));
+}
+
+/** Both ends as 32 hexadecimal digits. */
+function rangeOf(stream: MemoryStream, shardId: string): HashRange {
+  const shard = stream.shards.find((each) => each.shardId === shardId);
+  if (shard === undefined) throw new Error(`There is no shard ${shardId}.`);
+  return hashRange(String(shard.startingHashKey), String(shard.endingHashKey));
 }
 
 function streamArn({ name }: MemoryStream): string {

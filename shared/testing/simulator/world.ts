@@ -1,7 +1,8 @@
 import { Buffer } from 'node:buffer';
 import type { InvocationOutcome } from '../../mapping/mapping-input.ts';
 import { FaultPlan, type Fault, type FaultBudget } from './faults.ts';
-import type { MemoryStream } from './memory-stream.ts';
+import { aggregate } from '../kpl-aggregate.ts';
+import type { MemoryStream, UserRecord } from './memory-stream.ts';
 import { SimulatedPipeline, type SimulatedPipelineOptions } from './simulated-pipeline.ts';
 import type { PlanRequest, RequestFault, RequestPlan, SimulatedProcess } from './simulated-process.ts';
 import { VirtualTime } from './virtual-time.ts';
@@ -89,6 +90,28 @@ export class World {
     );
     for (const pipeline of this.#pipelines) {
       if (pipeline.stream === stream) pipeline.recordPut(shard.shardId, record);
+    }
+  }
+
+  /**
+   * Puts user records as one aggregate, as the Kinesis Producer Library does that took them for records of one shard;
+   * those that are not are sent again, on their own.
+   */
+  putAggregate(stream: MemoryStream, users: readonly UserRecord[]): void {
+    const { shard, record } = stream.put(users[0]?.partitionKey ?? '', aggregate(users).toString('base64'), {
+      arrivalMs: Math.round(this.time.nowMs),
+    });
+    this.tell(
+      `put ${stream.name} ${shard.shardId.slice(-2)} …${record.sequenceNumber.slice(-3)}, ${users.length} in one`,
+    );
+    const own = new Map(
+      [...users.entries()].filter(([, { partitionKey }]) => stream.takes(shard, partitionKey)),
+    );
+    for (const pipeline of this.#pipelines) {
+      if (pipeline.stream === stream) pipeline.recordPut(shard.shardId, record, own);
+    }
+    for (const [sub, { partitionKey, data }] of users.entries()) {
+      if (!own.has(sub)) this.put(stream, partitionKey, data.toString('base64'));
     }
   }
 
