@@ -106,11 +106,12 @@ export function drawPlan(seed: number): WorldPlan {
         pick: random(),
       }))
     : [];
+  // Outputs are in order per lane; those of partition keys' lanes are followed too, but not while the factor changes.
+  const next = following > 0 && parallelizationFactor === 1 && chance(0.5) ? upTo(following - 1) : undefined;
   return {
     seed,
     workload,
-    // Outputs are in order per lane, and a lane of a partition key is none that another pipeline could follow.
-    next: following > 0 && parallelizationFactor === 1 && chance(0.5) ? upTo(following - 1) : undefined,
+    next,
     shards: 1 + upTo(2),
     parallelizationFactor,
     lowersFactor: parallelizationFactor > 1 && reshards.length === 0 && chance(0.3),
@@ -119,7 +120,8 @@ export function drawPlan(seed: number): WorldPlan {
     bisectOnError: chance(0.5),
     timeoutMs: kills ? 12_000 : pick([6_000, 15_000, 60_000, 900_000]),
     sinkRequestSize: pick([1, 2, 3, 500]),
-    parentsFirst: chance(0.85),
+    // Marks by provenance need it: the order of an output's lane goes on from a shard to its children.
+    parentsFirst: next !== undefined || chance(0.85),
     pollIntervalMs: hasPause ? 600_000 : 1_000,
     records,
     reshards,

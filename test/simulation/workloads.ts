@@ -1,4 +1,11 @@
-import { dynamodb, kinesis, outputsOf, pipeline, type Pipeline } from '../../shared/index.ts';
+import {
+  dynamodb,
+  kinesis,
+  outputsOf,
+  pipeline,
+  type Pipeline,
+  type PipelineOptions,
+} from '../../shared/index.ts';
 import type { World } from '../../shared/testing/simulator/world.ts';
 
 /** What a record of the simulated streams holds. */
@@ -78,7 +85,8 @@ function harm(poison: Poison | undefined, spoil: () => void): void {
   }
 }
 
-const keyed = (name: string) => pipeline(name).from(kinesis<Value>('input')).flatMap(expand).keyBy(keyOf);
+const keyed = (name: string, options: PipelineOptions = {}) =>
+  pipeline(name, options).from(kinesis<Value>('input')).flatMap(expand).keyBy(keyOf);
 
 /** A running count, and the newest one of each key published. */
 const counter = keyed('counter')
@@ -186,6 +194,16 @@ const deduplicated = keyed('deduplicated')
   )
   .to(kinesis('once'));
 
+/** A key's records wait behind one that is bad, and no other key's do. */
+const parked = keyed('parked', { onRecordError: 'parkKey' })
+  .updateStateByKey<string[]>('ids', ([element], ids = []) => {
+    const { value } = element as Keyed;
+    harm(value.poison, () => ids.push('spoilt'));
+    if (value.poison === 'state') ids.push('\ud800');
+    return [...ids, value.id];
+  })
+  .to(kinesis('ids'));
+
 /** A pipeline, and what reads its outputs. */
 export interface Workload {
   readonly pipeline: Pipeline;
@@ -240,4 +258,5 @@ export const WORKLOADS: readonly Workload[] = [
     },
   },
   { pipeline: deduplicated },
+  { pipeline: parked },
 ];

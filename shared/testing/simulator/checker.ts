@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { ProvenancePlaces } from '../../engine/mark-place.ts';
 import type { DeadLetter } from '../../output/dead-letter-store.ts';
-import { deadLetterName, outputId } from '../../output/output-id.ts';
+import { deadLetterName } from '../../output/dead-letter-name.ts';
+import { outputId } from '../../output/output-id.ts';
 import type { Delivery } from '../../output/sink-port.ts';
 import type { PipelineDefinition } from '../../pipeline/definition.ts';
 import { partitionLane, shardOfLane } from '../../source/lane.ts';
@@ -53,6 +54,10 @@ interface ItemTruth {
   /** Every record that is in it, by number, in the order in which it came in. */
   readonly applied: KnownRecord[];
   readonly covered: Set<string>;
+  /** How many dead letters it has had: the number of the next. */
+  letters: number;
+  /** The first of those behind which the key is parked. */
+  parkedFrom: number | undefined;
   /** By sink and destination key: the newest change. */
   readonly newest: Map<string, CommittedOutput[]>;
 }
@@ -261,12 +266,21 @@ export class Checker {
     const { record, elements } = known;
     const key = keyOfItem(pk);
     const own = elements.filter((element) => element.key === key);
+    const isParked = truth.parkedFrom !== undefined;
+    if (isParked && key !== undefined) this.oracle.pass(record, key);
     const step =
-      key === undefined ? ({ kind: 'rejected', reason: 'no key' } as const) : this.oracle.fold(record, key);
+      key === undefined || isParked
+        ? ({ kind: 'rejected', reason: 'no key, or parked' } as const)
+        : this.oracle.fold(record, key);
     if (step.kind === 'rejected') {
-      for (const { number } of own) {
-        const entry = { kind: 'deadLetter', lane: record.lane, position: record.position, element: number };
+      if (key !== undefined && this.#options.definition.onRecordError === 'parkKey')
+        truth.parkedFrom ??= truth.letters;
+      // All elements of a key are rejected together; of those without a key, each on its own.
+      for (const { number: element } of key === undefined ? own : own.slice(0, 1)) {
+        const { lane, position } = record;
+        const entry = { kind: 'deadLetter', number: truth.letters, lane, position, element };
         const name = deadLetterName(1, key, entry as DeadLetterEntry);
+        truth.letters += 1;
         letters.push(name);
         known.letters.push(name);
         this.#letters.set(name, { isStored: false });
@@ -476,7 +490,15 @@ export class Checker {
     let truth = this.#items.get(pk);
     if (truth === undefined) {
       const home = pk.startsWith(SHARD_ITEMS) ? shardOfLane(pk) : pk;
-      truth = { home, item: undefined, applied: [], covered: new Set(), newest: new Map() };
+      truth = {
+        home,
+        item: undefined,
+        applied: [],
+        covered: new Set(),
+        letters: 0,
+        parkedFrom: undefined,
+        newest: new Map(),
+      };
       this.#items.set(pk, truth);
     }
     return truth;

@@ -186,6 +186,13 @@ export class Oracle {
     }
   }
 
+  /** The record arrives for the key and waits: nothing of it is folded. */
+  pass({ arrivalMs }: SourceRecord, key: string): void {
+    const before = this.#keys.get(key) ?? NOTHING_KNOWN;
+    const newestSeconds = Math.max(before.newestSeconds, Math.floor(arrivalMs / 1_000));
+    this.#keys.set(key, { ...before, newestSeconds });
+  }
+
   #values(record: SourceRecord, onEnvelope?: (envelope: ReadEnvelope) => void): readonly unknown[] {
     const values: unknown[] = [];
     runStateless(this.#definition.stages, this.#decode(record.data, onEnvelope), values);

@@ -6,7 +6,7 @@ import type { InvocationOutcome } from '../../mapping/mapping-input.ts';
 import type { KinesisEvent } from '../../mapping/kinesis-event.ts';
 import type { MappingSettings } from '../../mapping/mapping-settings.ts';
 import type { StreamRecord } from '../../mapping/stream-record.ts';
-import type { DeadLetter, DeadLetterStore } from '../../output/dead-letter-store.ts';
+import type { DeadLetter, DeadLetterSink } from '../../output/dead-letter-store.ts';
 import { envelopeJson } from '../../output/envelope.ts';
 import { partitionKeyOf } from '../../output/kinesis-sink.ts';
 import type { Delivery, SinkPort } from '../../output/sink-port.ts';
@@ -384,7 +384,7 @@ export class SimulatedPipeline {
     };
   }
 
-  #deadLetters(io: Io): DeadLetterStore {
+  #deadLetters(io: Io): DeadLetterSink {
     return {
       put: (name, letter) =>
         io('putLetter', async () => {
