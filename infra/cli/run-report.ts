@@ -16,6 +16,8 @@ import {
   type RunFigures,
 } from './run-figures.ts';
 import { keyStates, stateLine, type StatesByKey } from './state-lines.ts';
+import { S3BlobStore } from '../../shared/state/s3-blob-store.ts';
+import { spilledPrefix } from '../../shared/state/spilled-states.ts';
 import { countDeadLetters, scanStates } from './state-scan.ts';
 
 const DIFFERENCES_SHOWN = 5;
@@ -37,7 +39,8 @@ export async function readResults(
   return Promise.all(
     cloud.pipelines.map(async (pipeline, place) => {
       const { name, resources } = pipeline;
-      const states = await scanStates(dynamodb, resources.stateTableName);
+      const spilled = new S3BlobStore(s3, resources.bucketName, spilledPrefix(name));
+      const states = await scanStates(dynamodb, resources.stateTableName, spilled);
       const deadLetters = await countDeadLetters(s3, resources.bucketName, name);
       const sums = (logs.get(name) as FunctionLog).sums();
       const figures = pipelineFigures({ deadLetters, keys: states.size }, sums, pipeline.mappingStatuses());

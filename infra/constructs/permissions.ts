@@ -4,6 +4,7 @@ import type { IStream } from 'aws-cdk-lib/aws-kinesis';
 import type { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { CfnBucket, type Bucket } from 'aws-cdk-lib/aws-s3';
 import { deadLetterPrefix } from '../../shared/output/s3-dead-letters.ts';
+import { spilledPrefix } from '../../shared/state/spilled-states.ts';
 import type { AnyTable } from './keyed-table.ts';
 import type { SinkDestinations } from './sink-destinations.ts';
 
@@ -67,6 +68,16 @@ export function grantPipeline(role: Role, resources: PipelineResources): void {
     }),
   );
 
+  const spilled = `${spilledPrefix(resources.pipelineName)}*`;
+  allow(role, ['s3:DeleteObject', 's3:GetObject', 's3:PutObject'], resources.bucket.arnForObjects(spilled));
+  role.addToPrincipalPolicy(
+    new PolicyStatement({
+      actions: ['s3:ListBucket'],
+      resources: [resources.bucket.bucketArn],
+      conditions: { StringLike: { 's3:prefix': spilled } },
+    }),
+  );
+
   // Covers the customer's key of an encrypted stream; Lambda polls in the name of this role.
   resources.stream.grantRead(role);
 
@@ -106,6 +117,12 @@ function acknowledgeWildcards(role: Role, bucket: Bucket, pipelineName: string):
       reason:
         "A dead letter's object key holds generation, shard, position and key, which are not known before it is " +
         'written; the wildcard ends inside the folder of this pipeline.',
+    },
+    {
+      id: `AwsSolutions-IAM5[Resource::<${bucketId}.Arn>/${spilledPrefix(pipelineName)}*]`,
+      reason:
+        "The key of an object with spilled states holds generation, revision and hashes of the item's key and of the " +
+        'states, which are not known before it is written; the wildcard ends inside the folder of this pipeline.',
     },
   );
 }

@@ -7,19 +7,24 @@ import {
   type IBucket,
 } from 'aws-cdk-lib/aws-s3';
 import type { Construct } from 'constructs';
+import { spilledPrefix } from '../../shared/state/spilled-states.ts';
 
 /** How long an overwritten or deleted object can still be brought back. */
 const NONCURRENT_RETENTION = Duration.days(30);
 /** A checkpoint part is uploaded within minutes; what is older was abandoned and would be paid for unseen. */
 const ABANDONED_UPLOAD_AGE = Duration.days(1);
 
+/** Spilled states are written anew with every change of a large state: earlier ones would be most of the bucket. */
+const NONCURRENT_SPILLED_RETENTION = Duration.days(1);
+
 export interface PipelineBucketProps {
+  readonly pipelineName: string;
   readonly removalPolicy: RemovalPolicy;
   readonly accessLogsBucket: IBucket | undefined;
 }
 
 /**
- * Holds a pipeline's checkpoints and dead letters. Versioned, because a dead letter is the only copy of what was
+ * Holds a pipeline's checkpoints, dead letters and spilled states. Versioned, because a dead letter is the only copy of what was
  * rejected once its record has left the stream. Nothing current expires by itself: which checkpoints may go is
  * decided by their retention, which knows the last good one.
  */
@@ -34,6 +39,11 @@ export function pipelineBucket(scope: Construct, props: PipelineBucketProps): Bu
     lifecycleRules: [
       { abortIncompleteMultipartUploadAfter: ABANDONED_UPLOAD_AGE },
       { noncurrentVersionExpiration: NONCURRENT_RETENTION, expiredObjectDeleteMarker: true },
+      // Of two rules that hold for an object the one with the shorter time takes effect.
+      {
+        prefix: spilledPrefix(props.pipelineName),
+        noncurrentVersionExpiration: NONCURRENT_SPILLED_RETENTION,
+      },
     ],
     removalPolicy: props.removalPolicy,
     ...(props.accessLogsBucket === undefined

@@ -16,6 +16,7 @@ import { refuseWrongSettings } from './refuse-wrong-settings.ts';
 import { sinkDestinations, type SinkDestinations } from './sink-destinations.ts';
 import { sourceMapping } from './source-mapping.ts';
 import { sourceStream } from './source-stream.ts';
+import { sweepSchedule } from './sweep-schedule.ts';
 import type { StatefulPipelineProps } from './stateful-pipeline-props.ts';
 
 /**
@@ -43,7 +44,11 @@ export class StatefulPipeline extends Construct {
 
     this.stream = sourceStream(this, props);
     this.stateTable = keyedTable(this, 'State', { removalPolicy, timeToLiveAttribute: STATE_TTL_ATTRIBUTE });
-    this.bucket = pipelineBucket(this, { removalPolicy, accessLogsBucket: props.accessLogsBucket });
+    this.bucket = pipelineBucket(this, {
+      pipelineName,
+      removalPolicy,
+      accessLogsBucket: props.accessLogsBucket,
+    });
     this.sinks = sinkDestinations(this, props);
 
     const {
@@ -65,6 +70,7 @@ export class StatefulPipeline extends Construct {
       logGroup,
     });
     this.mapping = sourceMapping(this, props, this.stream, lambda);
+    sweepSchedule(this, pipelineName, lambda);
 
     const metrics = pipelineMetrics({
       pipelineName,

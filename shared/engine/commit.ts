@@ -1,6 +1,7 @@
 import type { SourceRecord } from '../source/record.ts';
 import { shardOfLane } from '../source/lane.ts';
 import type { StateItem } from '../state/state-item.ts';
+import type { LoadRoom } from '../state/state-store.ts';
 import { FATE, recordAt, type BatchRun, type ItemWork } from './batch-run.ts';
 import type { Element } from './elements.ts';
 import { foldItem, type Fold, type Stop } from './fold.ts';
@@ -13,7 +14,7 @@ import type { Runtime } from './runtime.ts';
 
 /** Step 4: the items that are not in the container's cache, read consistently. */
 export async function load(run: BatchRun, works: readonly ItemWork[]): Promise<void> {
-  const { cache, store } = run.runtime;
+  const { cache, log, program } = run.runtime;
   const missing: ItemWork[] = [];
   for (const work of works) {
     if (work.isLoaded) continue;
@@ -21,20 +22,47 @@ export async function load(run: BatchRun, works: readonly ItemWork[]): Promise<v
     if (work.item === undefined) missing.push(work);
     else work.isLoaded = true;
   }
-  if (missing.length > 0) await reload(run, missing, store);
+  if (missing.length === 0) return;
+  const atLeast = missing.filter(({ elements, next }) => elements[next]?.record === 0).length;
+  const { loadedStateBytes: bytes } = program.limits;
+  let held = 0;
+  for (const [place, { work, item }] of (await read(run, missing, { bytes, atLeast })).entries()) {
+    // Its first record is the first to come again, or comes among the first, and so does not wait for ever.
+    if (item?.spilled !== undefined && place >= atLeast) held += Number((work.isHeld = true));
+    else take(run, work, item);
+  }
+  if (held > 0) {
+    log.warn(
+      'Spilled states of some keys have no room in memory beside the others; their records come again',
+      {
+        keys: held,
+      },
+    );
+  }
 }
 
-async function reload(
-  { runtime }: BatchRun,
-  works: readonly ItemWork[],
-  store = runtime.store,
-): Promise<void> {
-  const items = await store.load(works.map(({ pk }) => pk));
-  for (const work of works) {
-    work.item = items.get(work.pk);
-    if (work.item !== undefined) requireKnownVersions(runtime.program, work.item);
-    work.isLoaded = true;
-  }
+/** Reads items anew whose states were in memory before. */
+async function reload(run: BatchRun, works: readonly ItemWork[]): Promise<void> {
+  for (const { work, item } of await read(run, works)) take(run, work, item);
+}
+
+interface ReadItem {
+  readonly work: ItemWork;
+  readonly item: StateItem | undefined;
+}
+
+async function read({ runtime }: BatchRun, works: readonly ItemWork[], room?: LoadRoom): Promise<ReadItem[]> {
+  const items = await runtime.store.load(
+    works.map(({ pk }) => pk),
+    room,
+  );
+  return works.map((work) => ({ work, item: items.get(work.pk) }));
+}
+
+function take({ runtime }: BatchRun, work: ItemWork, item: StateItem | undefined): void {
+  if (item !== undefined) requireKnownVersions(runtime.program, item);
+  work.item = item;
+  work.isLoaded = true;
 }
 
 /**
@@ -43,7 +71,7 @@ async function reload(
  */
 export async function foldAndCommit(run: BatchRun, works: readonly ItemWork[]): Promise<void> {
   const { store, cache } = run.runtime;
-  let open = works;
+  let open = works.filter(({ isHeld }) => !isHeld);
   for (let tries = 1; open.length > 0; tries++) {
     const folds: { work: ItemWork; fold: Fold; item: StateItem }[] = [];
     for (const work of open) {
@@ -58,10 +86,11 @@ export async function foldAndCommit(run: BatchRun, works: readonly ItemWork[]): 
     if (folds.length === 0 || !run.keepGoing()) return;
 
     const results = await store.commit(
-      folds.map(({ work, item }) => ({
+      folds.map(({ work, fold, item }) => ({
         item: stamped(run.runtime, item),
         expectedRevision: work.item?.revision,
         loaded: work.item,
+        spills: fold.spills,
       })),
     );
     const lost: ItemWork[] = [];

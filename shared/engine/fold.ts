@@ -7,7 +7,7 @@ import type { DeadLetterEntry, OutboxEntry, StateItem } from '../state/state-ite
 import type { Element } from './elements.ts';
 import type { FreshValues } from './fresh-values.ts';
 import { isAtOrBelow, ItemDraft } from './item-draft.ts';
-import { ITEM_LIMIT_BYTES, MARKS_LIMIT, RECORDS_BETWEEN_CLOCK_READS, STATE_LIMIT_BYTES } from './limits.ts';
+import { MARKS_LIMIT, RECORDS_BETWEEN_CLOCK_READS } from './limits.ts';
 import type { MarkPlace } from './mark-place.ts';
 import { entryBytes, isAcknowledged, type EntryDraft } from './outbox-draft.ts';
 import { destinationKeyOf, outputJson, requirePublishable } from './output-value.ts';
@@ -56,8 +56,10 @@ export interface Fold {
   /** Records at or below the mark. */
   readonly skipped: readonly number[];
   readonly deadLetters: number;
-  /** What the states take in the item. */
+  /** What the states take. */
   readonly stateBytes: number;
+  /** Whether they are too large for the item. */
+  readonly spills: boolean;
   readonly stop: Stop | undefined;
 }
 
@@ -164,6 +166,7 @@ class ItemFold {
       skipped: this.#skipped,
       deadLetters: this.#deadLetters,
       stateBytes: hasRun ? draft.stateBytes : 0,
+      spills: hasRun && draft.spills,
       stop,
     };
   }
@@ -390,12 +393,13 @@ class ItemFold {
   /** The limits that the records alone decide: on the states, and on the outputs of one record. */
   #requireSizes(draft: ItemDraft): Rejection | undefined {
     const { stateBytes, room } = draft;
-    if (stateBytes > STATE_LIMIT_BYTES) {
+    const limit = this.#scope.program.limits.stateBytes;
+    if (stateBytes > limit) {
       return {
         stage: 'state',
         reason:
-          `the key's state would have ${stateBytes} bytes, the limit is ${STATE_LIMIT_BYTES} (a DynamoDB item holds ` +
-          `${ITEM_LIMIT_BYTES}, outputs and marks included); keep less under one key, or refine the key`,
+          `the key's state would have ${stateBytes} bytes, the limit is ${limit}; keep less under one key, or refine ` +
+          'the key',
       };
     }
     const outputBytes = this.#entriesBytes + draft.stagedCopyBytes;
@@ -404,7 +408,7 @@ class ItemFold {
       stage: 'output',
       reason:
         `the record's outputs have ${outputBytes} bytes; beside a state of ${stateBytes} bytes the item can ` +
-        `hold ${room}, and outputs are committed with the state`,
+        `hold ${room}, and outputs are committed with their key's item`,
     };
   }
 

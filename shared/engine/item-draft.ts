@@ -2,7 +2,7 @@ import { shardOfLane } from '../source/lane.ts';
 import { compareMarkPositions, type MarkPosition } from '../source/position.ts';
 import type { SourceRecord } from '../source/record.ts';
 import type { StatefulStage } from '../pipeline/definition.ts';
-import { canonicalDocument } from '../state/canonical-document.ts';
+import { documentsBytes } from '../state/canonical-document.ts';
 import type { Document } from '../state/document.ts';
 import { NO_LETTERS, type Letters } from '../state/letters.ts';
 import type { Mark, OutboxEntry, StateItem } from '../state/state-item.ts';
@@ -71,9 +71,7 @@ export class ItemDraft {
     this.direct = direct;
     this.#outbox = new OutboxDraft(pending.map((entry) => withOwnCopy(entry, program, loaded)));
     this.#unknown = unknownStates(operators, loaded);
-    let unknownBytes = 0;
-    for (const state of this.#unknown.values()) unknownBytes += canonicalDocument(state).bytes;
-    this.#unknownBytes = unknownBytes;
+    this.#unknownBytes = documentsBytes(this.#unknown.values());
   }
 
   get letters(): Letters {
@@ -95,9 +93,19 @@ export class ItemDraft {
     return bytes;
   }
 
-  /** What the states leave for the outbox. Each sink's newest change of a state itself is in the reserve. */
+  /** Whether the states are too large for the item: a matter of the states alone, and so of the records (I10). */
+  get spills(): boolean {
+    return this.stateBytes > this.#program.limits.inlineStateBytes;
+  }
+
+  /**
+   * What the states leave for the outbox. Each sink's newest change of a state itself is in the reserve, and so is what
+   * tells where spilled states are.
+   */
   get room(): number {
-    return ITEM_LIMIT_BYTES - ITEM_RESERVE_BYTES - this.stateBytes;
+    const { stateBytes } = this;
+    const inItem = stateBytes > this.#program.limits.inlineStateBytes ? 0 : stateBytes;
+    return ITEM_LIMIT_BYTES - ITEM_RESERVE_BYTES - inItem;
   }
 
   /** What the changes take that the record at hand made and whose state it has removed: a copy each. */

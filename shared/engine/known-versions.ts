@@ -2,8 +2,17 @@ import { ConfigurationError } from '../pipeline/configuration-error.ts';
 import type { StateItem } from '../state/state-item.ts';
 import type { Program } from './program.ts';
 
-/** @throws ConfigurationError where the item holds state of an operator in another version than this code's. */
+/**
+ * @throws ConfigurationError where the item holds state of an operator in another version than this code's, and Error
+ * where it comes without its states: to fold them as if there were none would lose them.
+ */
 export function requireKnownVersions({ operators, definition }: Program, item: StateItem): void {
+  if (item.spilled !== undefined) {
+    throw new Error(
+      `An item of pipeline '${definition.name}' has its states elsewhere, and its store does not read them: wrap it ` +
+        'in a SpillingStateStore.',
+    );
+  }
   for (const { name, version } of operators) {
     const stored = item.versions.get(name);
     if (stored !== undefined && stored !== version && item.states.has(name)) {

@@ -5,10 +5,36 @@ export const ITEM_LIMIT_BYTES = 400 * 1024;
 export const ITEM_RESERVE_BYTES = 32 * 1024;
 
 /**
- * What the states of one key may take together. The limit is on the state alone, so that what is unpublished does not
- * decide a record's fate; what an item can hold beyond it belongs to the outbox.
+ * What the states of one key may take together inside its item; beyond it they are spilled. The limit is on the state
+ * alone, so that what is unpublished does not decide a record's fate; what an item can hold beyond it belongs to the
+ * outbox.
  */
-export const STATE_LIMIT_BYTES = 336 * 1024;
+export const INLINE_STATE_LIMIT_BYTES = 336 * 1024;
+
+/**
+ * What the states of one key may take together. Each record of the key copies and measures all of it, each write packs
+ * and uploads it, and in the heap it is several times as large.
+ */
+export const STATE_LIMIT_BYTES = 8 * 1024 * 1024;
+
+/**
+ * Spilled states that one batch may bring into memory. The records of further keys come again in the next batch; those
+ * of its first record are read in any case.
+ */
+export const LOADED_STATES_LIMIT_BYTES = 32 * 1024 * 1024;
+
+/** The limits that a simulation makes smaller. */
+export interface EngineLimits {
+  readonly inlineStateBytes: number;
+  readonly stateBytes: number;
+  readonly loadedStateBytes: number;
+}
+
+export const ENGINE_LIMITS: EngineLimits = Object.freeze({
+  inlineStateBytes: INLINE_STATE_LIMIT_BYTES,
+  stateBytes: STATE_LIMIT_BYTES,
+  loadedStateBytes: LOADED_STATES_LIMIT_BYTES,
+});
 
 /** Lanes whose marks one item may gather: at most 80 bytes each, they fit into the reserve with room to spare. */
 export const MARKS_LIMIT = 256;

@@ -6,7 +6,7 @@ import type {
   StatefulStage,
   StatelessStage,
 } from '../pipeline/definition.ts';
-import { HORIZON_SLACK_SECONDS } from './limits.ts';
+import { ENGINE_LIMITS, HORIZON_SLACK_SECONDS, type EngineLimits } from './limits.ts';
 
 /** A stateful operator with its place among the cells of an item. */
 export interface OperatorStep {
@@ -46,9 +46,10 @@ export interface Program {
   readonly horizonSeconds: number;
   /** The time after a key's newest record at which an item without a state that still counts is as good as none. */
   readonly tombstoneSeconds: number;
+  readonly limits: EngineLimits;
 }
 
-export function programOf(definition: PipelineDefinition): Program {
+export function programOf(definition: PipelineDefinition, limits = ENGINE_LIMITS): Program {
   const steps: KeyedStep[] = [];
   const operators: StatefulStage[] = [];
   const directSinks: (SinkStep & { stateOf: OperatorStep })[] = [];
@@ -77,6 +78,7 @@ export function programOf(definition: PipelineDefinition): Program {
     directSinks,
     hasInitialState: operators.some(({ initial }) => initial !== undefined),
     sinks: new Map(steps.flatMap((step) => (step.kind === 'sink' ? [[step.sink.name, step.sink]] : []))),
+    limits,
     horizonSeconds,
     tombstoneSeconds:
       horizonSeconds + Math.max(0, ...operators.map(({ forgetsAfterSeconds = 0 }) => forgetsAfterSeconds)),

@@ -16,6 +16,7 @@ import {
 } from '../state/letters.ts';
 import { itemKey, keyOfItem } from '../state/row-key.ts';
 import type { OutboxEntry, StateItem } from '../state/state-item.ts';
+import { documentsBytes } from '../state/canonical-document.ts';
 import type { Control } from '../state/state-store.ts';
 import { stamped } from './commit.ts';
 import { forEachElement, type Element } from './elements.ts';
@@ -456,7 +457,12 @@ class LetterWork {
   }
 
   async #commit(item: StateItem, loaded: StateItem | undefined): Promise<boolean> {
-    const write = { item: stamped(this.#runtime, item), expectedRevision: loaded?.revision, loaded };
+    const write = {
+      item: stamped(this.#runtime, item),
+      expectedRevision: loaded?.revision,
+      loaded,
+      spills: documentsBytes(item.states.values()) > this.#runtime.program.limits.inlineStateBytes,
+    };
     const [result] = await this.#runtime.store.commit([write]);
     return result === 'committed';
   }

@@ -1,6 +1,7 @@
 import type { Metrics } from '@aws-lambda-powertools/metrics';
 import { MetricUnit } from '@aws-lambda-powertools/metrics';
 import type { BatchReport } from '../engine/runtime.ts';
+import { costsBetween } from '../state/cost-counter.ts';
 import type { StoreCosts } from '../state/state-store.ts';
 
 /** Namespace of the metrics in CloudWatch; their dimension is `service`, the pipeline's name. */
@@ -22,6 +23,9 @@ export const METRIC = {
   stateReads: 'stateReads',
   wcu: 'wcu',
   rcu: 'rcu',
+  blobPuts: 'blobPuts',
+  blobGets: 'blobGets',
+  blobRemovals: 'blobRemovals',
   batchDurationMs: 'batchDuration',
   oldestRecordAgeMs: 'oldestRecordAge',
 } as const;
@@ -46,15 +50,22 @@ export function emitBatchMetrics(
   times: { readonly batchDurationMs: number; readonly oldestRecordAgeMs: number },
 ): void {
   for (const name of COUNTS) metrics.addMetric(METRIC[name], MetricUnit.Count, report[name]);
-  // Only where there are any: a metric costs money, and most streams have no aggregates.
-  if (report.outsideShard > 0) {
-    metrics.addMetric(METRIC.outsideShard, MetricUnit.Count, report.outsideShard);
+  const used = costsBetween(before, after);
+  metrics.addMetric(METRIC.stateWrites, MetricUnit.Count, used.writes);
+  metrics.addMetric(METRIC.stateWriteRequests, MetricUnit.Count, used.writeRequests);
+  metrics.addMetric(METRIC.stateReads, MetricUnit.Count, used.reads);
+  metrics.addMetric(METRIC.wcu, MetricUnit.Count, used.wcu);
+  metrics.addMetric(METRIC.rcu, MetricUnit.Count, used.rcu);
+  // Only where there are any: a metric costs money, and most streams have no aggregates, and most keys small states.
+  const seldom = {
+    [METRIC.outsideShard]: report.outsideShard,
+    [METRIC.blobPuts]: used.blobPuts,
+    [METRIC.blobGets]: used.blobGets,
+    [METRIC.blobRemovals]: used.blobRemovals,
+  };
+  for (const [name, count] of Object.entries(seldom)) {
+    if (count > 0) metrics.addMetric(name, MetricUnit.Count, count);
   }
-  metrics.addMetric(METRIC.stateWrites, MetricUnit.Count, after.writes - before.writes);
-  metrics.addMetric(METRIC.stateWriteRequests, MetricUnit.Count, after.writeRequests - before.writeRequests);
-  metrics.addMetric(METRIC.stateReads, MetricUnit.Count, after.reads - before.reads);
-  metrics.addMetric(METRIC.wcu, MetricUnit.Count, after.wcu - before.wcu);
-  metrics.addMetric(METRIC.rcu, MetricUnit.Count, after.rcu - before.rcu);
   metrics.addMetric(METRIC.batchDurationMs, MetricUnit.Milliseconds, times.batchDurationMs);
   metrics.addMetric(METRIC.oldestRecordAgeMs, MetricUnit.Milliseconds, times.oldestRecordAgeMs);
   metrics.publishStoredMetrics();

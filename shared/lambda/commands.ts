@@ -1,14 +1,19 @@
 import type { RedriveRuntime } from '../engine/runtime.ts';
+import type { SweepReport } from '../state/sweep-spilled.ts';
+import type { Container } from './container.ts';
 import type { LettersAnswer } from './letters-command.ts';
 
 /** What a command runs with. */
 export interface CommandContext {
   readonly runtime: RedriveRuntime;
+  readonly spilled: Container['spilled'];
   /** When Lambda ends the process, milliseconds since the epoch. */
   readonly deadlineMs: number;
   /** Tells this invocation from every other. */
   readonly requestId: string;
 }
+
+export type CommandAnswer = LettersAnswer | SweepReport;
 
 /** What a function may be asked for beside its batches, by an event `{ "tidemark": "<name>", … }`. */
 const COMMANDS = {
@@ -16,12 +21,14 @@ const COMMANDS = {
     (await import('./letters-command.ts')).lettersCommand('redrive', event, context),
   drop: async (event: object, context: CommandContext): Promise<LettersAnswer> =>
     (await import('./letters-command.ts')).lettersCommand('drop', event, context),
+  sweep: async (_: object, context: CommandContext): Promise<SweepReport> =>
+    (await import('./sweep-command.ts')).sweepCommand(context),
 } as const;
 
-type CommandName = keyof typeof COMMANDS;
+export type CommandName = keyof typeof COMMANDS;
 
 /** Only who may invoke the function can ask: an event source mapping's events all have records and no such field. */
-export function commandOf(event: unknown): ((context: CommandContext) => Promise<LettersAnswer>) | undefined {
+export function commandOf(event: unknown): ((context: CommandContext) => Promise<CommandAnswer>) | undefined {
   if (typeof event !== 'object' || event === null || !('tidemark' in event)) return undefined;
   const name = event.tidemark;
   if (typeof name === 'string' && Object.hasOwn(COMMANDS, name)) {

@@ -10,7 +10,10 @@ import { ForEachSinkPort } from '../output/for-each-sink.ts';
 import type { SinkPort } from '../output/sink-port.ts';
 import { sinksOf, type PipelineDefinition } from '../pipeline/definition.ts';
 import type { ShardRanges } from '../source/shard-ranges.ts';
+import type { BlobStore } from '../state/blob-store.ts';
 import { DynamoDbStateStore } from '../state/dynamodb-state-store.ts';
+import { SpillingStateStore } from '../state/spilling-state-store.ts';
+import type { StateStore } from '../state/state-store.ts';
 import type { Clock } from '../time/clock.ts';
 import { REQUEST_LIMITS } from './request-limits.ts';
 import { readSettings, type Settings } from './settings.ts';
@@ -19,6 +22,8 @@ import { noTrace, type Trace } from './trace.ts';
 /** What a container makes once and keeps warm. */
 export interface Container {
   readonly runtime: RedriveRuntime;
+  /** What a sweep of spilled states works on: items as they are stored, and the objects that they point to. */
+  readonly spilled: { readonly store: StateStore; readonly blobs: BlobStore };
   readonly trace: Trace;
 }
 
@@ -38,13 +43,20 @@ export async function makeContainer(
       ? (await import('./powertools-trace.ts')).powertoolsTrace()
       : noTrace;
   const dynamodb = trace.client(new DynamoDBClient({ requestHandler: REQUEST_LIMITS }));
-  const store = new DynamoDbStateStore({
+  const items = new DynamoDbStateStore({
     client: dynamodb,
     table: settings.stateTable,
     writes: settings.writes,
     delay: (ms) => wait(ms),
     onFailure: (error) =>
       logger.warn('A write of state is in doubt; its item is read again', { error: String(error) }),
+  });
+  const blobs = spilledStates(settings.bucket, definition.name, trace);
+  const store = new SpillingStateStore({
+    store: items,
+    blobs,
+    onFailure: (error) =>
+      logger.warn('An object with spilled states was not written or not removed', { error: String(error) }),
   });
   const runtime: RedriveRuntime = {
     program: programOf(definition),
@@ -62,7 +74,7 @@ export async function makeContainer(
     parallelizationFactor: settings.parallelizationFactor,
     generation: undefined,
   };
-  return { runtime, trace };
+  return { runtime, spilled: { store: items, blobs }, trace };
 }
 
 async function sinkPorts(
@@ -114,5 +126,19 @@ function shardRanges(trace: Trace): ShardRanges {
       ranges ??= import('./kinesis-ports.ts').then(({ kinesisShardRanges }) => kinesisShardRanges(trace));
       return (await ranges).rangeOf(streamArn, shardId);
     },
+  };
+}
+
+function spilledStates(bucket: string, pipeline: string, trace: Trace): BlobStore {
+  let loading: Promise<BlobStore> | undefined;
+  const load = (): Promise<BlobStore> =>
+    (loading ??= import('./s3-ports.ts').then(({ s3SpilledStates }) =>
+      s3SpilledStates(bucket, pipeline, trace),
+    ));
+  return {
+    put: async (name, bytes) => (await load()).put(name, bytes),
+    get: async (name, firstBytes) => (await load()).get(name, firstBytes),
+    remove: async (name) => (await load()).remove(name),
+    list: async (after) => (await load()).list(after),
   };
 }

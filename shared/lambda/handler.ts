@@ -6,8 +6,7 @@ import type { Pipeline } from '../pipeline/definition.ts';
 import { readKinesisEvent } from '../source/kinesis-event.ts';
 import { systemClock, type Clock } from '../time/clock.ts';
 import { emitBatchMetrics, METRICS_NAMESPACE } from './batch-metrics.ts';
-import { commandOf } from './commands.ts';
-import type { LettersAnswer } from './letters-command.ts';
+import { commandOf, type CommandAnswer } from './commands.ts';
 import { makeContainer, type Container } from './container.ts';
 
 export interface HandlerOptions {
@@ -19,11 +18,10 @@ export interface HandlerOptions {
 type KinesisHandler = (
   event: unknown,
   context: Context,
-) => Promise<KinesisStreamBatchResponse | LettersAnswer>;
+) => Promise<KinesisStreamBatchResponse | CommandAnswer>;
 
 /**
- * The Lambda handler of a pipeline, for an event source mapping with ReportBatchItemFailures, and for the operator's
- * commands.
+ * The Lambda handler of a pipeline, for an event source mapping with ReportBatchItemFailures, and for commands.
  * What is thrown in here, and nowhere else caught, is logged without record contents and becomes a function error:
  * nothing of the batch is acknowledged, and it comes again.
  */
@@ -42,9 +40,9 @@ export function kinesisHandler(
     try {
       const command = commandOf(event);
       container ??= makeContainer(definition, environment, clock, logger);
-      const { runtime, trace } = await container;
+      const { runtime, spilled, trace } = await container;
       if (command !== undefined) {
-        return await command({ runtime, deadlineMs, requestId: context.awsRequestId });
+        return await command({ runtime, spilled, deadlineMs, requestId: context.awsRequestId });
       }
       const batch = readKinesisEvent(event);
       const before = runtime.store.costs();

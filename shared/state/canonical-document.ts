@@ -38,6 +38,13 @@ export function canonicalDocument(state: unknown, root = 'state'): CanonicalDocu
   return result;
 }
 
+/** What canonical documents take together, by the same rules. */
+export function documentsBytes(documents: Iterable<Document>): number {
+  let bytes = 0;
+  for (const document of documents) bytes += canonicalDocument(document).bytes;
+  return bytes;
+}
+
 interface Tally {
   document: Document;
   bytes: number;

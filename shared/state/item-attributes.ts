@@ -6,8 +6,10 @@ export const ITEM = {
   revision: 'r',
   /** M. Marks by lane: an encoded position (of an output, with `/element/index`), `@`, and the arrival in seconds as base 36. */
   marks: 'm',
-  /** M. States by operator name, as native documents. Absent on a tombstone. */
+  /** M. States by operator name, as native documents. Absent on a tombstone, and where they are spilled. */
   states: 's',
+  /** S. Where spilled states are: the object's revision as base 36, hash and bytes, with dots between. */
+  spilled: 'b',
   /** M. State versions by operator name; an operator with a state and no entry here has version 1. */
   versions: 'v',
   /** L. The outbox: maps with the names of `ENTRY`. Absent where it is empty. */

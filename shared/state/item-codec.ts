@@ -18,6 +18,7 @@ import type {
   Mark,
   OutboxEntry,
   OutputEntry,
+  SpilledStates,
   StateItem,
 } from './state-item.ts';
 
@@ -29,6 +30,7 @@ export function encodeItem(item: StateItem): Row {
     [ITEM.marks]: { M: encodeMap(item.marks, encodeMark) },
   };
   if (item.states.size > 0) row[ITEM.states] = { M: encodeMap(item.states, encodeDocument) };
+  if (item.spilled !== undefined) row[ITEM.spilled] = encodeSpilled(item.spilled);
   const versions = new Map(
     [...item.versions].filter(([operator, version]) => version !== 1 || !item.states.has(operator)),
   );
@@ -48,6 +50,7 @@ export function encodeItem(item: StateItem): Row {
  */
 export function decodeItem(row: Row): StateItem {
   const states = decodeMap(row[ITEM.states], decodeDocument);
+  const spilled = row[ITEM.spilled]?.S;
   const expiry = row[ITEM.expiry]?.N;
   const revision = Number(numberOf(row, ITEM.revision));
   return {
@@ -58,6 +61,7 @@ export function decodeItem(row: Row): StateItem {
     versions: decodeVersions(row[ITEM.versions], states),
     outbox: (row[ITEM.outbox]?.L ?? []).map((entry) => decodeEntry(entry.M ?? {}, revision)),
     ...(row[ITEM.letters] === undefined ? {} : { letters: decodeLetters(row[ITEM.letters]?.M ?? {}) }),
+    ...(spilled === undefined ? {} : { spilled: decodeSpilled(spilled) }),
     ...(expiry === undefined ? {} : { expiresAtSeconds: Number(expiry) }),
   };
 }
@@ -90,6 +94,15 @@ function decodeVersions(
   const stored = decodeMap(value, (version) => Number(version.N));
   const operators = new Set([...states.keys(), ...stored.keys()]);
   return new Map([...operators].sort().map((operator) => [operator, stored.get(operator) ?? 1]));
+}
+
+function encodeSpilled({ revision, hash, bytes }: SpilledStates): AttributeValue {
+  return { S: `${revision.toString(36)}.${hash}.${bytes}` };
+}
+
+function decodeSpilled(text: string): SpilledStates {
+  const [revision = '', hash = '', bytes = ''] = text.split('.');
+  return { revision: Number.parseInt(revision, 36), hash, bytes: Number(bytes) };
 }
 
 function encodeMark(mark: Mark): AttributeValue {

@@ -64,6 +64,16 @@ export type DeadLetterStage =
   'decode' | 'schema' | 'stateless' | 'key' | 'fold' | 'output' | 'state' | 'killed' | 'parked';
 export type OutboxEntry = OutputEntry | DeadLetterEntry;
 
+/** Which object holds the states of an item that do not fit into it. */
+export interface SpilledStates {
+  /** The revision whose write made the object; later ones may point to it too, while the states stay the same. */
+  readonly revision: number;
+  /** SHA-256 of the states' text. */
+  readonly hash: string;
+  /** Bytes of that text. */
+  readonly bytes: number;
+}
+
 /** The one item that holds everything of one key in one pipeline. Never changed in place: a write makes a new one. */
 export interface StateItem {
   /** `<generation>/s/<key>`, or `<generation>/d/<shard>` for a shard's own dead letters. */
@@ -76,6 +86,8 @@ export interface StateItem {
   /** State version by operator name, as last written. */
   readonly versions: ReadonlyMap<string, number>;
   readonly outbox: readonly OutboxEntry[];
+  /** Where the states are, in an item that was read without them: `states` is empty then, and means nothing. */
+  readonly spilled?: SpilledStates;
   /** Of an item that ever had a dead letter. */
   readonly letters?: Letters;
   /** The table's TTL, seconds since the epoch: only on a tombstone that has no open letter. */

@@ -56,6 +56,16 @@ export interface ItemWrite {
    * engine says what it consumed. Without it only the new item is counted there.
    */
   readonly loaded?: StateItem | undefined;
+  /** Whether the states are too large for the item and go elsewhere: the writer measures them (I10). */
+  readonly spills: boolean;
+}
+
+/** How much of spilled states one load may bring into memory. */
+export interface LoadRoom {
+  /** Of their text; an item beyond it is given without its states, as `spilled`. */
+  readonly bytes: number;
+  /** So many of the first keys are given with their states in any case. */
+  readonly atLeast: number;
 }
 
 /**
@@ -90,15 +100,20 @@ export interface StoreCosts {
   readonly readRequests: number;
   readonly wcu: number;
   readonly rcu: number;
+  /** Objects with spilled states: written, asked for, removed. */
+  readonly blobPuts: number;
+  readonly blobGets: number;
+  readonly blobRemovals: number;
 }
 
 /** Where keyed state, marks, outboxes and progress live. One contract suite runs on every version of it. */
 export interface StateStore {
   /**
    * Reads consistently, whatever the number of keys; a missing item has no entry.
+   * @param room for spilled states, where there is not enough for all.
    * @throws when reading fails, and RangeError for a key that DynamoDB cannot take (`rowKeyProblem` tells beforehand).
    */
-  load(pks: readonly string[]): Promise<Map<string, StateItem>>;
+  load(pks: readonly string[], room?: LoadRoom): Promise<Map<string, StateItem>>;
 
   /**
    * Writes each item under its own condition, at most one write per key.

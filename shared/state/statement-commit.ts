@@ -189,4 +189,11 @@ function statementOf(tableName: string, { row, write }: PreparedWrite): BatchSta
   };
 }
 
-const OPTIONAL_ATTRIBUTES = [ITEM.states, ITEM.versions, ITEM.outbox, ITEM.letters, ITEM.expiry];
+const OPTIONAL_ATTRIBUTES = [
+  ITEM.states,
+  ITEM.spilled,
+  ITEM.versions,
+  ITEM.outbox,
+  ITEM.letters,
+  ITEM.expiry,
+];

@@ -1,5 +1,6 @@
 import { kinesis, pipeline } from '../../shared/index.ts';
 import { processBatch } from '../../shared/engine/process-batch.ts';
+import { costsBetween } from '../../shared/state/cost-counter.ts';
 import type { StoreCosts } from '../../shared/state/state-store.ts';
 import { recordBatch, sourceRecord, testWorld } from '../support/memory-ports.ts';
 
@@ -35,12 +36,7 @@ export async function countedCosts(keys: number): Promise<BatchCosts[]> {
       batch,
       records: RECORDS,
       keys,
-      writes: after.writes - before.writes,
-      writeRequests: after.writeRequests - before.writeRequests,
-      reads: after.reads - before.reads,
-      readRequests: after.readRequests - before.readRequests,
-      wcu: after.wcu - before.wcu,
-      rcu: after.rcu - before.rcu,
+      ...costsBetween(before, after),
     };
   };
   const first = await deliver('first of a new pipeline', 0);

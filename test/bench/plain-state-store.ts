@@ -1,3 +1,4 @@
+import { NO_COSTS } from '../../shared/state/cost-counter.ts';
 import type { StateItem } from '../../shared/state/state-item.ts';
 import { encodePosition, type Position } from '../../shared/source/position.ts';
 import type {
@@ -76,6 +77,6 @@ export class PlainStateStore implements StateStore {
   }
 
   costs(): StoreCosts {
-    return { writes: 0, writeRequests: 0, reads: 0, readRequests: 0, wcu: 0, rcu: 0 };
+    return NO_COSTS;
   }
 }

@@ -1,4 +1,5 @@
 import { ItemCache } from '../../shared/engine/item-cache.ts';
+import { ENGINE_LIMITS, type EngineLimits } from '../../shared/engine/limits.ts';
 import { programOf } from '../../shared/engine/program.ts';
 import type { RedriveRuntime } from '../../shared/engine/runtime.ts';
 import type { DeadLetter } from '../../shared/output/dead-letter-store.ts';
@@ -8,7 +9,11 @@ import { sinksOf, type Pipeline } from '../../shared/pipeline/definition.ts';
 import { shardLane, partitionLane } from '../../shared/source/lane.ts';
 import type { RecordBatch, SourceRecord } from '../../shared/source/record.ts';
 import { hashRange, MemoryShardRanges, type HashRange } from '../../shared/source/shard-ranges.ts';
+import { MemoryBlobStore } from '../../shared/state/memory-blob-store.ts';
 import { MemoryStateStore } from '../../shared/state/memory-state-store.ts';
+import { blobName, unpackBlob } from '../../shared/state/spilled-states.ts';
+import { SpillingStateStore } from '../../shared/state/spilling-state-store.ts';
+import type { StateItem } from '../../shared/state/state-item.ts';
 import { aggregate } from '../../shared/testing/kpl-aggregate.ts';
 
 export const STREAM = 'input';
@@ -38,6 +43,7 @@ export class MemorySink implements SinkPort {
 export interface TestWorld {
   readonly runtime: RedriveRuntime;
   readonly store: MemoryStateStore;
+  readonly blobs: MemoryBlobStore;
   readonly sinks: ReadonlyMap<string, MemorySink>;
   readonly letters: Map<string, DeadLetter>;
   readonly logged: string[];
@@ -48,8 +54,13 @@ export interface TestWorld {
 }
 
 /** A runtime on memory ports for one pipeline. */
-export function testWorld(pipeline: Pipeline, changes: Partial<RedriveRuntime> = {}): TestWorld {
+export function testWorld(
+  pipeline: Pipeline,
+  changes: Partial<RedriveRuntime> = {},
+  limits: Partial<EngineLimits> = {},
+): TestWorld {
   const store = new MemoryStateStore();
+  const blobs = new MemoryBlobStore(() => world.nowMs);
   const letters = new Map<string, DeadLetter>();
   const logged: string[] = [];
   const whole = hashRange('0', String(2n ** 128n - 1n));
@@ -58,13 +69,14 @@ export function testWorld(pipeline: Pipeline, changes: Partial<RedriveRuntime> =
   const world: TestWorld = {
     nowMs: START_MS,
     store,
+    blobs,
     sinks,
     letters,
     logged,
     ranges,
     runtime: {
-      program: programOf(pipeline.definition),
-      store,
+      program: programOf(pipeline.definition, { ...ENGINE_LIMITS, ...limits }),
+      store: new SpillingStateStore({ store, blobs }),
       sinks,
       deadLetters: new MemoryDeadLetterStore(() => world.nowMs, letters),
       shardRanges: new MemoryShardRanges(ranges),
@@ -81,6 +93,19 @@ export function testWorld(pipeline: Pipeline, changes: Partial<RedriveRuntime> =
     },
   };
   return world;
+}
+
+/** Every state item with its states, wherever they are. */
+export function wholeItems({ store, blobs }: Pick<TestWorld, 'store' | 'blobs'>): Map<string, StateItem> {
+  const items = store.items();
+  for (const [pk, item] of items) {
+    const { spilled } = item;
+    if (spilled === undefined) continue;
+    const blob = blobs.bytes(blobName(pk, spilled));
+    if (blob === undefined) throw new Error(`The states of ${pk} are missing`);
+    items.set(pk, { ...item, states: unpackBlob(blob, pk, spilled) });
+  }
+  return items;
 }
 
 export interface TestRecord {

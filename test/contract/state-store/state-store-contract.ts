@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { encodePosition, type Position } from '../../../shared/source/position.ts';
 import { canonicalDocument } from '../../../shared/state/canonical-document.ts';
+import { costsBetween, NO_COSTS } from '../../../shared/state/cost-counter.ts';
 import type { Document } from '../../../shared/state/document.ts';
 import type { Letters } from '../../../shared/state/letters.ts';
 import { itemKey, shardItemKey } from '../../../shared/state/row-key.ts';
@@ -45,7 +46,7 @@ function item(pk: string, changes: Partial<StateItem> = {}): StateItem {
 }
 
 function insert(written: StateItem): ItemWrite {
-  return { item: written, expectedRevision: undefined };
+  return { item: written, expectedRevision: undefined, spills: false };
 }
 
 /** The write that follows `loaded`, one revision up. */
@@ -54,6 +55,7 @@ function next(loaded: StateItem, changes: Partial<StateItem> = {}): ItemWrite {
     item: { ...loaded, revision: loaded.revision + 1, ...changes },
     expectedRevision: loaded.revision,
     loaded,
+    spills: false,
   };
 }
 
@@ -64,13 +66,10 @@ function advance(changes: Partial<Advance> = {}): Advance {
 async function costsOf(store: StateStore, run: () => Promise<unknown>): Promise<StoreCosts> {
   const before = store.costs();
   await run();
-  const after = store.costs();
-  const names = Object.keys(after) as (keyof StoreCosts)[];
-  return Object.fromEntries(names.map((name) => [name, after[name] - before[name]])) as unknown as StoreCosts;
+  return costsBetween(before, store.costs());
 }
 
-const NOTHING: StoreCosts = { writes: 0, writeRequests: 0, reads: 0, readRequests: 0, wcu: 0, rcu: 0 };
-const ONE_WRITE: StoreCosts = { ...NOTHING, writes: 1, writeRequests: 1, wcu: 1 };
+const ONE_WRITE: StoreCosts = { ...NO_COSTS, writes: 1, writeRequests: 1, wcu: 1 };
 
 const DOCUMENTS: readonly [name: string, document: Document][] = [
   ['null', null],
@@ -117,7 +116,7 @@ export function stateStoreContract(under: StateStoreUnderTest): void {
       const costs = await costsOf(store, async () => (loaded = await store.load(keys)));
       expect([...loaded.keys()].sort()).toEqual([...keys].sort());
       expect(loaded.get(keys[249] as string)).toEqual(items[249]);
-      expect(costs).toEqual({ ...NOTHING, reads: 250, readRequests: 3, rcu: 250 });
+      expect(costs).toEqual({ ...NO_COSTS, reads: 250, readRequests: 3, rcu: 250 });
       expect((await store.load([...keys.slice(0, 120), itemKey(1, 'none')])).size).toBe(120);
     });
 
@@ -126,7 +125,7 @@ export function stateStoreContract(under: StateStoreUnderTest): void {
       const pk = itemKey(1, 'a');
       await store.commit([insert(item(pk))]);
       const costs = await costsOf(store, async () => expect((await store.load([pk, pk])).size).toBe(1));
-      expect(costs).toEqual({ ...NOTHING, reads: 1, readRequests: 1, rcu: 1 });
+      expect(costs).toEqual({ ...NO_COSTS, reads: 1, readRequests: 1, rcu: 1 });
     });
 
     it('gives items that together exceed what one answer holds', async () => {
@@ -151,7 +150,7 @@ export function stateStoreContract(under: StateStoreUnderTest): void {
   describe('commit', () => {
     it('commits nothing for no write', async () => {
       const store = await storeOf();
-      expect(await costsOf(store, async () => expect(await store.commit([])).toEqual([]))).toEqual(NOTHING);
+      expect(await costsOf(store, async () => expect(await store.commit([])).toEqual([]))).toEqual(NO_COSTS);
     });
 
     it('commits 60 writes in order, at one unit each', async () => {
@@ -161,11 +160,11 @@ export function stateStoreContract(under: StateStoreUnderTest): void {
         expect(await store.commit(items.map(insert))).toEqual(items.map(() => 'committed')),
       );
       const writeRequests = Math.ceil(60 / under.writesPerRequest);
-      expect(inserting).toEqual({ ...NOTHING, writes: 60, writeRequests, wcu: 60 });
+      expect(inserting).toEqual({ ...NO_COSTS, writes: 60, writeRequests, wcu: 60 });
       const updating = await costsOf(store, async () =>
         expect(await store.commit(items.map((loaded) => next(loaded)))).toEqual(items.map(() => 'committed')),
       );
-      expect(updating).toEqual({ ...NOTHING, writes: 60, writeRequests, wcu: 60 });
+      expect(updating).toEqual({ ...NO_COSTS, writes: 60, writeRequests, wcu: 60 });
     });
 
     it('says conflict for an item that is there already, and keeps it', async () => {
@@ -460,7 +459,7 @@ export function stateStoreContract(under: StateStoreUnderTest): void {
       for (const write of [
         insert(live),
         tombstone,
-        { item: revived, expectedRevision: tombstone.item.revision },
+        { item: revived, expectedRevision: tombstone.item.revision, spills: false },
       ]) {
         expect(await store.commit([write])).toEqual(['committed']);
         expect((await store.load([pk])).get(pk)).toStrictEqual(write.item);
@@ -512,7 +511,7 @@ export function stateStoreContract(under: StateStoreUnderTest): void {
       const making = await costsOf(store, async () => expect(await store.readControl()).toEqual(first));
       expect(making).toEqual({ ...ONE_WRITE, reads: 1, readRequests: 1, rcu: 1 });
       const reading = await costsOf(store, async () => expect(await store.readControl()).toEqual(first));
-      expect(reading).toEqual({ ...NOTHING, reads: 1, readRequests: 1, rcu: 1 });
+      expect(reading).toEqual({ ...NO_COSTS, reads: 1, readRequests: 1, rcu: 1 });
     });
 
     it('is read as it stands', async () => {
@@ -538,7 +537,7 @@ export function stateStoreContract(under: StateStoreUnderTest): void {
         expect(await store.createProgress(1, SHARD)).toBe('created'),
       );
       const { reads, rcu, wcu } = under.createProgress;
-      expect(costs).toEqual({ writes: 1, writeRequests: 1, reads, readRequests: reads, wcu, rcu });
+      expect(costs).toEqual({ ...ONE_WRITE, reads, readRequests: reads, wcu, rcu });
       expect(await store.createProgress(1, SHARD)).toBe('exists');
       expect(await store.createProgress(1, 'shardId-000000000001')).toBe('created');
     });
@@ -647,7 +646,7 @@ export function stateStoreContract(under: StateStoreUnderTest): void {
           ),
         ).toBe('advanced'),
       );
-      expect(costs).toEqual({ ...NOTHING, writes: 2, writeRequests: 2, wcu: 2 });
+      expect(costs).toEqual({ ...NO_COSTS, writes: 2, writeRequests: 2, wcu: 2 });
       expect(await store.readProgress(1, SHARD)).toEqual({
         position: FIRST,
         arrivalMs: 2_000,

@@ -76,9 +76,13 @@ const ALWAYS = [
   'logs:CreateLogStream <Logs>',
   'logs:PutLogEvents <Logs>',
   's3:DeleteObject <Bucket>/dead-letters/orders/*',
+  's3:DeleteObject <Bucket>/spilled/orders/*',
   's3:GetObject <Bucket>/dead-letters/orders/*',
+  's3:GetObject <Bucket>/spilled/orders/*',
   's3:ListBucket <Bucket> if s3:prefix is like dead-letters/orders/*',
+  's3:ListBucket <Bucket> if s3:prefix is like spilled/orders/*',
   's3:PutObject <Bucket>/dead-letters/orders/*',
+  's3:PutObject <Bucket>/spilled/orders/*',
   'xray:PutTelemetryRecords *',
   'xray:PutTraceSegments *',
 ];

@@ -102,6 +102,11 @@ describe('the bucket', () => {
               NoncurrentVersionExpiration: { NoncurrentDays: 30 },
               ExpiredObjectDeleteMarker: true,
             },
+            {
+              Status: 'Enabled',
+              Prefix: 'spilled/orders/',
+              NoncurrentVersionExpiration: { NoncurrentDays: 1 },
+            },
           ],
         },
       },

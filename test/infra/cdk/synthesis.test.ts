@@ -120,6 +120,7 @@ describe("cdk-nag's AwsSolutions rules", () => {
       expect.stringMatching(
         /^AwsSolutions-IAM5\[Resource::<OrdersBucket\w+\.Arn>\/dead-letters\/orders\/\*\]$/,
       ),
+      expect.stringMatching(/^AwsSolutions-IAM5\[Resource::<OrdersBucket\w+\.Arn>\/spilled\/orders\/\*\]$/),
       'AwsSolutions-S1',
     ]);
     expect(acknowledged.map((rule) => rule.id).sort()).toEqual(rules);

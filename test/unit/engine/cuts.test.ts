@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { dynamodb, kinesis, pipeline, type Pipeline } from '../../../shared/index.ts';
 import { ItemCache } from '../../../shared/engine/item-cache.ts';
 import type { Document } from '../../../shared/state/document.ts';
-import { sourceRecord, START_MS, testWorld, type TestWorld } from '../../support/memory-ports.ts';
+import { sourceRecord, START_MS, testWorld, wholeItems, type TestWorld } from '../../support/memory-ports.ts';
 import { deliver, drain } from './deliver.ts';
 
 interface Value {
@@ -65,7 +65,7 @@ interface Outcome {
 
 function outcome(world: TestWorld): Outcome {
   const states: Outcome['states'] = {};
-  for (const [pk, item] of [...world.store.items()].toSorted()) {
+  for (const [pk, item] of [...wholeItems(world)].toSorted()) {
     if (item.states.size > 0) states[pk] = Object.fromEntries([...item.states].toSorted());
   }
   const seen = new Set<string>();

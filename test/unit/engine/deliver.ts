@@ -3,7 +3,13 @@ import type { Runtime } from '../../../shared/engine/runtime.ts';
 import type { SourceRecord } from '../../../shared/source/record.ts';
 import type { StateItem } from '../../../shared/state/state-item.ts';
 import type { Document } from '../../../shared/state/document.ts';
-import { recordBatch, sourceRecord, type TestRecord, type TestWorld } from '../../support/memory-ports.ts';
+import {
+  recordBatch,
+  sourceRecord,
+  wholeItems,
+  type TestRecord,
+  type TestWorld,
+} from '../../support/memory-ports.ts';
 
 /** Time that Lambda grants an invocation in these tests, milliseconds. */
 export const GRANTED_MS = 60_000;
@@ -55,7 +61,7 @@ export async function drain(
 
 /** The item of a key in the first generation. */
 export function itemOf(world: TestWorld, key: string): StateItem | undefined {
-  return world.store.items().get(`1/s/${key}`);
+  return wholeItems(world).get(`1/s/${key}`);
 }
 
 export function stateOf(world: TestWorld, key: string, operator: string): Document | undefined {

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { kinesis, pipeline, type Pipeline } from '../../../shared/index.ts';
-import { STATE_LIMIT_BYTES } from '../../../shared/engine/limits.ts';
 import { testWorld, type TestWorld } from '../../support/memory-ports.ts';
 import { deliver, drain, itemOf, letters, records, stateOf } from './deliver.ts';
 
@@ -12,10 +11,15 @@ cyclic['self'] = cyclic;
 
 const source = pipeline('p').from(kinesis<number | 'bad'>('s'));
 
+/** Below what a test wants to write, and above what an item's states may take before they are spilled. */
+const LIMIT = { stateBytes: 400_000 };
+
 /** Keeps what `next` gives of each value. */
 function keeping(next: (value: number | 'bad', before: unknown) => unknown): TestWorld {
   return testWorld(
     source.keyBy(() => 'k').updateStateByKey<unknown>('n', ([value], before) => next(value ?? 0, before)),
+    {},
+    LIMIT,
   );
 }
 
@@ -30,8 +34,8 @@ describe('a state', () => {
     ['a Promise inside', { p: Promise.resolve(1) }, /^n\.p is an instance of Promise/],
     [
       'more than an item holds',
-      'x'.repeat(STATE_LIMIT_BYTES + 1),
-      /state would have \d+ bytes, the limit is 344064/,
+      'x'.repeat(LIMIT.stateBytes + 1),
+      /state would have \d+ bytes, the limit is 400000/,
     ],
   ])(
     'that cannot be stored rejects its record, and leaves the state as it was: %s',
@@ -97,7 +101,7 @@ describe('a state', () => {
   });
 
   it('is held to its limit record by record, however the batch is cut (I10)', async () => {
-    const chunk = 'x'.repeat(100_000);
+    const chunk = 'x'.repeat(120_000);
     const grow = (value: number | 'bad', before: unknown): unknown =>
       value === 0 ? [] : [...((before ?? []) as string[]), chunk];
     // The fourth is one too many, and what the fifth frees does not help it.
@@ -117,7 +121,9 @@ describe('a state', () => {
       source
         .keyBy(() => 'k')
         .updateStateByKey<string>('one', () => 'x'.repeat(200_000))
-        .updateStateByKey<string>('two', () => 'x'.repeat(200_000)),
+        .updateStateByKey<string>('two', () => 'x'.repeat(200_001)),
+      {},
+      LIMIT,
     );
     await drain(world, records([1]));
     expect(letters(world)[0]?.stage).toBe('state');
@@ -147,8 +153,8 @@ describe('a state', () => {
     await drain(old, records([1]));
     const grown = source
       .keyBy(() => 'k')
-      .updateStateByKey<string>('n', ([value]) => (value === 2 ? 'small' : 'x'.repeat(200_000)));
-    const world = testWorld(grown, { store: old.store });
+      .updateStateByKey<string>('n', ([value]) => (value === 2 ? 'small' : 'x'.repeat(200_001)));
+    const world = testWorld(grown, { store: old.store }, LIMIT);
     const { report } = await deliver(world, records([2, 3], 1));
     expect(report).toMatchObject({ applied: 1, deadLetters: 1 });
     const item = old.store.items().get('1/s/k');

@@ -54,7 +54,7 @@ function item(key: string, text = 'x'): StateItem {
 }
 
 function inserts(...keys: string[]) {
-  return keys.map((key) => ({ item: item(key), expectedRevision: undefined }));
+  return keys.map((key) => ({ item: item(key), expectedRevision: undefined, spills: false }));
 }
 
 /** Fails as the SDK does. */
@@ -138,11 +138,11 @@ describe('load', () => {
 describe('commit by statements', () => {
   it('inserts what was absent and updates what was present, under its revision', async () => {
     const { store, sent } = storeAnswering([statements(undefined, undefined)]);
-    const present = { item: { ...item('b'), revision: 9 }, expectedRevision: 8 };
+    const present = { item: { ...item('b'), revision: 9 }, expectedRevision: 8, spills: false };
     await store.commit([...inserts('a'), present]);
     expect(sent[0]?.input.Statements?.map(({ Statement }) => Statement)).toEqual([
       `INSERT INTO "state" VALUE {'pk': ?, 'r': ?, 'm': ?, 's': ?}`,
-      'UPDATE "state" SET r = ? SET m = ? SET s = ? REMOVE v REMOVE o REMOVE d REMOVE x WHERE pk = ? AND r = ?',
+      'UPDATE "state" SET r = ? SET m = ? SET s = ? REMOVE b REMOVE v REMOVE o REMOVE d REMOVE x WHERE pk = ? AND r = ?',
     ]);
     expect(sent[0]?.input.Statements?.[1]?.Parameters).toEqual([
       { N: '9' },
@@ -214,7 +214,11 @@ describe('commit by statements', () => {
     const { store, sent } = storeAnswering(
       [10, 10, 2].map((count) => statements(...new Array<undefined>(count).fill(undefined))),
     );
-    const writes = keys.map((key) => ({ item: item(key, 'x'.repeat(400_000)), expectedRevision: undefined }));
+    const writes = keys.map((key) => ({
+      item: item(key, 'x'.repeat(400_000)),
+      expectedRevision: undefined,
+      spills: false,
+    }));
     expect(await store.commit(writes)).toEqual(keys.map(() => 'committed'));
     expect(sent.map((request) => request.input.Statements?.length)).toEqual([10, 10, 2]);
   });

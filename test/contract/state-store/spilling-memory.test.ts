@@ -1,0 +1,19 @@
+import { describe } from 'vitest';
+import { MemoryBlobStore } from '../../../shared/state/memory-blob-store.ts';
+import { MemoryStateStore } from '../../../shared/state/memory-state-store.ts';
+import { SpillingStateStore } from '../../../shared/state/spilling-state-store.ts';
+import { stateStoreContract } from './state-store-contract.ts';
+
+describe('SpillingStateStore, of what it does not spill', () => {
+  stateStoreContract({
+    make: async () => {
+      const store = new MemoryStateStore();
+      return {
+        store: new SpillingStateStore({ store, blobs: new MemoryBlobStore() }),
+        setControl: async (control) => store.setControl(control),
+      };
+    },
+    writesPerRequest: 25,
+    createProgress: { reads: 0, rcu: 0, wcu: 4 },
+  });
+});
