@@ -6,6 +6,7 @@ import type { Clock } from '../../shared/time/clock.ts';
 import { FunctionLog } from '../local/function-log.ts';
 import { localChaos } from '../local/local-chaos.ts';
 import { type LocalCloud, type LocalPipeline, startLocalCloud } from '../local/local-cloud.ts';
+import type { LocalGround } from '../local/local-ground.ts';
 import { OrderedProducer } from '../local/producer/ordered-producer.ts';
 import { reshard, type ReshardStep } from '../local/reshard.ts';
 import { DistinctKeys } from './distinct-keys.ts';
@@ -38,6 +39,8 @@ export interface RunSurroundings {
   readonly raw: NodeJS.WritableStream;
   readonly colors: Colors;
   readonly interruption: Interruption;
+  /** Engines and a synthesized app for more than one run; without them the run brings its own. */
+  readonly ground?: LocalGround;
 }
 
 export interface RunResult {
@@ -62,7 +65,7 @@ export async function runLocally(
   chain: readonly [Pipeline, ...Pipeline[]],
   surroundings: RunSurroundings,
 ): Promise<RunResult> {
-  const { clock, people, raw, colors, interruption } = surroundings;
+  const { clock, people, raw, colors, interruption, ground } = surroundings;
   const [{ definition }] = chain;
   const definitions = chain.map((each) => each.definition);
   const input = limited(await openInput(options.input, definition.name), options.records);
@@ -121,6 +124,7 @@ export async function runLocally(
       dynamo: options.dynamo,
       ...(options.persist !== undefined && { persistDirectory: options.persist }),
       ...(chaos && { chaos }),
+      ...(ground && { ground }),
       clock,
       onNotice: notice,
       onLog: (line, pipeline) => voice.hear(line, logOf(pipeline)),

@@ -4,6 +4,7 @@ import type { Colors } from 'picocolors/types.js';
 import type { PipelineDefinition } from '../../shared/pipeline/definition.ts';
 import type { FunctionLog } from '../local/function-log.ts';
 import type { LocalCloud } from '../local/local-cloud.ts';
+import { faultWords } from './chaos-report.ts';
 import { compareStates, type StateComparison } from './compare-states.ts';
 import type { ExpectedResult } from './plain-chain.ts';
 import { formatted } from './progress-display.ts';
@@ -138,7 +139,7 @@ export function faultSummary(
 ): string {
   const all = Object.entries(faults).filter(([, count]) => count > 0);
   const total = all.reduce((sum, [, count]) => sum + count, 0);
-  const listed = all.map(([kind, count]) => `${words(kind)} ${count}`).join(', ');
+  const listed = all.map(([kind, count]) => `${faultWords(kind)} ${count}`).join(', ');
   return (
     `Chaos: ${total} faults (${listed}), ${deadLetterFaults} of them at the storing of dead letters; ` +
     `functions logged ${unsaid} warnings and errors (--verbose shows them).\n` +
@@ -164,11 +165,6 @@ function summary(figures: RunFigures): string {
     `${formatted(figures.stateWrites)} state writes in ${formatted(figures.stateWriteRequests)} requests, ` +
     `${formatted(figures.wcu)} WCU, ${formatted(figures.rcu)} RCU; ${formatted(figures.published)} outputs published.`
   );
-}
-
-/** `killBeforeReply`: kill before reply. */
-function words(name: string): string {
-  return name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 }
 
 function differences({ differences: all, keys }: StateComparison): string {

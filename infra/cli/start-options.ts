@@ -27,11 +27,11 @@ export const DEFAULT_PIPELINE = 'airport-delays';
 /** Shards of the embedded engine; each is a queue of its own on this machine. */
 const SHARDS = { lowest: 1, highest: 100 };
 /** BatchSize of an event source mapping [AWS::Lambda::EventSourceMapping]. */
-const BATCH_SIZE = { lowest: 1, highest: 10_000 };
+export const BATCH_SIZE = { lowest: 1, highest: 10_000 };
 /** ParallelizationFactor of an event source mapping [AWS::Lambda::EventSourceMapping]. */
-const PARALLELIZATION_FACTOR = { lowest: 1, highest: 10 };
-const RECORDS = { lowest: 1, highest: Number.MAX_SAFE_INTEGER };
-const SEED = { lowest: 0, highest: 2 ** 31 - 1 };
+export const PARALLELIZATION_FACTOR = { lowest: 1, highest: 10 };
+export const RECORDS = { lowest: 1, highest: Number.MAX_SAFE_INTEGER };
+export const SEED = { lowest: 0, highest: 2 ** 31 - 1 };
 
 /**
  * Reads the command line.
@@ -142,7 +142,14 @@ Java 17 or later is present. Exit codes: 0 fine, 1 the comparison or the local c
     .exitOverride();
 }
 
-function wholeNumber({ lowest, highest }: { lowest: number; highest: number }): (text: string) => number {
+/** Reads an option's number. */
+export function wholeNumber({
+  lowest,
+  highest,
+}: {
+  lowest: number;
+  highest: number;
+}): (text: string) => number {
   return (text) => {
     const value = /^\d+$/.test(text) ? Number(text) : NaN;
     if (value >= lowest && value <= highest) return value;
@@ -150,7 +157,8 @@ function wholeNumber({ lowest, highest }: { lowest: number; highest: number }): 
   };
 }
 
-function dynamoChoice(value: string | undefined): DynamoChoice {
+/** @throws UsageError for what is no choice. */
+export function dynamoChoice(value: string | undefined): DynamoChoice {
   const chosen = DYNAMO_CHOICES.find((choice) => choice === (value ?? 'auto'));
   if (chosen !== undefined) return chosen;
   throw new UsageError(

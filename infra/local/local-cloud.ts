@@ -1,5 +1,3 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { ENVIRONMENT } from '../../shared/lambda/environment.ts';
 import type { Clock } from '../../shared/time/clock.ts';
@@ -11,12 +9,13 @@ import { createMappingDriver, type MappingDriver } from './driver/mapping-driver
 import { Drainage, type SentPositions } from './drainage.ts';
 import { systemTimer } from './timer.ts';
 import { endpointVariables } from './engines/engine-endpoints.ts';
-import { type EngineOptions, type Engines, startEngines } from './engines/engines.ts';
+import type { EngineOptions, Engines } from './engines/engines.ts';
 import { LOCAL_ACCOUNT, LOCAL_REGION } from './engines/local-account.ts';
 import { keepJson, keptJson } from './kept-json.ts';
 import { startInvokeApi } from './lambda/invoke-api.ts';
 import { type LambdaFigures, type LocalLambda, startLambda } from './lambda/local-lambda.ts';
 import type { LocalChaos } from './local-chaos.ts';
+import { type LocalGround, startGround } from './local-ground.ts';
 import { readMappingSettings } from '../../shared/mapping/mapping-settings.ts';
 import type { MappingSnapshot } from '../../shared/mapping/mapping-snapshot.ts';
 import type { MappingStatus } from '../../shared/mapping/mapping-status.ts';
@@ -36,6 +35,8 @@ export interface LocalCloudOptions {
   /** A folder that keeps streams, tables, objects and the mappings' positions. */
   readonly persistDirectory?: string;
   readonly chaos?: LocalChaos;
+  /** Engines and a synthesized app that are there already; then `overrides`, `dynamo` and the folder mean nothing. */
+  readonly ground?: LocalGround;
   readonly clock: Clock;
   /** Told, in sentences for a person, what is weaker here than on AWS, and what goes wrong around the functions. */
   readonly onNotice: (text: string) => void;
@@ -94,26 +95,32 @@ const ENVIRONMENTS_PER_FUNCTION = 6;
  * @throws Error when an engine does not start or the template cannot run here; nothing is left running then.
  */
 export async function startLocalCloud(options: LocalCloudOptions): Promise<LocalCloud> {
-  const assemblyDirectory = mkdtempSync(path.join(os.tmpdir(), 'tidemark-local-'));
-  const removeAssembly = () => rmSync(assemblyDirectory, { recursive: true, force: true });
-  const { persistDirectory, dynamo, onNotice } = options;
-  const starting = startEngines({ ...(persistDirectory && { persistDirectory }), dynamo, onNotice });
+  const { pipelines, overrides, persistDirectory, dynamo, onNotice } = options;
+  const ground =
+    options.ground ??
+    (await startGround({
+      pipelines,
+      dynamo,
+      onNotice,
+      ...(overrides && { overrides }),
+      ...(persistDirectory && { persistDirectory }),
+    }));
+  const { engines, assemblyDirectory } = ground;
   let lambda: LocalLambda | undefined;
   let door: Door | undefined;
+  let stacks: readonly LocalStack[] = [];
   try {
-    // The engines start while the app is loaded and synthesized.
-    const { described, assembly } = await synthesizeInto(assemblyDirectory, options);
-    const engines = await starting;
-    const stacks = described(await provisionStacks({ assembly, engines, onNotice }));
+    stacks = await provisionStacks({ assembly: readCloudAssembly(assemblyDirectory), engines, onNotice });
+    const described = describedStacks(pipelines, stacks);
     const pipelineOf = new Map<string, string>();
-    for (const { name, stack } of stacks) {
+    for (const { name, stack } of described) {
       for (const each of stack.functions) pipelineOf.set(each.name, name);
       if (stack.schedules.length === 0) continue;
       const names = stack.schedules.map((schedule) => schedule.name).join(', ');
       onNotice(`Schedules do not run on this machine: ${names}.`);
     }
     lambda = await startLambda({
-      functions: stacks.flatMap(({ stack }) =>
+      functions: described.flatMap(({ stack }) =>
         stack.functions.map((each) => functionConfiguration(each, engines, options.chaos)),
       ),
       clock: options.clock,
@@ -121,16 +128,12 @@ export async function startLocalCloud(options: LocalCloudOptions): Promise<Local
       onLog: (line, functionName) => options.onLog(line, pipelineOf.get(functionName) ?? functionName),
       ...(options.chaos && { chaos: options.chaos.plan }),
     });
-    door = await openDoor(options, engines, stacks, lambda);
-    return new RunningCloud(options, engines, stacks, lambda, door, removeAssembly);
+    door = await openDoor(options, engines, described, lambda);
+    return new RunningCloud(options, ground, described, lambda, door);
   } catch (error) {
     await door?.close();
     await lambda?.close();
-    await starting.then(
-      (engines) => engines.stop(),
-      () => undefined,
-    );
-    removeAssembly();
+    await ground.release(stacks);
     throw error;
   }
 }
@@ -175,29 +178,22 @@ function textsOf(outputs: LocalStack['outputs']): Record<string, string> {
   ) as Record<string, string>;
 }
 
-async function synthesizeInto(outdir: string, { pipelines, overrides }: LocalCloudOptions) {
-  // Loaded here and not above: CDK takes a second to load, in which the engines can start already.
-  const { synthesize } = await import('../app.ts');
-  synthesize({ pipelines, checkSchemas: false, outdir, ...(overrides && { overrides }) });
+function describedStacks(pipelines: readonly string[], stacks: readonly LocalStack[]): PipelineStackHere[] {
   const output = ({ stackName, outputs }: LocalStack, name: string): string => {
     const value = outputs[name];
     if (typeof value === 'string') return value;
     throw new Error(`Stack ${stackName} has no output ${name}; the construct for stacks sets it.`);
   };
-  return {
-    assembly: readCloudAssembly(outdir),
-    described: (stacks: readonly LocalStack[]): PipelineStackHere[] =>
-      pipelines.map((name) => {
-        const stack = stacks.find(({ stackName }) => stackName === stackIdOf(name));
-        if (stack === undefined) throw new Error(`Pipeline ${name} has no stack in ${outdir}.`);
-        const resources = {
-          streamName: output(stack, OUTPUTS.stream),
-          stateTableName: output(stack, OUTPUTS.stateTable),
-          bucketName: output(stack, OUTPUTS.bucket),
-        };
-        return { name, stack, resources };
-      }),
-  };
+  return pipelines.map((name) => {
+    const stack = stacks.find(({ stackName }) => stackName === stackIdOf(name));
+    if (stack === undefined) throw new Error(`Pipeline ${name} has no stack in the synthesized app.`);
+    const resources = {
+      streamName: output(stack, OUTPUTS.stream),
+      stateTableName: output(stack, OUTPUTS.stateTable),
+      bucketName: output(stack, OUTPUTS.bucket),
+    };
+    return { name, stack, resources };
+  });
 }
 
 /** What differs from the function on AWS: where the services are, and what the engine that plays DynamoDB lacks. */
@@ -239,7 +235,7 @@ class RunningCloud implements LocalCloud {
   readonly #options: LocalCloudOptions;
   readonly #lambda: LocalLambda;
   readonly #door: Door;
-  readonly #removeAssembly: () => void;
+  readonly #ground: LocalGround;
   /** Each behind the one that feeds it. */
   readonly #mappings: RunningMapping[] = [];
   readonly #positionsFile: string | undefined;
@@ -250,17 +246,16 @@ class RunningCloud implements LocalCloud {
 
   constructor(
     options: LocalCloudOptions,
-    engines: Engines,
+    ground: LocalGround,
     stacks: readonly PipelineStackHere[],
     lambda: LocalLambda,
     door: Door,
-    removeAssembly: () => void,
   ) {
-    this.engines = engines;
+    this.engines = ground.engines;
+    this.#ground = ground;
     this.#options = options;
     this.#lambda = lambda;
     this.#door = door;
-    this.#removeAssembly = removeAssembly;
     const { persistDirectory } = options;
     this.#positionsFile = persistDirectory && path.join(persistDirectory, 'mapping-positions.json');
     const kept = this.#positionsFile && (keptJson(this.#positionsFile) as KeptPositions | undefined);
@@ -310,8 +305,7 @@ class RunningCloud implements LocalCloud {
         clearInterval(this.#watch);
         this.#watch = undefined;
         await this.#lambda.close();
-        await this.engines.stop();
-        this.#removeAssembly();
+        await this.#ground.release(this.pipelines.map(({ stack }) => stack));
       }
     })());
   }
