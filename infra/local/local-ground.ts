@@ -32,8 +32,8 @@ export interface SharedGround extends LocalGround {
  * @throws Error when an engine does not start or the app cannot be synthesized; nothing is left running then.
  */
 export async function startGround(options: GroundOptions): Promise<LocalGround> {
-  const { stop, ...ground } = await startSharedGround(options);
-  return { ...ground, release: stop };
+  const ground = await startSharedGround(options);
+  return { ...ground, release: () => ground.stop() };
 }
 
 /**
@@ -46,6 +46,8 @@ export async function startSharedGround(options: GroundOptions): Promise<SharedG
   const assemblyDirectory = mkdtempSync(path.join(os.tmpdir(), 'tidemark-local-'));
   const removeAssembly = () => rmSync(assemblyDirectory, { recursive: true, force: true });
   const starting = startEngines(engineOptions);
+  // They may fail while the app is synthesized and nobody awaits them.
+  starting.catch(() => undefined);
   try {
     // Loaded here and not above: CDK takes a second to load, in which the engines start already.
     const { synthesize } = await import('../app.ts');

@@ -9,6 +9,8 @@ export interface RunOptions {
   /** Written to standard input, which then ends. */
   readonly stdin?: string;
   readonly environment?: Readonly<Record<string, string>>;
+  /** The file of the command in infra/cli; `npm start` where absent. */
+  readonly command?: 'start.ts' | 'chaos.ts';
 }
 
 export interface Ended {
@@ -25,8 +27,8 @@ export class StartCommand {
   #stderr = '';
   readonly #listeners = new Set<() => void>();
 
-  constructor(args: readonly string[], { stdin, environment }: RunOptions = {}) {
-    this.#child = spawn(process.execPath, ['--import', 'tsx', 'infra/cli/start.ts', ...args], {
+  constructor(args: readonly string[], { stdin, environment, command = 'start.ts' }: RunOptions = {}) {
+    this.#child = spawn(process.execPath, ['--import', 'tsx', `infra/cli/${command}`, ...args], {
       cwd: ROOT,
       stdio: [stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
       env: { ...process.env, ...environment },
