@@ -1,6 +1,7 @@
 import { PassThrough, Writable } from 'node:stream';
 import { SingleBar } from 'cli-progress';
 import picocolors from 'picocolors';
+import type { Colors } from 'picocolors/types.js';
 import type { Pipeline } from '../../shared/pipeline/definition.ts';
 import { systemClock } from '../../shared/time/clock.ts';
 import { type SharedGround, startSharedGround } from '../local/local-ground.ts';
@@ -10,7 +11,7 @@ import { chaosReport, faultTable, type SeedResult, seedResult } from './chaos-re
 import { type Interruption, listenForInterruption } from './interruption.ts';
 import { formatted, type PeopleStream } from './progress-display.ts';
 import { runLocally } from './run-local.ts';
-import { dynamoChoice } from './start-options.ts';
+import { type DynamoChoice, dynamoChoice } from './start-options.ts';
 import { UsageError } from './usage-error.ts';
 
 const EXIT = { fine: 0, failed: 1, badUsage: 2 } as const;
@@ -23,7 +24,7 @@ const STORY_CHARACTERS = 4_000;
 async function main(argv: readonly string[]): Promise<number> {
   const byName = new Map(PIPELINES.map(({ pipeline }) => [pipeline.definition.name, pipeline]));
   let options: ChaosOptions | undefined;
-  let dynamo;
+  let dynamo: DynamoChoice;
   try {
     options = readChaosOptions(argv, [...byName.keys()]);
     dynamo = dynamoChoice(process.env['TIDEMARK_DYNAMODB']);
@@ -42,53 +43,79 @@ async function main(argv: readonly string[]): Promise<number> {
     () => systemClock.nowMs(),
     () => people.write('\nStopping … (Ctrl-C again ends at once)\n'),
   );
-  const { batchSize, parallelizationFactor, seeds, from } = options;
-  const results: SeedResult[] = [];
-  const bar = people.isTTY === true ? new SingleBar({ stream: people, clearOnComplete: true }) : undefined;
-  const ground = await startSharedGround({
-    pipelines: [options.pipeline],
-    overrides: { batchSize, ...(parallelizationFactor !== undefined && { parallelizationFactor }) },
-    dynamo,
-    onNotice: (text) => people.write(`${colors.dim(`· ${text}`)}\n`),
-  });
+  const say = (text: string): void => void people.write(`${text}\n`);
+  let results: readonly SeedResult[];
   try {
-    bar?.start(seeds, 0);
-    for (let seed = from; seed < from + seeds && !interruption.signal.aborted; seed++) {
-      const result = await runSeed(seed, options, pipeline, ground, interruption);
-      if (interruption.signal.aborted) break;
-      results.push(result);
-      if (bar === undefined || result.outcome !== 'equal') say(result);
-      bar?.update(results.length);
-    }
+    results = await runSeeds(options, pipeline, { people, colors, interruption, dynamo });
+  } catch (error) {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    process.stderr.write(`The local cloud failed: ${text}\n`);
+    return EXIT.failed;
   } finally {
-    bar?.stop();
-    await ground.stop();
     interruption.release();
   }
   if (results.length === 0) return EXIT.failed;
   const replay = (seed: number): string => replayCommand(options, seed);
   const report = chaosReport(results, replay);
   const { shortest, mean, longest } = report.seconds;
-  people.write(
-    `${faultTable(report, results, isColoured)}\n` +
-      `${formatted(report.seeds)} seeds, ${formatted(report.totalFaults)} faults, ` +
+  say(faultTable(report, results, isColoured));
+  say(
+    `${formatted(report.seeds)} seeds, ${formatted(report.totalFaults)} faults, ` +
       `${formatted(report.deadLetterFaults)} of them at the storing of dead letters; ` +
-      `${shortest.toFixed(1)} to ${longest.toFixed(1)} s a seed, ${mean.toFixed(1)} s on average.\n`,
+      `${shortest.toFixed(1)} to ${longest.toFixed(1)} s a seed, ${mean.toFixed(1)} s on average.`,
   );
-  if (report.violations.length === 0)
-    people.write(colors.green('Every seed gave the state and the dead letters of a plain fold.\n'));
-  for (const { seed, outcome } of report.violations)
-    people.write(colors.red(`Seed ${seed} ${outcome}: ${replay(seed)}\n`));
+  if (report.violations.length === 0) {
+    say(colors.green('Every seed gave the state and the dead letters of a plain fold.'));
+  }
+  for (const { seed, outcome } of report.violations) {
+    say(colors.red(`Seed ${seed} ${outcome}: ${replay(seed)}`));
+  }
   if (options.json) process.stdout.write(`${JSON.stringify(report)}\n`);
   return report.violations.length === 0 && !interruption.signal.aborted ? EXIT.fine : EXIT.failed;
+}
 
-  function say({ seed, outcome, seconds, faults, story }: SeedResult): void {
-    const count = Object.values(faults).reduce((sum, each) => sum + each, 0);
-    const line = `seed ${seed}: ${outcome}, ${formatted(count)} faults, ${seconds.toFixed(1)} s`;
-    people.write(
-      `${outcome === 'equal' ? line : colors.red(`${line}\n${story.slice(-STORY_CHARACTERS)}`)}\n`,
-    );
+interface ChaosSurroundings {
+  readonly people: PeopleStream;
+  readonly colors: Colors;
+  readonly interruption: Interruption;
+  readonly dynamo: DynamoChoice;
+}
+
+/** One seed after the other, until the last or until it is interrupted. @throws Error when the engines do not start. */
+async function runSeeds(
+  options: ChaosOptions,
+  pipeline: Pipeline,
+  { people, colors, interruption, dynamo }: ChaosSurroundings,
+): Promise<SeedResult[]> {
+  const { batchSize, parallelizationFactor, seeds, from } = options;
+  const ground = await startSharedGround({
+    pipelines: [options.pipeline],
+    overrides: { batchSize, ...(parallelizationFactor !== undefined && { parallelizationFactor }) },
+    dynamo,
+    onNotice: (text) => people.write(`${colors.dim(`· ${text}`)}\n`),
+  });
+  const results: SeedResult[] = [];
+  const bar = people.isTTY === true ? new SingleBar({ stream: people, clearOnComplete: true }) : undefined;
+  try {
+    bar?.start(seeds, 0);
+    for (let seed = from; seed < from + seeds; seed++) {
+      const result = await runSeed(seed, options, pipeline, ground, interruption);
+      if (interruption.signal.aborted) break;
+      results.push(result);
+      if (bar === undefined || result.outcome !== 'equal') people.write(`${seedLine(result, colors)}\n`);
+      bar?.update(results.length);
+    }
+  } finally {
+    bar?.stop();
+    await ground.stop();
   }
+  return results;
+}
+
+function seedLine({ seed, outcome, seconds, faults, story }: SeedResult, colors: Colors): string {
+  const count = Object.values(faults).reduce((sum, each) => sum + each, 0);
+  const line = `seed ${seed}: ${outcome}, ${formatted(count)} faults, ${seconds.toFixed(1)} s`;
+  return outcome === 'equal' ? line : colors.red(`${line}\n${story.slice(-STORY_CHARACTERS)}`);
 }
 
 async function runSeed(
