@@ -5,6 +5,7 @@ import type { Colors } from 'picocolors/types.js';
 import type { Pipeline } from '../../shared/pipeline/definition.ts';
 import { systemClock } from '../../shared/time/clock.ts';
 import { type SharedGround, startSharedGround } from '../local/local-ground.ts';
+import { chainTo, nameOf } from '../chain.ts';
 import { PIPELINES } from '../pipelines.ts';
 import { type ChaosOptions, readChaosOptions, replayCommand } from './chaos-options.ts';
 import { chaosReport, faultTable, type SeedResult, seedResult } from './chaos-report.ts';
@@ -22,19 +23,17 @@ const STORY_CHARACTERS = 4_000;
 
 /** `npm run chaos`: see chaos-options.ts for what it can do. @returns the exit code. */
 async function main(argv: readonly string[]): Promise<number> {
-  const byName = new Map(PIPELINES.map(({ pipeline }) => [pipeline.definition.name, pipeline]));
   let options: ChaosOptions | undefined;
   let dynamo: DynamoChoice;
   try {
-    options = readChaosOptions(argv, [...byName.keys()]);
+    options = readChaosOptions(argv, PIPELINES.map(nameOf));
     dynamo = dynamoChoice(process.env['TIDEMARK_DYNAMODB']);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     process.stderr.write(`${error.message}\nnpm run chaos -- --help lists what there is.\n`);
     return EXIT.badUsage;
   }
-  const pipeline = options && byName.get(options.pipeline);
-  if (options === undefined || pipeline === undefined) return EXIT.fine;
+  if (options === undefined) return EXIT.fine;
 
   const people: PeopleStream = options.json ? process.stderr : process.stdout;
   const isColoured = people.isTTY === true && (process.env['NO_COLOR'] ?? '') === '';
@@ -46,7 +45,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const say = (text: string): void => void people.write(`${text}\n`);
   let results: readonly SeedResult[];
   try {
-    results = await runSeeds(options, pipeline, { people, colors, interruption, dynamo });
+    results = await runSeeds(options, { people, colors, interruption, dynamo });
   } catch (error) {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     process.stderr.write(`The local cloud failed: ${text}\n`);
@@ -84,12 +83,13 @@ interface ChaosSurroundings {
 /** One seed after the other, until the last or until it is interrupted. @throws Error when the engines do not start. */
 async function runSeeds(
   options: ChaosOptions,
-  pipeline: Pipeline,
   { people, colors, interruption, dynamo }: ChaosSurroundings,
 ): Promise<SeedResult[]> {
   const { batchSize, parallelizationFactor, seeds, from } = options;
+  const [first, ...following] = chainTo(PIPELINES, options.pipeline);
+  const chain = [first.pipeline, ...following.map(({ pipeline }) => pipeline)] as const;
   const ground = await startSharedGround({
-    pipelines: [options.pipeline],
+    pipelines: chain.map(({ definition }) => definition.name),
     overrides: { batchSize, ...(parallelizationFactor !== undefined && { parallelizationFactor }) },
     dynamo,
     onNotice: (text) => people.write(`${colors.dim(`· ${text}`)}\n`),
@@ -99,7 +99,7 @@ async function runSeeds(
   try {
     bar?.start(seeds, 0);
     for (let seed = from; seed < from + seeds; seed++) {
-      const result = await runSeed(seed, options, pipeline, ground, interruption);
+      const result = await runSeed(seed, options, chain, ground, interruption);
       if (interruption.signal.aborted) break;
       results.push(result);
       if (bar === undefined || result.outcome !== 'equal') people.write(`${seedLine(result, colors)}\n`);
@@ -121,7 +121,7 @@ function seedLine({ seed, outcome, seconds, faults, story }: SeedResult, colors:
 async function runSeed(
   seed: number,
   options: ChaosOptions,
-  pipeline: Pipeline,
+  chain: readonly [Pipeline, ...Pipeline[]],
   ground: SharedGround,
   interruption: Interruption,
 ): Promise<SeedResult> {
@@ -149,7 +149,7 @@ async function runSeed(
         verbose: false,
         dynamo: 'auto',
       },
-      pipeline,
+      chain,
       {
         clock: systemClock,
         people,

@@ -162,14 +162,13 @@ export async function runLocally(
         milestones: (chaos?.resharding ?? []).map((step) => ({
           share: step.share,
           reach: async () => {
-            const done = await reshard(
-              running.cloud.engines.clients().kinesis,
-              sourceOf(running.cloud),
-              step,
-            );
+            const { engines, pipelines } = running.cloud;
+            const chosen = pipelines[Math.floor(step.streamChoice * pipelines.length)];
+            const streamName = chosen?.resources.streamName ?? sourceOf(running.cloud);
+            const done = await reshard(engines.clients().kinesis, streamName, step);
             if (done === undefined) return;
             reshards[step.kind] += 1;
-            notice(`${done} at ${Math.round(100 * step.share)} % of the input.`);
+            notice(`${streamName}: ${done} at ${Math.round(100 * step.share)} % of the input.`);
           },
         })),
         signal: interruption.signal,

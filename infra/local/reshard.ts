@@ -18,9 +18,12 @@ export interface ReshardStep {
   readonly choice: number;
 }
 
-/** A step, and when it is taken: at this share of the input, 0 to 1. */
+/** A step, and when and where it is taken. */
 export interface PlannedReshard extends ReshardStep {
+  /** How much of the input was sent then, 0 to 1. */
   readonly share: number;
+  /** Chooses among the streams of pipelines that feed each other, from 0 up to and without 1. */
+  readonly streamChoice: number;
 }
 
 /** Each kind of change, so that every plan has them all: the first leaves children for the others. */
@@ -50,6 +53,7 @@ export function reshardPlan(seed: number): PlannedReshard[] {
     ...step,
     share: shares[index] ?? LATEST_SHARE,
     choice: draw('choice', index),
+    streamChoice: draw('stream', index),
   }));
 }
 
