@@ -23,8 +23,11 @@ export interface EngineProcessOptions {
   readonly onNotice: (text: string) => void;
 }
 
-/** Cold caches on a slow disk take a few seconds; an engine that needs longer than this will not come. */
-const START_LIMIT_MS = 60_000;
+/**
+ * Cold caches on a slow disk take a few seconds; but the app is synthesized meanwhile, in this process, and on a machine
+ * with other things to do that alone takes a minute, in which no answer is heard.
+ */
+const START_LIMIT_MS = 180_000;
 /** Longer than the engine's own limit, so that killing it is the exception. */
 const STOP_LIMIT_MS = 8_000;
 /** What is kept of an engine's output to say why it ended. */
