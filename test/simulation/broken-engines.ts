@@ -16,8 +16,30 @@ const BATCH = 'shared/engine/process-batch.ts';
 const OUTBOX = 'shared/engine/outbox-draft.ts';
 const DRAFT = 'shared/engine/item-draft.ts';
 const MEMORY = 'shared/state/memory-state-store.ts';
+const WORLD = 'test/simulation/drawn-world.ts';
 
-function broken(name: string, within: number, ...changes: readonly [string, string, string][]): BrokenEngine {
+/** Worlds in which a rare rule is met more often. */
+const FOCUS = {
+  sessions: [WORLD, 'const workload = upTo(WORKLOADS.length - 1);', 'const workload = 2 + 0 * upTo(1);'],
+  writes: [WORLD, 'faults.refusedDelivery = 12;', 'faults.refusedDelivery = 12;\n  faults.refusedWrite = 8;'],
+  loweredFactor: [
+    WORLD,
+    'const parallelizationFactor = chance(0.2) ? 2 + upTo(1) : 1;',
+    'const parallelizationFactor = 2 + upTo(1);',
+  ],
+  lowers: [WORLD, 'reshards.length === 0 && chance(0.3)', 'reshards.length === 0'],
+  killers: [
+    WORLD,
+    'const poison = chance(0.25) ? pick(POISONS) : undefined;',
+    "const poison = 'foldExit' as const;",
+  ],
+} as const satisfies Record<string, readonly [string, string, string]>;
+
+function broken(
+  name: string,
+  within: number,
+  ...changes: readonly (readonly [string, string, string])[]
+): BrokenEngine {
   return { name, within, changes: changes.map(([file, find, replace]) => ({ file, find, replace })) };
 }
 
@@ -38,11 +60,17 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     '        const stopped = settle(run, work, fold);\n        if (stopped !== undefined) await stopped;\n      } else folds',
     '        const stopped = settle(run, work, fold);\n        work.item = undefined;\n        if (stopped !== undefined) await stopped;\n      } else folds',
   ]),
-  broken('publishes beyond the end of the batch', 5_000, [
-    PUBLISH,
-    'if (!isInHand(run, entry)) continue;',
-    "if (entry.kind === 'deadLetter' && !isInHand(run, entry)) continue;",
-  ]),
+  broken(
+    'publishes beyond the end of the batch',
+    5_000,
+    [
+      PUBLISH,
+      'if (!isInHand(run, entry)) continue;',
+      "if (entry.kind === 'deadLetter' && !isInHand(run, entry)) continue;",
+    ],
+    FOCUS.sessions,
+    FOCUS.writes,
+  ),
   broken('publishes beyond the first position that is not committed', 1_000, [
     PUBLISH,
     'if (bound !== undefined && comparePositions(entry.position, bound) >= 0) continue;',
@@ -93,11 +121,16 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     '({ position }) => failedFrom === undefined || comparePositions(position, failedFrom) < 0,',
     '() => true,',
   ]),
-  broken('forgets the outbox of a key whose commit failed', 5_000, [
-    COMMIT,
-    'for (const work of lost) work.isHeld = true;',
-    'for (const work of lost) Object.assign(work, { isHeld: true, item: undefined });',
-  ]),
+  broken(
+    'forgets the outbox of a key whose commit failed',
+    5_000,
+    [
+      COMMIT,
+      'for (const work of lost) work.isHeld = true;',
+      'for (const work of lost) Object.assign(work, { isHeld: true, item: undefined });',
+    ],
+    FOCUS.writes,
+  ),
   broken('takes a write in doubt for done', 1_000, [
     COMMIT,
     "if (results[place] === 'committed') {",
@@ -123,11 +156,17 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     'isByPartition ? byPartition(handedIn) : handedIn',
     'handedIn',
   ]),
-  broken('forgets that lanes were by partition key once the factor is lowered', 5_000, [
-    'shared/engine/open.ts',
-    'isByPartition: progress.isByPartition,',
-    'isByPartition: runtime.parallelizationFactor > 1,',
-  ]),
+  broken(
+    'forgets that lanes were by partition key once the factor is lowered',
+    5_000,
+    [
+      'shared/engine/open.ts',
+      'isByPartition: progress.isByPartition,',
+      'isByPartition: runtime.parallelizationFactor > 1,',
+    ],
+    FOCUS.loweredFactor,
+    FOCUS.lowers,
+  ),
   broken(
     'notes lanes by partition key in the rows of known shards alone',
     20_000,
@@ -144,7 +183,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     `    for (const { item, work } of folds) for (const entry of item.outbox) {
       const record = entry.kind === 'deadLetter' ? recordAt(run.records, entry.position) : undefined;
       if (record !== undefined) {
-        const { deadLetterName } = await import('../output/output-id.ts');
+        const { deadLetterName } = await import('../output/dead-letter-name.ts');
         await run.runtime.deadLetters.put(deadLetterName(run.opened.generation, work.key, entry as never), {} as never);
       }
     }
@@ -170,11 +209,16 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     'DEATHS_BEFORE_SUSPICION = 3',
     'DEATHS_BEFORE_SUSPICION = 3e9',
   ]),
-  broken('takes a turn of a living process for a death', 20_000, [
-    'shared/engine/turn.ts',
-    'deadlinesMs.filter((deadlineMs) => deadlineMs + CLOCK_SLACK_MS < nowMs)',
-    'deadlinesMs.filter(() => nowMs > 0)',
-  ]),
+  broken(
+    'takes a turn of a living process for a death',
+    20_000,
+    [
+      'shared/engine/turn.ts',
+      'deadlinesMs.filter((deadlineMs) => deadlineMs + CLOCK_SLACK_MS < nowMs)',
+      'deadlinesMs.filter(() => nowMs > 0)',
+    ],
+    FOCUS.killers,
+  ),
   broken('drops marks before the horizon', 1_000, [
     DRAFT,
     'if (mark.arrivalSeconds < oldest) this.#outbox.dropLane(lane);',
@@ -182,7 +226,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ]),
   broken('lets a key have its initial state again before the horizon', 1_000, [
     DRAFT,
-    'if (secondsOf(arrivalMs) < this.#newestSeconds + this.#program.horizonSeconds) return;',
+    'if (secondsOf(arrivalMs) < this.#newestSeconds + this.#program.tombstoneSeconds) return;',
     '',
   ]),
   broken('compares sequence numbers as text', 500, [
@@ -204,5 +248,45 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     'shared/state/item-codec.ts',
     'revision: Number(row[ENTRY.revision]?.N ?? itemRevision),',
     'revision: itemRevision,',
+  ]),
+  broken('knows outputs of another pipeline by where they stand, not by what they are', 200, [
+    'shared/engine/batch-run.ts',
+    'places: isChained ? places : records,',
+    'places: records,',
+  ]),
+  broken('keeps the marks of a chain without the destination key', 500, [
+    'shared/engine/mark-place.ts',
+    'JSON.stringify([lineage, lane, sink, destination])',
+    'JSON.stringify([lineage, lane, sink])',
+  ]),
+  broken('folds records of a parked key', 500, [
+    FOLD,
+    'const { isParked } = draft;',
+    'const isParked = false;',
+  ]),
+  broken('applies records of an aggregate that belong to another shard', 500, [
+    'shared/source/aggregate.ts',
+    'const isForeign = range !== undefined && !contains(range, hashKey.hashDigits);',
+    'const isForeign = false;',
+  ]),
+  broken('gives all records of an aggregate one position', 200, [
+    'shared/source/aggregate.ts',
+    'position: { sequence: position.sequence, sub },',
+    'position: { sequence: position.sequence, sub: 0 * sub },',
+  ]),
+  broken(
+    "deals an aggregate's records to the lanes of their own partition keys",
+    5_000,
+    [
+      'shared/source/aggregate.ts',
+      'deliveryKey,\n          lane,',
+      'deliveryKey: partitionKey.text,\n          lane,',
+    ],
+    FOCUS.loweredFactor,
+  ),
+  broken('lets an item with a dead letter that nobody has closed give out its number again', 1_000, [
+    DRAFT,
+    'this.#letters = { next: next + count,',
+    'this.#letters = { next: next + 0 * count,',
   ]),
 ];

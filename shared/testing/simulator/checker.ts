@@ -193,7 +193,7 @@ export class Checker {
   }
 
   letterStored(name: string, letter: DeadLetter): void {
-    const known = this.#letters.get(name);
+    const known = this.#letters.get(name.replace(/\.\w+\.json$/, `.${ANY_STAGE}.json`));
     if (known === undefined) {
       this.#say('I6', `dead letter ${name} is stored, and no committed item says so (${letter.reason})`);
       return;
@@ -278,7 +278,7 @@ export class Checker {
       // All elements of a key are rejected together; of those without a key, each on its own.
       for (const { number: element } of key === undefined ? own : own.slice(0, 1)) {
         const { lane, position } = record;
-        const entry = { kind: 'deadLetter', number: truth.letters, lane, position, element };
+        const entry = { number: truth.letters, lane, position, element, stage: ANY_STAGE };
         const name = deadLetterName(1, key, entry as DeadLetterEntry);
         truth.letters += 1;
         letters.push(name);
@@ -523,6 +523,8 @@ function coversRecord({ marks }: StateItem, { lanes, markPosition }: KnownRecord
   });
 }
 
+/** The oracle does not say where a record is rejected, only that it is. */
+const ANY_STAGE = 'fold';
 /** How the keys of shards' own items begin. */
 const SHARD_ITEMS = shardItemKey(1, '');
 
@@ -535,7 +537,9 @@ function idParts({ lane, position }: SourceRecord, { element, sink, index }: Ora
 }
 
 function entryName(pipeline: string, pk: string, entry: OutboxEntry): string {
-  return entry.kind === 'output' ? outputId(pipeline, entry) : deadLetterName(1, keyOfItem(pk), entry);
+  return entry.kind === 'output'
+    ? outputId(pipeline, entry)
+    : deadLetterName(1, keyOfItem(pk), { ...entry, stage: ANY_STAGE });
 }
 
 /** The user's key; `undefined` for a shard's own item. */

@@ -39,6 +39,8 @@ export class SimulatedMapping {
   /** Counts restarts: answers to an earlier one are nobody's. */
   #life = 0;
   #wakeAtMs = Infinity;
+  /** By the id of an invocation that is waited for: how to give it up. */
+  readonly #outstanding = new Map<string, () => void>();
 
   constructor(options: SimulatedMappingOptions) {
     this.#options = options;
@@ -53,11 +55,17 @@ export class SimulatedMapping {
   /** Goes on from what was kept, or from where it stands, perhaps with other settings. */
   restart(settings: MappingSettings = this.#settings, isOrderly = false): void {
     this.#life += 1;
+    this.#outstanding.clear();
     const snapshot = isOrderly ? this.#mapping.snapshot() : this.#kept;
     this.#settings = settings;
     this.#mapping = createMapping(settings, snapshot);
     this.#wakeAtMs = Infinity;
     this.#handle({ kind: 'tick' });
+  }
+
+  /** Gives up every invocation that it waits for: what they do from here on is nobody's. */
+  abandonAll(): void {
+    for (const giveUp of [...this.#outstanding.values()]) giveUp();
   }
 
   #handle(input: MappingInput): void {
@@ -131,6 +139,7 @@ export class SimulatedMapping {
     const event = createKinesisEvent(this.#settings, shardId, records);
     invoke(event, (outcome) => {
       if (duplicate || life !== this.#life || isGivenUp) return;
+      this.#outstanding.delete(invocationId);
       if (outcome.kind === 'response') {
         const verdict = readBatchResponse(outcome.payload, records);
         if (verdict.kind === 'succeeded') acknowledged(shardId, records);
@@ -141,12 +150,15 @@ export class SimulatedMapping {
       if (random() < 0.3) this.#kept = this.#mapping.snapshot();
     });
     if (duplicate) return;
+    const giveUp = (): void => {
+      if (isGivenUp || life !== this.#life || !this.#outstanding.delete(invocationId)) return;
+      isGivenUp = true;
+      tell(`given up ${invocationId}`);
+      this.#handle({ kind: 'abandon', invocationId });
+    };
+    this.#outstanding.set(invocationId, giveUp);
     if (faults.strikes('abandoned', 0.1)) {
-      this.#later(random() * OVERLAP_MS, () => {
-        isGivenUp = true;
-        tell(`given up ${invocationId}`);
-        return { kind: 'abandon', invocationId };
-      });
+      time.after(random() * OVERLAP_MS, giveUp);
     }
     if (faults.strikes('duplicated', 0.1)) {
       const maximumRecords = 1 + Math.floor(random() * (records.length + 2));

@@ -37,6 +37,8 @@ export interface SimulatedPipelineOptions {
   readonly parentsFirst: boolean;
   /** Between two reads of a shard that has nothing more to give, milliseconds. */
   readonly pollIntervalMs: number;
+  /** In place of chance: how many records the next batch has. */
+  readonly chooseBatchSize?: (maximum: number) => number;
 }
 
 const HOUR_MS = 3_600_000;
@@ -143,6 +145,11 @@ export class SimulatedPipeline {
     this.checker.atRest(this.store.items());
   }
 
+  /** The mapping gives up what it waits for. */
+  abandonAll(): void {
+    this.#mapping.abandonAll();
+  }
+
   /** CloudFormation changes the function first, and the mapping minutes later. */
   tellFunction(parallelizationFactor: number): void {
     this.#toldFactor = parallelizationFactor;
@@ -184,7 +191,7 @@ export class SimulatedPipeline {
         firstRetryDelayMs: 250,
         maximumRetryDelayMs: 5_000,
       },
-      chooseBatchSize: (maximum) => 1 + Math.floor(random() * maximum),
+      chooseBatchSize: this.#options.chooseBatchSize ?? ((maximum) => 1 + Math.floor(random() * maximum)),
     };
   }
 
