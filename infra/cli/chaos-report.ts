@@ -10,7 +10,7 @@ export interface SeedResult {
   /** From the first line sent until all was processed. */
   readonly seconds: number;
   readonly faults: Readonly<Record<string, number>>;
-  readonly deadLetterFaults: number;
+  readonly objectFaults: number;
   /** What the run said, where it is not equal. */
   readonly story: string;
 }
@@ -26,7 +26,7 @@ export interface ChaosReport {
     readonly replay: string;
   }[];
   readonly faults: Readonly<Record<string, number>>;
-  readonly deadLetterFaults: number;
+  readonly objectFaults: number;
   /** All faults. */
   readonly totalFaults: number;
   /** By seed, from the first line sent until all was processed. */
@@ -40,7 +40,7 @@ export function seedResult(seed: number, { chaos, seconds }: RunFigures, said: s
     outcome,
     seconds,
     faults: chaos?.faults ?? {},
-    deadLetterFaults: chaos?.deadLetterFaults ?? 0,
+    objectFaults: chaos?.objectFaults ?? 0,
     story: outcome === 'equal' ? '' : said,
   };
 }
@@ -58,7 +58,7 @@ export function chaosReport(results: readonly SeedResult[], replay: (seed: numbe
       .filter(({ outcome }) => outcome !== 'equal')
       .map(({ seed, outcome }) => ({ seed, outcome, replay: replay(seed) })),
     faults,
-    deadLetterFaults: results.reduce((sum, result) => sum + result.deadLetterFaults, 0),
+    objectFaults: results.reduce((sum, result) => sum + result.objectFaults, 0),
     totalFaults: Object.values(faults).reduce((sum, count) => sum + count, 0),
     seconds: {
       shortest: Math.min(...seconds),

@@ -60,7 +60,7 @@ async function main(argv: readonly string[]): Promise<number> {
   say(faultTable(report, results, isColoured));
   say(
     `${formatted(report.seeds)} seeds, ${formatted(report.totalFaults)} faults, ` +
-      `${formatted(report.deadLetterFaults)} of them at the storing of dead letters; ` +
+      `${formatted(report.objectFaults)} of them at requests to S3; ` +
       `${shortest.toFixed(1)} to ${longest.toFixed(1)} s a seed, ${mean.toFixed(1)} s on average.`,
   );
   if (report.violations.length === 0) {
@@ -169,7 +169,7 @@ async function runSeed(
   } catch (error) {
     const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
     const story = `${said}\n${reason}`;
-    return { seed, outcome: 'failed', seconds: 0, faults: {}, deadLetterFaults: 0, story };
+    return { seed, outcome: 'failed', seconds: 0, faults: {}, objectFaults: 0, story };
   } finally {
     clearTimeout(limit);
     interruption.signal.removeEventListener('abort', end);

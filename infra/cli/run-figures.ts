@@ -41,8 +41,8 @@ export interface ChaosFigures {
   readonly seed: number;
   /** How often each fault was injected. */
   readonly faults: Readonly<Record<string, number>>;
-  /** How many of them struck the storing of a dead letter. */
-  readonly deadLetterFaults: number;
+  /** How many of them struck a request to S3: dead letters, and states that are spilled. */
+  readonly objectFaults: number;
   /** Whether state and dead letters are those of a plain fold; undefined where they were not compared. */
   readonly isEqual: boolean | undefined;
 }

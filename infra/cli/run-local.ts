@@ -210,7 +210,7 @@ export async function runLocally(
     const injected = {
       seed: chaos.seed,
       faults: { ...faults, ...chaos.deliveryFaults, ...reshards, ...poison?.counts },
-      deadLetterFaults: objectFaults,
+      objectFaults,
     };
     say(faultSummary(injected, voice.unsaid));
     if (interruption.signal.aborted) {

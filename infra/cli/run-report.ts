@@ -134,14 +134,14 @@ export function sayComparisons(
 }
 
 export function faultSummary(
-  { faults, deadLetterFaults }: Omit<ChaosFigures, 'isEqual'>,
+  { faults, objectFaults }: Omit<ChaosFigures, 'isEqual'>,
   unsaid: number,
 ): string {
   const all = Object.entries(faults).filter(([, count]) => count > 0);
   const total = all.reduce((sum, [, count]) => sum + count, 0);
   const listed = all.map(([kind, count]) => `${faultWords(kind)} ${count}`).join(', ');
   return (
-    `Chaos: ${total} faults (${listed}), ${deadLetterFaults} of them at the storing of dead letters; ` +
+    `Chaos: ${total} faults (${listed}), ${objectFaults} of them at requests to S3; ` +
     `functions logged ${unsaid} warnings and errors (--verbose shows them).\n` +
     'What invocations did that were killed before their end is in the state, and not among these figures.'
   );

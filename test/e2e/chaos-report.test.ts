@@ -10,7 +10,7 @@ function options(...argv: readonly string[]) {
 }
 
 function result(seed: number, outcome: SeedResult['outcome'], faults: SeedResult['faults']): SeedResult {
-  return { seed, outcome, seconds: seed, faults, deadLetterFaults: 1, story: '' };
+  return { seed, outcome, seconds: seed, faults, objectFaults: 1, story: '' };
 }
 
 describe('the report of npm run chaos', () => {
@@ -29,7 +29,7 @@ describe('the report of npm run chaos', () => {
         { seed: 3, outcome: 'stalled', replay: 'again 3' },
       ],
       faults: { throttle: 4, killBeforeReply: 2 },
-      deadLetterFaults: 3,
+      objectFaults: 3,
       totalFaults: 6,
       seconds: { shortest: 1, mean: 2, longest: 3 },
     });

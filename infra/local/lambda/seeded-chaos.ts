@@ -21,7 +21,7 @@ export interface SeededChaos {
   readonly probabilities: FaultProbabilities;
   /** In place of `probabilities`, for requests to these services. */
   readonly atService?: Readonly<Partial<Record<AwsService, FaultProbabilities>>>;
-  /** Strikes requests to Kinesis, of which a pipeline's function sends none but outputs. Never where absent. */
+  /** Strikes PutRecords, by which a pipeline's function sends its outputs. Never where absent. */
   readonly sinkSpells?: SinkSpells;
   readonly maximumFaultsPerFunction: number;
   /** A late reply comes up to so much later; that of a slow sink up to ten times so much. */
@@ -78,10 +78,10 @@ export function seededChaos(options: SeededChaos): ChaosPlan {
     options.functions !== undefined && !options.functions.includes(functionName);
   return {
     maximumFaultsPerFunction: options.maximumFaultsPerFunction,
-    onRequest({ functionName, invocation, request, service, ofService }) {
+    onRequest({ functionName, invocation, request, service, operation, ofService }) {
       if (isSpared(functionName)) return undefined;
       const draw = (what: string): number => chance(seed, nameOf(functionName), invocation, request, what);
-      if (service === 'kinesis' && sinkSpells !== undefined) {
+      if (operation === 'PutRecords' && sinkSpells !== undefined) {
         const spell = Math.floor((ofService - 1) / sinkSpells.requests);
         const drawn = chance(seed, nameOf(functionName), 'spell', spell);
         if (drawn < sinkSpells.rejects) return { kind: 'sinkRejects' };

@@ -16,7 +16,8 @@ function struck(chaos: LocalChaos, invocations: number): { point: RequestPoint; 
     chaos.beforeInvocation('f', { Records: [{ eventID: `shardId-000000000000:${invocation}` }] });
     for (const [index, service] of services.entries()) {
       const request = index + 1;
-      const point = { functionName: 'f', invocation, request, service, operation: '', ofService: invocation };
+      const operation = service === 'kinesis' ? 'PutRecords' : '';
+      const point = { functionName: 'f', invocation, request, service, operation, ofService: invocation };
       const fault = chaos.plan.onRequest(point);
       if (fault !== undefined) all.push({ point, fault: fault.kind });
     }
