@@ -20,6 +20,7 @@ function reportsPipeline(retentionHours = 24, name = 'reports', stream = TOTALS.
       kind: 'kinesis',
       stream,
       codec: 'json',
+      outsideShard: 'drop',
       retentionHours,
       chained: { upstreamRetentionHours: 48 },
     },
@@ -185,7 +186,13 @@ describe('a chain that cannot be right', () => {
           pipeline: ordersPipeline({
             name: 'reports',
             sinks: [],
-            source: { kind: 'kinesis', stream: TOTALS.stream, codec: 'json', retentionHours: 24 },
+            source: {
+              kind: 'kinesis',
+              stream: TOTALS.stream,
+              codec: 'json',
+              outsideShard: 'drop',
+              retentionHours: 24,
+            },
           }),
         },
       ],
