@@ -1,4 +1,5 @@
 import { comparePositions, type Position } from '../source/position.ts';
+import type { Delivery } from '../output/sink-port.ts';
 import type { Rejection } from '../source/record-error.ts';
 import type { RecordBatch, SourceRecord } from '../source/record.ts';
 import type { OutboxEntry, StateItem } from '../state/state-item.ts';
@@ -8,6 +9,7 @@ import type { FoldScope, KeyWork } from './fold.ts';
 import { ProvenancePlaces, type MarkPlace } from './mark-place.ts';
 import type { Opened } from './open.ts';
 import type { BatchReport, Runtime } from './runtime.ts';
+import { relayed } from './relay.ts';
 import { turnOf } from './turn.ts';
 
 /** One item's work while a batch runs. */
@@ -37,6 +39,8 @@ export interface BatchRun {
     readonly acknowledged: Map<string, Position>;
   };
   readonly works: readonly ItemWork[];
+  /** In the front of a repartition: what is put into the internal stream, for the works are of rejected elements alone. */
+  readonly relayed: readonly Delivery[];
   /** The first record that was not decoded, because decoding took its share of the time; it comes again. */
   readonly notDecoded: Position | undefined;
   /** By sink: destination keys of which a delivery failed. */
@@ -65,7 +69,13 @@ export function group(
   { generation, killers, isByPartition }: Opened,
   records: readonly SourceRecord[],
   keepDecoding: () => boolean,
-): { readonly works: ItemWork[]; readonly decoded: number; readonly places: readonly MarkPlace[] } {
+): Pick<BatchRun, 'relayed'> & {
+  readonly works: ItemWork[];
+  readonly decoded: number;
+  readonly places: readonly MarkPlace[];
+} {
+  const { relay } = runtime.program;
+  const deliveries: Delivery[] = [];
   const isChained = runtime.program.definition.source.chained !== undefined;
   // A record that no envelope is known of is known by where it stands, as all are that are not chained.
   const places: MarkPlace[] = isChained ? [...records] : [];
@@ -113,13 +123,19 @@ export function group(
       index,
       (key, element) => {
         if (key === undefined) add(shardItems, place.lane, undefined, element);
-        else add(works, key, key, element);
+        else if (relay === undefined) add(works, key, key, element);
+        else {
+          const output = relayed(runtime.program, relay, record, key, element);
+          if ('entry' in output) deliveries.push(output);
+          else add(shardItems, place.lane, undefined, { ...element, rejection: output });
+        }
       },
       isChained ? (envelope) => (places[index] = place = provenance.of(envelope)) : undefined,
     );
   }
   return {
     works: [...works.values(), ...shardItems.values()],
+    relayed: deliveries,
     decoded: index,
     places: isChained ? places : records,
   };

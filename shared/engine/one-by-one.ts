@@ -80,7 +80,9 @@ export async function processOneByOne(
       if (decoding === 'waits') return result(position);
       const killsDecoder = decoding === 'kills';
       const decoded = begin([record], killsDecoder ? new Set([turnOf(position, 'decode')]) : killers);
-      const folding = killsDecoder ? 'begun' : await beginTurn(position, 'fold');
+      // A relay runs no user code behind this; what dies there may have put the record's values already.
+      const folding =
+        killsDecoder || runtime.program.relay !== undefined ? 'begun' : await beginTurn(position, 'fold');
       if (folding === 'waits') return result(position);
       if (folding === 'kills') reject(decoded);
       const failedFrom = await run(decoded);

@@ -133,7 +133,8 @@ async function runToAnswer(run: BatchRun): Promise<Position | undefined> {
     progress = progressOf(run);
     if (pending.length === 0 || notPublished !== undefined || progress === before || !run.keepGoing()) break;
   }
-  bookFates(run);
+  // What a relay passes on is applied behind it, and counted there.
+  if (run.runtime.program.relay === undefined) bookFates(run);
   return lower(notPublished, firstUncommitted(run));
 }
 
@@ -187,7 +188,7 @@ function beginRun(
     if (lane !== lastLane && !firsts.has(lane)) firsts.set(lane, position);
     lastLane = lane;
   }
-  const { works, decoded, places } = group(runtime, opened, all, keepDecoding);
+  const { works, relayed, decoded, places } = group(runtime, opened, all, keepDecoding);
   const records = all.slice(0, decoded);
   report.keys += works.length;
   const fates = new Uint8Array(records.length);
@@ -200,6 +201,7 @@ function beginRun(
     batch,
     records,
     works,
+    relayed,
     notDecoded: all[decoded]?.position,
     keepGoing,
     report,

@@ -1,6 +1,7 @@
 import { decoderOf, type Decode } from '../source/decode.ts';
 import type {
   KeyedStage,
+  KinesisSink,
   PipelineDefinition,
   Sink,
   StatefulStage,
@@ -47,6 +48,27 @@ export interface Program {
   /** The time after a key's newest record at which an item without a state that still counts is as good as none. */
   readonly tombstoneSeconds: number;
   readonly limits: EngineLimits;
+  /** Of the front of a repartition: the internal stream into which it puts what comes. It has no state then. */
+  readonly relay?: KinesisSink;
+}
+
+/** The front of a pipeline's repartition as a program of its own; `undefined` where it has none. */
+export function relayProgramOf({
+  name,
+  onRecordError,
+  repartition,
+}: PipelineDefinition): Program | undefined {
+  if (repartition === undefined) return undefined;
+  const { source, stages, key, sink } = repartition;
+  const front = {
+    name,
+    onRecordError,
+    source,
+    stages,
+    keyBy: key,
+    keyedStages: [{ kind: 'sink', sink }],
+  } as const;
+  return { ...programOf(front), relay: sink };
 }
 
 export function programOf(definition: PipelineDefinition, limits = ENGINE_LIMITS): Program {

@@ -25,7 +25,8 @@ export type Deliveries = Map<string, Delivery[]>;
 
 /**
  * Step 7: publishes from the outboxes of all items of the run, those included whose commit failed and those where
- * nothing ran (I4), what belongs to the run's own records and lies below the first position that is not committed.
+ * nothing ran (I4), what belongs to the run's own records and lies below the first position that is not committed; of
+ * the front of a repartition, what its records become.
  * @returns the first position of which something is not published or not stored.
  */
 export async function publishCommitted(run: BatchRun): Promise<Position | undefined> {
@@ -42,6 +43,11 @@ export async function publishCommitted(run: BatchRun): Promise<Position | undefi
       if (entry.kind === 'deadLetter') letters.push({ entry, key, pk });
       else addDelivery(deliveries, runtime.program.definition.name, item as StateItem, entry);
     }
+  }
+  for (const delivery of run.relayed) {
+    const { entry } = delivery;
+    if (bound !== undefined && comparePositions(entry.position, bound) >= 0) break;
+    if (!scope.published.has(entry)) append(deliveries, delivery);
   }
 
   let failed: Position | undefined;
@@ -124,8 +130,12 @@ export function addDelivery(
     pk: item.pk,
     entry,
   };
-  const list = deliveries.get(entry.sink);
-  if (list === undefined) deliveries.set(entry.sink, [delivery]);
+  append(deliveries, delivery);
+}
+
+function append(deliveries: Map<string, Delivery[]>, delivery: Delivery): void {
+  const list = deliveries.get(delivery.entry.sink);
+  if (list === undefined) deliveries.set(delivery.entry.sink, [delivery]);
   else list.push(delivery);
 }
 

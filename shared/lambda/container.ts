@@ -2,13 +2,13 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Logger } from '@aws-lambda-powertools/logger';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { ItemCache } from '../engine/item-cache.ts';
-import { programOf } from '../engine/program.ts';
-import type { RedriveRuntime } from '../engine/runtime.ts';
+import { programOf, relayProgramOf } from '../engine/program.ts';
+import type { RedriveRuntime, Runtime } from '../engine/runtime.ts';
 import type { DeadLetterStore } from '../output/dead-letter-store.ts';
 import { DynamoDbSinkPort } from '../output/dynamodb-sink.ts';
 import { ForEachSinkPort } from '../output/for-each-sink.ts';
 import type { SinkPort } from '../output/sink-port.ts';
-import { sinksOf, type PipelineDefinition } from '../pipeline/definition.ts';
+import { sinksOf, type KinesisSink, type PipelineDefinition, type Sink } from '../pipeline/definition.ts';
 import type { ShardRanges } from '../source/shard-ranges.ts';
 import type { BlobStore } from '../state/blob-store.ts';
 import { DynamoDbStateStore } from '../state/dynamodb-state-store.ts';
@@ -21,9 +21,12 @@ import { noTrace, type Trace } from './trace.ts';
 
 /** What a container makes once and keeps warm. */
 export interface Container {
+  /** Of the pipeline; with a repartition of its back half. */
   readonly runtime: RedriveRuntime;
   /** What a sweep of spilled states works on: items as they are stored, and the objects that they point to. */
   readonly spilled: { readonly store: StateStore; readonly blobs: BlobStore };
+  /** For the records of a stream, by its physical name: a repartition's internal stream is read by its back half. */
+  readonly runtimeFor: (stream: string) => Runtime;
   readonly trace: Trace;
 }
 
@@ -61,7 +64,7 @@ export async function makeContainer(
   const runtime: RedriveRuntime = {
     program: programOf(definition),
     store,
-    sinks: await sinkPorts(definition, settings, dynamodb, trace),
+    sinks: await sinkPorts(sinksOf(definition), definition.name, settings, dynamodb, trace),
     deadLetters: deadLetterStore(settings.bucket, definition.name, trace),
     shardRanges: shardRanges(trace),
     clock,
@@ -74,22 +77,40 @@ export async function makeContainer(
     parallelizationFactor: settings.parallelizationFactor,
     generation: undefined,
   };
-  return { runtime, spilled: { store: items, blobs }, trace };
+  const spilled = { store: items, blobs };
+  const relay = relayProgramOf(definition);
+  if (relay === undefined) return { runtime, runtimeFor: () => runtime, spilled, trace };
+  const { name } = relay.relay as KinesisSink;
+  const front: Runtime = {
+    ...runtime,
+    program: relay,
+    sinks: await sinkPorts([...relay.sinks.values()], definition.name, settings, dynamodb, trace),
+    cache: new ItemCache(),
+    // Lanes by partition key would each leave a mark behind the relay.
+    parallelizationFactor: 1,
+  };
+  return {
+    runtime,
+    runtimeFor: (stream) => (stream === settings.sinks.get(name) ? runtime : front),
+    spilled,
+    trace,
+  };
 }
 
 async function sinkPorts(
-  definition: PipelineDefinition,
+  sinks: readonly Sink[],
+  lineage: string,
   settings: Settings,
   dynamodb: DynamoDBClient,
   trace: Trace,
 ): Promise<Map<string, SinkPort>> {
   const ports = new Map<string, SinkPort>();
-  for (const sink of sinksOf(definition)) {
+  for (const sink of sinks) {
     const physicalName = settings.sinks.get(sink.name) ?? '';
     switch (sink.kind) {
       case 'kinesis': {
         const { kinesisSinkPort } = await import('./kinesis-ports.ts');
-        ports.set(sink.name, kinesisSinkPort(physicalName, definition.name, trace));
+        ports.set(sink.name, kinesisSinkPort(physicalName, lineage, trace));
         break;
       }
       case 'dynamodb':

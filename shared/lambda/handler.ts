@@ -40,11 +40,12 @@ export function kinesisHandler(
     try {
       const command = commandOf(event);
       container ??= makeContainer(definition, environment, clock, logger);
-      const { runtime, spilled, trace } = await container;
+      const { runtime: ownRuntime, runtimeFor, spilled, trace } = await container;
       if (command !== undefined) {
-        return await command({ runtime, spilled, deadlineMs, requestId: context.awsRequestId });
+        return await command({ runtime: ownRuntime, spilled, deadlineMs, requestId: context.awsRequestId });
       }
       const batch = readKinesisEvent(event);
+      const runtime = runtimeFor(batch.stream);
       const before = runtime.store.costs();
       const { failedFrom, report } = await trace.batch(() => processBatch(runtime, batch, deadlineMs));
       const endMs = clock.nowMs();

@@ -8,7 +8,7 @@ export interface Settings {
   readonly bucket: string;
   readonly parallelizationFactor: number;
   readonly writes: 'partiql' | 'single';
-  /** Physical name of the stream or table, by sink name. */
+  /** Physical name of the stream or table, by sink name; of a repartition's internal stream by its name. */
   readonly sinks: ReadonlyMap<string, string>;
 }
 
@@ -28,7 +28,8 @@ export function readSettings(
   const stateTable = required(ENVIRONMENT.stateTable);
   const bucket = required(ENVIRONMENT.bucket);
   const sinks = new Map<string, string>();
-  for (const sink of sinksOf(definition)) {
+  const { repartition } = definition;
+  for (const sink of [...sinksOf(definition), ...(repartition === undefined ? [] : [repartition.sink])]) {
     if (sink.kind !== 'forEach') sinks.set(sink.name, required(sinkVariable(sink.name)));
   }
   const factor = Number(environment[ENVIRONMENT.parallelizationFactor] ?? '1');

@@ -125,10 +125,24 @@ export type KeyedStage = StatelessStage | StatefulStage | SinkStage;
 export const RECORD_ERROR_POLICIES = ['deadLetter', 'parkKey', 'stop'] as const;
 export type RecordErrorPolicy = (typeof RECORD_ERROR_POLICIES)[number];
 
+/**
+ * What stands before an internal stream through which a pipeline re-keys its values: they are put there in order per
+ * key, and `PipelineDefinition.source` reads them. Nothing of it is state.
+ */
+export interface Repartition {
+  readonly source: KinesisSource;
+  readonly stages: readonly StatelessStage[];
+  readonly key: (value: unknown) => unknown;
+  /** The internal stream, under the repartition's name: a part of the provenance of what goes through it. */
+  readonly sink: KinesisSink;
+}
+
 /** A pipeline as frozen data: CDK reads it, the engine runs it, importing it does nothing. */
 export interface PipelineDefinition {
   readonly name: string;
+  /** What the stages read: the internal stream where the pipeline has a repartition. See `outerSourceOf`. */
   readonly source: KinesisSource;
+  readonly repartition?: Repartition;
   /** Before `keyBy`. */
   readonly stages: readonly StatelessStage[];
   readonly keyBy: (value: unknown) => unknown;
@@ -140,6 +154,11 @@ export interface PipelineDefinition {
 /** What `infra/` and the handler take: the end of a fluent chain. */
 export interface Pipeline {
   readonly definition: PipelineDefinition;
+}
+
+/** The stream from which records come into the pipeline. */
+export function outerSourceOf({ source, repartition }: PipelineDefinition): KinesisSource {
+  return repartition?.source ?? source;
 }
 
 /** The sinks of a pipeline, in order. */

@@ -2,6 +2,7 @@ import { dedupeStage, type DedupeOptions } from './dedupe.ts';
 import type { DynamoDbOutput } from './dynamodb.ts';
 import type { KinesisInput, KinesisOutput } from './kinesis.ts';
 import { requireName } from './name.ts';
+import { repartitioned, type NotJson, type RepartitionOptions } from './repartition.ts';
 import { filterStage, flatMapStage, mapStage } from './stateless-stage.ts';
 import { requireSynchronous } from './synchronous.ts';
 import {
@@ -79,7 +80,7 @@ export function pipeline(name: string, options: PipelineOptions = {}): PipelineS
   });
 }
 
-type Head = Pick<PipelineDefinition, 'name' | 'source' | 'onRecordError'>;
+type Head = Pick<PipelineDefinition, 'name' | 'source' | 'onRecordError' | 'repartition'>;
 
 /** Values of type `T` before they have a key. Immutable: each method gives a new stream. */
 export class Stream<T> {
@@ -122,6 +123,29 @@ export class Stream<T> {
       keyBy: (value) => requireSynchronous(key(value as T), 'keyBy'),
       keyedStages: [],
     });
+  }
+
+  /**
+   * Re-keys the values through an internal stream, which the stack makes: behind it, every key is fed by one shard and
+   * in the order of that stream. Each value gets there once, as far as the state behind it can tell. Needed where the
+   * producer's partition keys have nothing to do with the key by which state is kept.
+   * What JSON does not give back as it was cannot pass: the compiler refuses such a type, and such a value becomes a
+   * dead letter.
+   * @param name of the internal stream, unique among the pipeline's sinks; keep it for ever.
+   * @param key by which the values are dealt out and keep their order; usually what `keyBy` gives behind it.
+   * @throws TypeError where the name or an option cannot be used, for a second one in a pipeline, and behind the outputs
+   * of another pipeline: let its sink publish under this key.
+   */
+  repartition(
+    name: string,
+    key: (value: T) => string,
+    ...rest: NotJson<T> extends never ? [options?: RepartitionOptions] : [refused: NotJson<T>]
+  ): Stream<T> {
+    const options = rest[0] as RepartitionOptions | undefined;
+    return new Stream<T>(
+      repartitioned(this.#head, this.#stages, name, key as (value: unknown) => string, options),
+      [],
+    );
   }
 
   #then<U>(stage: StatelessStage): Stream<U> {
@@ -298,14 +322,15 @@ export class KeyedStream<T> implements Pipeline {
   }
 
   #sink(sink: Sink): KeyedStream<T> {
-    const { name, keyedStages } = this.definition;
-    for (const stage of keyedStages) {
-      if (stage.kind !== 'sink' || variableForm(stage.sink.name) !== variableForm(sink.name)) continue;
+    const { name, keyedStages, repartition } = this.definition;
+    const others = keyedStages.flatMap((stage) => (stage.kind === 'sink' ? [stage.sink] : []));
+    for (const other of repartition === undefined ? others : [repartition.sink, ...others]) {
+      if (variableForm(other.name) !== variableForm(sink.name)) continue;
       throw new TypeError(
-        stage.sink.name === sink.name
+        other.name === sink.name
           ? `Pipeline '${name}' has two sinks named '${sink.name}'; the name is a part of each output's id, so give ` +
               "each its own with the option 'name'."
-          : `Pipeline '${name}' has the sinks '${stage.sink.name}' and '${sink.name}', which share one environment ` +
+          : `Pipeline '${name}' has the sinks '${other.name}' and '${sink.name}', which share one environment ` +
               "variable; give one of them another name with the option 'name'.",
       );
     }
