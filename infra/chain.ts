@@ -1,4 +1,4 @@
-import { sinksOf, type KinesisSink, type Pipeline } from '../shared/pipeline/definition.ts';
+import { outerSourceOf, sinksOf, type KinesisSink, type Pipeline } from '../shared/pipeline/definition.ts';
 import type { StatefulPipelineProps } from './constructs/stateful-pipeline-props.ts';
 
 /** Pipelines with what their descriptions do not say, as in infra/pipelines.ts. */
@@ -18,7 +18,7 @@ export function nameOf({ pipeline }: { readonly pipeline: Pipeline }): string {
 export function writersFor(deployed: Deployed, reader: StatefulPipelineProps): Upstream[] {
   // A stream that is given is filled by somebody outside of this app.
   if (reader.stream !== undefined) return [];
-  const { stream } = reader.pipeline.definition.source;
+  const { stream } = outerSourceOf(reader.pipeline.definition);
   return deployed.flatMap((each) => {
     const [first, ...others] = sinksOf(each.pipeline.definition).filter(
       (sink): sink is KinesisSink => sink.kind === 'kinesis' && sink.stream === stream,
@@ -29,7 +29,7 @@ export function writersFor(deployed: Deployed, reader: StatefulPipelineProps): U
 
 /** What feeds a chained pipeline; `undefined` where its source is no chained one, or is given. */
 export function upstreamOf(deployed: Deployed, reader: StatefulPipelineProps): Upstream | undefined {
-  if (reader.pipeline.definition.source.chained === undefined) return undefined;
+  if (outerSourceOf(reader.pipeline.definition).chained === undefined) return undefined;
   return writersFor(deployed, reader)[0];
 }
 
@@ -71,7 +71,8 @@ export function sinkRetentionHours(
   for (const reader of deployed) {
     const upstream = upstreamOf(deployed, reader);
     if (upstream?.deployed !== writer) continue;
-    for (const { name } of upstream.sinks) hours[name] = reader.pipeline.definition.source.retentionHours;
+    for (const { name } of upstream.sinks)
+      hours[name] = outerSourceOf(reader.pipeline.definition).retentionHours;
   }
   return { ...hours, ...writer.sinkRetentionHours };
 }
@@ -81,7 +82,7 @@ export function sinkRetentionHours(
  * What the pipelines' own settings tell is in refuse-wrong-settings.ts.
  */
 export function* chainProblems(deployed: Deployed, reader: StatefulPipelineProps): Generator<string> {
-  const { source } = reader.pipeline.definition;
+  const source = outerSourceOf(reader.pipeline.definition);
   const [upstream, ...others] = writersFor(deployed, reader);
   const stream = JSON.stringify(source.stream);
   if (source.chained === undefined) {

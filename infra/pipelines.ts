@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import airportDelays from '../functions/airport-delays/pipeline.ts';
 import airportGrades from '../functions/airport-grades/pipeline.ts';
+import arrivals from '../functions/arrivals/pipeline.ts';
 import wordCount from '../functions/word-count/pipeline.ts';
 import type { StatefulPipelineProps } from './constructs/stateful-pipeline-props.ts';
 
@@ -11,6 +12,7 @@ import type { StatefulPipelineProps } from './constructs/stateful-pipeline-props
 export const PIPELINES: readonly StatefulPipelineProps[] = [
   { pipeline: airportDelays, handlerFile: handlerOf('airport-delays') },
   { pipeline: airportGrades, handlerFile: handlerOf('airport-grades') },
+  { pipeline: arrivals, handlerFile: handlerOf('arrivals') },
   { pipeline: wordCount, handlerFile: handlerOf('word-count') },
 ];
 

@@ -93,6 +93,14 @@ const BUILT_IN: ReadonlyMap<string, BuiltIn> = new Map([
     },
   ],
   [
+    'arrivals',
+    {
+      title: '20,000 US flights of 2001',
+      dataset: 'flights-20k.json',
+      line: (flight: Readonly<Record<string, unknown>>) => JSON.stringify(flight),
+    },
+  ],
+  [
     'word-count',
     {
       title: 'titles of 3,200 films',

@@ -7,10 +7,7 @@ import type {
 } from '../../shared/pipeline/definition.ts';
 import { canonicalDocument } from '../../shared/state/canonical-document.ts';
 import type { Document } from '../../shared/state/document.ts';
-import { lineElements, valueElements } from '../local/producer/line-elements.ts';
-
-/** Bytes of UTF-8 of a key; DynamoDB's 2,048 less what the engine puts before it. */
-const LONGEST_KEY_BYTES = 2_000;
+import { isKey, lineElements, relayedValues, valueElements } from '../local/producer/line-elements.ts';
 
 const ARRIVAL = { arrivalMs: 0 };
 
@@ -63,7 +60,22 @@ export class PlainFold {
    * all others: what is remembered for a time is remembered for longer than a run takes.
    */
   add(line: Buffer): void {
-    this.#add(() => lineElements(this.#definition, line));
+    const { repartition } = this.#definition;
+    if (repartition === undefined) {
+      this.#add(() => lineElements(this.#definition, line));
+      return;
+    }
+    // Behind a repartition each value is a record of its own.
+    let relayed: readonly (string | undefined)[] = [undefined];
+    try {
+      relayed = relayedValues(repartition, line);
+    } catch {
+      // The line itself is rejected.
+    }
+    for (const json of relayed) {
+      if (json === undefined) this.#deadLetters += 1;
+      else this.#add(() => valueElements(this.#definition, JSON.parse(json)));
+    }
   }
 
   /** Folds what another pipeline has published. */
@@ -99,15 +111,29 @@ export class PlainFold {
 
   /** Whether the line would be rejected whole, for every key, behind those folded so far. It is not folded. */
   rejects(line: Buffer): boolean {
+    const { repartition } = this.#definition;
+    if (repartition === undefined) return this.#rejects(() => lineElements(this.#definition, line));
+    let relayed: readonly (string | undefined)[];
+    try {
+      relayed = relayedValues(repartition, line);
+    } catch {
+      return true;
+    }
+    const isRejected = (json: string | undefined): boolean =>
+      json === undefined || this.#rejects(() => valueElements(this.#definition, JSON.parse(json)));
+    return relayed.length > 0 && relayed.every(isRejected);
+  }
+
+  #rejects(read: () => unknown[]): boolean {
     let elements: readonly unknown[];
     try {
-      elements = lineElements(this.#definition, line);
+      elements = read();
     } catch {
       return true;
     }
     if (elements.length === 0) return false;
     return [...this.#group(elements).groups.values()].every(({ key, places }) => {
-      const values = lineElements(this.#definition, line);
+      const values = read();
       try {
         this.#folded(
           key,
@@ -142,7 +168,7 @@ export class PlainFold {
       } catch {
         key = undefined;
       }
-      if (typeof key !== 'string' || !key.isWellFormed() || Buffer.byteLength(key) > LONGEST_KEY_BYTES) {
+      if (!isKey(key)) {
         keyless += 1;
         continue;
       }

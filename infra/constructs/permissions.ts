@@ -48,6 +48,7 @@ const TABLE_KEY_ACTIONS = [
 export interface PipelineResources {
   readonly pipelineName: string;
   readonly stream: IStream;
+  readonly repartitionStream: IStream | undefined;
   readonly stateTable: AnyTable;
   readonly bucket: Bucket;
   readonly sinks: SinkDestinations;
@@ -81,7 +82,11 @@ export function grantPipeline(role: Role, resources: PipelineResources): void {
   // Covers the customer's key of an encrypted stream; Lambda polls in the name of this role.
   resources.stream.grantRead(role);
 
-  for (const stream of new Set(resources.sinks.streams.values())) {
+  const { repartitionStream } = resources;
+  repartitionStream?.grantRead(role);
+
+  const written = [...resources.sinks.streams.values(), ...(repartitionStream ? [repartitionStream] : [])];
+  for (const stream of new Set(written)) {
     allow(role, ['kinesis:PutRecords'], stream.streamArn);
     stream.encryptionKey?.grant(role, 'kms:GenerateDataKey');
   }

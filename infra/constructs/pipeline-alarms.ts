@@ -48,6 +48,15 @@ export class PipelineAlarms extends Construct {
           "has records waiting for half of the stream's retention; what is not processed before the rest is over " +
           'is lost. Raise the retention of the stream first, then look for the cause.',
       },
+      ...(metrics.repartitionAge && {
+        RepartitionAge: {
+          metric: metrics.repartitionAge,
+          above: iteratorAge.toMilliseconds(),
+          minutes: LASTING_MINUTES,
+          meaning:
+            'falls behind on the internal stream of its repartition: what comes in is put there faster than it is applied.',
+        },
+      }),
       Errors: {
         metric: metrics.errors,
         above: 0,

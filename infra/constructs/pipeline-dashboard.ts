@@ -39,7 +39,11 @@ export function pipelineDashboard(scope: Construct, id: string, props: PipelineD
         }),
       ],
       [
-        graph('Behind by (ms)', metrics.iteratorAge),
+        graph(
+          'Behind by (ms)',
+          metrics.iteratorAge,
+          ...(metrics.repartitionAge ? [metrics.repartitionAge] : []),
+        ),
         graph('Records', metrics.recordsIn, metrics.applied, metrics.duplicates, metrics.published),
         graph('Dead letters', metrics.deadLetters),
       ],

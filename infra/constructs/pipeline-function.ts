@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Names, RemovalPolicy, Stage } from 'aws-cdk-lib';
 import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { Architecture, Code, Function, LoggingFormat, Runtime, Tracing } from 'aws-cdk-lib/aws-lambda';
+import type { IStream } from 'aws-cdk-lib/aws-kinesis';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { DISABLE_ASSET_STAGING_CONTEXT } from 'aws-cdk-lib/cx-api';
 import type { Construct } from 'constructs';
@@ -18,6 +19,7 @@ export interface FunctionSurroundings {
   readonly stateTableName: string;
   readonly bucketName: string;
   readonly sinks: SinkDestinations;
+  readonly repartition: { readonly sink: string; readonly stream: IStream } | undefined;
 }
 
 export interface PipelineFunction {
@@ -67,7 +69,7 @@ export function pipelineFunction(
 function variables(
   name: string,
   parallelizationFactor: number,
-  { stateTableName, bucketName, sinks }: FunctionSurroundings,
+  { stateTableName, bucketName, sinks, repartition }: FunctionSurroundings,
 ): Record<string, string> {
   return {
     NODE_OPTIONS: '--enable-source-maps',
@@ -80,6 +82,7 @@ function variables(
     ...Object.fromEntries(
       [...sinks.streams].map(([sink, stream]) => [sinkVariable(sink), stream.streamName]),
     ),
+    ...(repartition && { [sinkVariable(repartition.sink)]: repartition.stream.streamName }),
     ...Object.fromEntries([...sinks.tables].map(([sink, table]) => [sinkVariable(sink), table.tableName])),
   };
 }

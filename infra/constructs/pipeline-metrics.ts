@@ -12,6 +12,7 @@ export interface MeasuredResources {
   readonly pipelineName: string;
   readonly function: Function;
   readonly stream: IStream;
+  readonly repartitionStream: IStream | undefined;
   readonly stateTable: AnyTable;
 }
 
@@ -19,6 +20,8 @@ export interface MeasuredResources {
 export interface PipelineMetrics {
   /** Milliseconds: the age of the last record of a batch when Lambda handed it in. */
   readonly iteratorAge: IMetric;
+  /** Milliseconds: the age of the last record that was read from a repartition's internal stream. */
+  readonly repartitionAge: IMetric | undefined;
   readonly invocations: IMetric;
   readonly errors: IMetric;
   readonly throttles: IMetric;
@@ -39,7 +42,7 @@ export interface PipelineMetrics {
 }
 
 export function pipelineMetrics(resources: MeasuredResources): PipelineMetrics {
-  const { function: lambda, stream, stateTable } = resources;
+  const { function: lambda, stream, repartitionStream, stateTable } = resources;
   const ofFunction = (metricName: string, statistic: string): IMetric =>
     lambda.metric(metricName, { statistic, period: PERIOD });
   const ofTable = (metricName: string): IMetric =>
@@ -62,6 +65,10 @@ export function pipelineMetrics(resources: MeasuredResources): PipelineMetrics {
 
   return {
     iteratorAge: ofFunction('IteratorAge', Stats.MAXIMUM),
+    repartitionAge: repartitionStream?.metricGetRecordsIteratorAgeMilliseconds({
+      statistic: Stats.MAXIMUM,
+      period: PERIOD,
+    }),
     invocations: ofFunction('Invocations', Stats.SUM),
     errors: ofFunction('Errors', Stats.SUM),
     throttles: ofFunction('Throttles', Stats.SUM),

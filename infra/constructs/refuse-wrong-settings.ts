@@ -2,7 +2,7 @@ import { StreamMode } from 'aws-cdk-lib/aws-kinesis';
 import { StartingPosition } from 'aws-cdk-lib/aws-lambda';
 import { DEADLINE_MARGIN_MS } from '../../shared/engine/limits.ts';
 import { sinkVariable } from '../../shared/lambda/environment.ts';
-import { sinksOf, type Sink } from '../../shared/pipeline/definition.ts';
+import { outerSourceOf, sinksOf, type Sink } from '../../shared/pipeline/definition.ts';
 import type { StatefulPipelineProps } from './stateful-pipeline-props.ts';
 
 /**
@@ -69,7 +69,7 @@ function* nameProblems({ pipeline }: StatefulPipelineProps): Generator<string> {
 }
 
 function* sinkProblems(props: StatefulPipelineProps): Generator<string> {
-  const { source } = props.pipeline.definition;
+  const source = outerSourceOf(props.pipeline.definition);
   const sinks = sinksOf(props.pipeline.definition);
   const names = new Set<string>();
   for (const { name } of sinks) {
@@ -163,8 +163,21 @@ function* sharedProblems(sinks: readonly Sink[], props: StatefulPipelineProps): 
 }
 
 function* streamProblems(props: StatefulPipelineProps): Generator<string> {
-  const { source } = props.pipeline.definition;
+  const { repartition, source: inner } = props.pipeline.definition;
+  const source = outerSourceOf(props.pipeline.definition);
   yield* rangeProblems('The source\'s "retentionHours"', source.retentionHours, RETENTION_HOURS, 'hours');
+  if (repartition !== undefined) {
+    yield* rangeProblems(
+      'The repartition\'s "retentionHours"',
+      inner.retentionHours,
+      RETENTION_HOURS,
+      'hours',
+    );
+  }
+  yield* rangeProblems('repartitionShardCount', props.repartitionShardCount, SHARD_COUNT, 'shards');
+  if (repartition === undefined && props.repartitionShardCount !== undefined) {
+    yield `repartitionShardCount is ${props.repartitionShardCount}, but the pipeline has no repartition: remove it.`;
+  }
   if (props.stream !== undefined) {
     for (const setting of ['shardCount', 'streamMode'] as const) {
       if (props[setting] === undefined) continue;
@@ -256,7 +269,9 @@ function* functionProblems(props: StatefulPipelineProps): Generator<string> {
 function* alarmProblems(props: StatefulPipelineProps): Generator<string> {
   const seconds = props.alarms?.iteratorAge?.toSeconds({ integral: false });
   if (seconds === undefined) return;
-  const highest = (props.pipeline.definition.source.retentionHours * 3600) / 2;
+  const { source } = props.pipeline.definition;
+  const least = Math.min(source.retentionHours, outerSourceOf(props.pipeline.definition).retentionHours);
+  const highest = (least * 3600) / 2;
   if (!(seconds > 0 && seconds <= highest)) {
     yield (
       `alarms.iteratorAge is ${seconds} seconds; it must be above 0 and at most ${highest}, half of the source's ` +

@@ -1,4 +1,10 @@
-import { CfnEventSourceMapping, EventSourceMapping, type Function } from 'aws-cdk-lib/aws-lambda';
+import {
+  CfnEventSourceMapping,
+  EventSourceMapping,
+  StartingPosition,
+  type EventSourceMappingOptions,
+  type Function,
+} from 'aws-cdk-lib/aws-lambda';
 import type { IStream } from 'aws-cdk-lib/aws-kinesis';
 import type { Construct } from 'constructs';
 import { DEFAULTS } from './defaults.ts';
@@ -14,16 +20,46 @@ export function sourceMapping(
   stream: IStream,
   target: Function,
 ): EventSourceMapping {
-  const mapping = new EventSourceMapping(scope, 'Mapping', {
-    target,
-    eventSourceArn: stream.streamArn,
+  const isFront = props.pipeline.definition.repartition !== undefined;
+  return mappingOf(scope, 'Mapping', props, stream, target, {
     startingPosition: props.startingPosition ?? DEFAULTS.startingPosition,
     ...(props.startingPositionTimestamp === undefined
       ? {}
       : { startingPositionTimestamp: props.startingPositionTimestamp }),
+    parallelizationFactor: isFront ? 1 : (props.parallelizationFactor ?? DEFAULTS.parallelizationFactor),
+  });
+}
+
+/** The same for the internal stream of a repartition, all of it: it holds nothing that is not the pipeline's. */
+export function repartitionMapping(
+  scope: Construct,
+  props: StatefulPipelineProps,
+  stream: IStream,
+  target: Function,
+): EventSourceMapping {
+  return mappingOf(scope, 'RepartitionMapping', props, stream, target, {
+    startingPosition: StartingPosition.TRIM_HORIZON,
+    parallelizationFactor: props.parallelizationFactor ?? DEFAULTS.parallelizationFactor,
+  });
+}
+
+function mappingOf(
+  scope: Construct,
+  id: string,
+  props: StatefulPipelineProps,
+  stream: IStream,
+  target: Function,
+  own: Pick<
+    EventSourceMappingOptions,
+    'startingPosition' | 'startingPositionTimestamp' | 'parallelizationFactor'
+  >,
+): EventSourceMapping {
+  const mapping = new EventSourceMapping(scope, id, {
+    target,
+    eventSourceArn: stream.streamArn,
+    ...own,
     batchSize: props.batchSize ?? DEFAULTS.batchSize,
     maxBatchingWindow: props.maximumBatchingWindow ?? DEFAULTS.maximumBatchingWindow,
-    parallelizationFactor: props.parallelizationFactor ?? DEFAULTS.parallelizationFactor,
     bisectBatchOnError: props.bisectOnError ?? DEFAULTS.bisectOnError,
     reportBatchItemFailures: true,
     retryAttempts: ENDLESS,

@@ -2,6 +2,7 @@ import { Duration } from 'aws-cdk-lib';
 import { Stream, StreamEncryption, StreamMode, type IStream } from 'aws-cdk-lib/aws-kinesis';
 import type { Construct } from 'constructs';
 import { DEFAULTS } from './defaults.ts';
+import { outerSourceOf } from '../../shared/pipeline/definition.ts';
 import type { StatefulPipelineProps } from './stateful-pipeline-props.ts';
 
 /** The stream that the pipeline reads: the given one, or a new one that keeps records as long as the source says. */
@@ -11,7 +12,21 @@ export function sourceStream(scope: Construct, props: StatefulPipelineProps): IS
     ...(props.shardCount === undefined
       ? { streamMode: StreamMode.ON_DEMAND }
       : { streamMode: StreamMode.PROVISIONED, shardCount: props.shardCount }),
-    retentionPeriod: Duration.hours(props.pipeline.definition.source.retentionHours),
+    retentionPeriod: Duration.hours(outerSourceOf(props.pipeline.definition).retentionHours),
+    encryption: StreamEncryption.MANAGED,
+    removalPolicy: props.removalPolicy ?? DEFAULTS.removalPolicy,
+  });
+}
+
+/** The stream through which the pipeline re-keys its values; `undefined` where it has no repartition. */
+export function repartitionStream(scope: Construct, props: StatefulPipelineProps): Stream | undefined {
+  const { repartition, source } = props.pipeline.definition;
+  if (repartition === undefined) return undefined;
+  return new Stream(scope, `Repartition-${repartition.sink.name}`, {
+    ...(props.repartitionShardCount === undefined
+      ? { streamMode: StreamMode.ON_DEMAND }
+      : { streamMode: StreamMode.PROVISIONED, shardCount: props.repartitionShardCount }),
+    retentionPeriod: Duration.hours(source.retentionHours),
     encryption: StreamEncryption.MANAGED,
     removalPolicy: props.removalPolicy ?? DEFAULTS.removalPolicy,
   });

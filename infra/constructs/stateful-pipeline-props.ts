@@ -49,6 +49,9 @@ export interface StatefulPipelineProps {
    */
   readonly sinkRetentionHours?: Readonly<Record<string, number>>;
 
+  /** Shards of the internal stream of a repartition. Default: on demand. */
+  readonly repartitionShardCount?: number;
+
   /** Records to a batch, 1 to 10,000. Default: 500. */
   readonly batchSize?: number;
   /**
@@ -57,7 +60,10 @@ export interface StatefulPipelineProps {
    * defaults of 100 records and 0 seconds, so that 0 is not refused.
    */
   readonly maximumBatchingWindow?: Duration;
-  /** Batches of one shard at a time, 1 to 10. Default: 1, which alone keeps a shard's order. */
+  /**
+   * Batches of one shard at a time, 1 to 10. Default: 1, which alone keeps a shard's order. With a repartition: of its
+   * internal stream; what stands before it always takes one.
+   */
   readonly parallelizationFactor?: number;
   /** Whether Lambda halves a batch whose invocation failed. Default: true. */
   readonly bisectOnError?: boolean;

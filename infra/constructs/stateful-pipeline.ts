@@ -1,9 +1,10 @@
 import type { Dashboard } from 'aws-cdk-lib/aws-cloudwatch';
 import type { TableV2 } from 'aws-cdk-lib/aws-dynamodb';
-import type { IStream } from 'aws-cdk-lib/aws-kinesis';
+import type { IStream, Stream } from 'aws-cdk-lib/aws-kinesis';
 import type { EventSourceMapping, Function } from 'aws-cdk-lib/aws-lambda';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
+import { outerSourceOf } from '../../shared/pipeline/definition.ts';
 import { DEFAULTS } from './defaults.ts';
 import { keyedTable, STATE_TTL_ATTRIBUTE } from './keyed-table.ts';
 import { grantPipeline } from './permissions.ts';
@@ -14,8 +15,8 @@ import { pipelineFunction } from './pipeline-function.ts';
 import { pipelineMetrics } from './pipeline-metrics.ts';
 import { refuseWrongSettings } from './refuse-wrong-settings.ts';
 import { sinkDestinations, type SinkDestinations } from './sink-destinations.ts';
-import { sourceMapping } from './source-mapping.ts';
-import { sourceStream } from './source-stream.ts';
+import { repartitionMapping, sourceMapping } from './source-mapping.ts';
+import { repartitionStream, sourceStream } from './source-stream.ts';
 import { sweepSchedule } from './sweep-schedule.ts';
 import type { StatefulPipelineProps } from './stateful-pipeline-props.ts';
 
@@ -26,6 +27,8 @@ import type { StatefulPipelineProps } from './stateful-pipeline-props.ts';
  */
 export class StatefulPipeline extends Construct {
   readonly stream: IStream;
+  /** The internal stream of a repartition. */
+  readonly repartitionStream: Stream | undefined;
   readonly stateTable: TableV2;
   readonly bucket: Bucket;
   /** Streams and tables of the sinks, by sink name: what a next pipeline reads. */
@@ -39,10 +42,11 @@ export class StatefulPipeline extends Construct {
   constructor(scope: Construct, id: string, props: StatefulPipelineProps) {
     refuseWrongSettings(props);
     super(scope, id);
-    const { name: pipelineName, source } = props.pipeline.definition;
+    const { name: pipelineName, source, repartition } = props.pipeline.definition;
     const removalPolicy = props.removalPolicy ?? DEFAULTS.removalPolicy;
 
     this.stream = sourceStream(this, props);
+    this.repartitionStream = repartitionStream(this, props);
     this.stateTable = keyedTable(this, 'State', { removalPolicy, timeToLiveAttribute: STATE_TTL_ATTRIBUTE });
     this.bucket = pipelineBucket(this, {
       pipelineName,
@@ -59,29 +63,39 @@ export class StatefulPipeline extends Construct {
       stateTableName: this.stateTable.tableName,
       bucketName: this.bucket.bucketName,
       sinks: this.sinks,
+      repartition: repartition &&
+        this.repartitionStream && { sink: repartition.sink.name, stream: this.repartitionStream },
     });
     this.function = lambda;
     grantPipeline(role, {
       pipelineName,
       stream: this.stream,
+      repartitionStream: this.repartitionStream,
       stateTable: this.stateTable,
       bucket: this.bucket,
       sinks: this.sinks,
       logGroup,
     });
     this.mapping = sourceMapping(this, props, this.stream, lambda);
+    if (this.repartitionStream !== undefined) {
+      repartitionMapping(this, props, this.repartitionStream, lambda);
+    }
     sweepSchedule(this, pipelineName, lambda);
 
     const metrics = pipelineMetrics({
       pipelineName,
       function: lambda,
       stream: this.stream,
+      repartitionStream: this.repartitionStream,
       stateTable: this.stateTable,
     });
     this.alarms = new PipelineAlarms(this, 'Alarms', {
       pipelineName,
       metrics,
-      retentionHours: source.retentionHours,
+      retentionHours: Math.min(
+        source.retentionHours,
+        outerSourceOf(props.pipeline.definition).retentionHours,
+      ),
       settings: props.alarms ?? {},
     });
     this.dashboard = pipelineDashboard(this, 'Dashboard', {

@@ -143,6 +143,16 @@ describe('types', () => {
     >();
   });
 
+  it('pass a repartition as they are', () => {
+    expectTypeOf(flights.repartition('by-origin', ({ origin }) => origin)).toEqualTypeOf<
+      Stream<FlightValue>
+    >();
+    expectTypeOf(
+      flights.repartition('by-origin', ({ origin }) => origin, { retentionHours: 48 }),
+    ).toEqualTypeOf<Stream<FlightValue>>();
+    expectTypeOf(pipeline('p').from(kinesis('s')).repartition('r', String)).toEqualTypeOf<Stream<unknown>>();
+  });
+
   it('let a sink take a wider type than the stream has', () => {
     expectTypeOf(byOrigin.to(kinesis<{ origin: string }>('out'))).toEqualTypeOf<KeyedStream<FlightValue>>();
     expectTypeOf(byOrigin.to(dynamodb('out'))).toEqualTypeOf<KeyedStream<FlightValue>>();
@@ -165,6 +175,20 @@ describe('what must not compile', () => {
     byOrigin.updateStateByKey<Stats>('s', (_, state) => ({ count: state.count, sum: 0 }));
     // @ts-expect-error the list of values may be empty for the compiler
     byOrigin.updateStateByKey<number>('s', ([flight]) => flight.delay);
+  });
+
+  it('is a repartition of what JSON does not give back', () => {
+    const dated = flights.map(({ origin }) => ({ origin, at: new Date(0) }));
+    // @ts-expect-error JSON writes a date as text
+    dated.repartition('r', ({ origin }) => origin);
+    const listed = flights.map(() => ({ list: [1n] }));
+    // @ts-expect-error JSON has no bigints
+    listed.repartition('r', () => 'k');
+    const packed = pipeline('p').from(kinesis('s', { codec: 'bytes' }));
+    // @ts-expect-error JSON has no bytes
+    packed.repartition('r', () => 'k');
+    // @ts-expect-error a key is a string
+    flights.repartition('r', ({ delay }) => delay);
   });
 
   it('is a key that is no text', () => {

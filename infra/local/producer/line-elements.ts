@@ -1,13 +1,48 @@
 import { isUtf8 } from 'node:buffer';
 import { gunzipSync } from 'node:zlib';
-import type { PipelineDefinition, StatelessStage } from '../../../shared/pipeline/definition.ts';
+import { exactJson } from '../../../shared/output/exact-json.ts';
+import type { PipelineDefinition, Repartition, StatelessStage } from '../../../shared/pipeline/definition.ts';
 
 /**
  * The values that a line becomes before `keyBy`, by the pipeline's definition alone: codec, schema, stateless stages.
  * Written apart from the engine, which it is compared with.
  * @throws whatever is wrong with the line.
  */
-export function lineElements({ source, stages }: PipelineDefinition, line: Buffer): unknown[] {
+export function lineElements(definition: PipelineDefinition, line: Buffer): unknown[] {
+  const { repartition } = definition;
+  if (repartition === undefined) return decodedElements(definition, line);
+  return relayedValues(repartition, line).flatMap((json) =>
+    json === undefined ? [] : valueElements(definition, JSON.parse(json)),
+  );
+}
+
+/**
+ * What the line becomes in the internal stream of a repartition, as JSON text; undefined for each value that cannot pass.
+ * @throws whatever is wrong with the line.
+ */
+export function relayedValues(repartition: Repartition, line: Buffer): (string | undefined)[] {
+  return decodedElements(repartition, line).map((value) => {
+    try {
+      const key = repartition.key(value);
+      return isKey(key) ? exactJson(value, 'the value') : undefined;
+    } catch {
+      return undefined;
+    }
+  });
+}
+
+/** Bytes of UTF-8 of a key; DynamoDB's 2,048 less what the engine puts before it. */
+const LONGEST_KEY_BYTES = 2_000;
+
+/** Whether a table takes the key. */
+export function isKey(key: unknown): key is string {
+  return typeof key === 'string' && key.isWellFormed() && Buffer.byteLength(key) <= LONGEST_KEY_BYTES;
+}
+
+function decodedElements(
+  { source, stages }: Pick<PipelineDefinition, 'source' | 'stages'>,
+  line: Buffer,
+): unknown[] {
   if (source.codec === 'bytes') return through(stages, new Uint8Array(line));
   const isGzip = line[0] === 0x1f && line[1] === 0x8b;
   const bytes = isGzip ? gunzipSync(line) : line;

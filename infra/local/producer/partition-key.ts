@@ -26,7 +26,9 @@ const SHARED_PARTITION_KEYS = 64;
 export function routeOf(definition: PipelineDefinition, line: Buffer): LineRoute {
   const keys = keysOf(definition, line);
   const [key, ...others] = keys;
-  if (key === undefined || others.length > 0) return { partitionKey: sharedKeyOf(line), keys };
+  // Behind a repartition the keys have their own order; the records before it are dealt out without regard to them.
+  if (definition.repartition !== undefined || key === undefined || others.length > 0)
+    return { partitionKey: sharedKeyOf(line), keys };
   const isTaken = key !== '' && key.isWellFormed() && [...key].length <= LONGEST_PARTITION_KEY;
   return { partitionKey: isTaken ? key : hashOf(key), keys };
 }
