@@ -216,7 +216,7 @@ class LetterWork {
       if (own === undefined) return rejections[0] === undefined ? NO_ELEMENT : rejectedAgain(rejections[0]);
       // Only what is behind it is parked. What is rejected again is not committed.
       const { next, closed } = item.letters ?? NO_LETTERS;
-      const folded = this.#fold(letter, { ...item, letters: { next, closed } }, key, record, own);
+      const folded = this.#fold(letter, { ...item, letters: { next, closed } }, key, record, own, true);
       if ('outcome' in folded) return folded;
       const written: StateItem = {
         ...folded,
@@ -287,7 +287,7 @@ class LetterWork {
       if (pending === 'cleared') continue;
 
       const record = this.#recordOf(letter);
-      const folded = this.#fold(letter, item, key, record, elements, mark);
+      const folded = this.#fold(letter, item, key, record, elements, tries === 0, mark);
       if ('outcome' in folded) return folded;
       if (!(await this.#commit(folded, item))) continue;
       return (await this.#settle(letter, folded)) === 'failed' ? NOT_PUBLISHED : 'applied';
@@ -351,6 +351,7 @@ class LetterWork {
 
   /**
    * Folds the record from the item, without any I/O: the item as it should be written, or why there is none.
+   * @param isFirst whether the elements' values are as decoded: a fold whose write was refused may have changed them.
    * @param mark of a whole record's letter, to be left in the item. Without it, a record that is rejected changes nothing.
    */
   #fold(
@@ -359,6 +360,7 @@ class LetterWork {
     key: string,
     record: SourceRecord,
     elements: readonly Element[],
+    isFirst: boolean,
     mark?: string,
   ): StateItem | Ending {
     const { program, clock } = this.#runtime;
@@ -375,7 +377,7 @@ class LetterWork {
       fresh: new FreshValues(program, [record]),
     };
     const pk = item?.pk ?? itemKey(this.#control.generation, key);
-    const { item: folded, stop } = foldItem(scope, { pk, key, elements }, item, 0, true, () => true);
+    const { item: folded, stop } = foldItem(scope, { pk, key, elements }, item, 0, isFirst, () => true);
     if (stop !== undefined) {
       return stop.kind === 'policy'
         ? { outcome: 'rejected', reason: stop.reason }

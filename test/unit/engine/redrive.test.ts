@@ -1,5 +1,6 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { kinesis, pipeline, type Pipeline } from '../../../shared/index.ts';
+import type { DeadLetter } from '../../../shared/output/dead-letter-store.ts';
 import { CLOSED_RANGES_LIMIT } from '../../../shared/state/letters.ts';
 import { sourceRecord, testWorld, type TestWorld } from '../../support/memory-ports.ts';
 import { deliver, drain, itemOf, records, stateOf } from './deliver.ts';
@@ -383,6 +384,27 @@ describe('a record that was rejected before it had keys', () => {
     expect(eventsOf(world)).toEqual([1, 2, 3]);
     expect(world.letters.size).toBe(0);
     expectNothingLeft(world);
+  });
+
+  it('is folded from values made anew where its first write was refused', async () => {
+    const counting = pipeline('p')
+      .from(kinesis<{ key: string; touched: number }>('s'))
+      .keyBy(({ key }) => key)
+      .mapWithState<number, number>('touched', (value, state) => {
+        value.touched += 1;
+        state.update(value.touched);
+        return value.touched;
+      })
+      .to(kinesis('events'));
+    const world = testWorld(counting);
+    await drain(world, records(['no json']));
+    const [[name, letter]] = [...world.letters] as [[string, DeadLetter]];
+    const data = Buffer.from(JSON.stringify({ key: 'a', touched: 0 })).toString('base64');
+    world.letters.set(name, { ...letter, data });
+    vi.spyOn(world.store, 'commit').mockResolvedValueOnce(['failed']);
+    expect(await outcomes(world)).toEqual(['redriven']);
+    expect(stateOf(world, 'a', 'touched')).toBe(1);
+    expect(eventsOf(world)).toEqual([1]);
   });
 
   it('stays where it cannot be read today either', async () => {
