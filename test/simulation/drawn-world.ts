@@ -2,7 +2,7 @@ import { FAULTS, type Fault, type FaultBudget } from '../../shared/testing/simul
 import { MemoryStream } from '../../shared/testing/simulator/memory-stream.ts';
 import { World } from '../../shared/testing/simulator/world.ts';
 import { seededRandom } from '../../shared/testing/seeded-random.ts';
-import { isKilling, killing, POISONS, WORKLOADS, type Value, type Workload } from './workloads.ts';
+import { isKilling, killing, mending, POISONS, WORKLOADS, type Value, type Workload } from './workloads.ts';
 
 const START_MS = 1_800_000_000_000;
 const HOUR_MS = 3_600_000;
@@ -26,6 +26,16 @@ export interface WorldPlan {
   readonly pollIntervalMs: number;
   readonly records: readonly PlannedRecord[];
   readonly reshards: readonly PlannedReshard[];
+  readonly faults: FaultBudget;
+  /** Once the world has come to rest: mended code, further records, and operators who redrive dead letters. */
+  readonly mending?: PlannedMending | undefined;
+}
+
+export interface PlannedMending {
+  readonly operators: number;
+  /** How likely an operator drops what could be redriven. */
+  readonly dropProbability: number;
+  readonly records: readonly PlannedRecord[];
   readonly faults: FaultBudget;
 }
 
@@ -126,6 +136,26 @@ export function drawPlan(seed: number): WorldPlan {
     records,
     reshards,
     faults: drawFaults(random, kills),
+    mending: poison === undefined || hasPause ? undefined : drawMending(seed, records),
+  };
+}
+
+/** Records like those of before, and operators. */
+function drawMending(seed: number, records: readonly PlannedRecord[]): PlannedMending {
+  const random = seededRandom(seed ^ 0x2545f491);
+  const spreadMs = random() < 0.5 ? 60_000 : 5_000;
+  const later = records.map(({ partitionKey, value }): PlannedRecord => ({
+    atMs: random() * spreadMs,
+    partitionKey,
+    value: { ...value, id: `${value.id}b` },
+    isSentAgain: false,
+    isAggregated: false,
+  }));
+  return {
+    operators: random() < 0.5 ? 1 : 2,
+    dropProbability: random() < 0.5 ? 0 : 0.2,
+    records: later.filter(() => random() < 0.6),
+    faults: drawFaults(random, false),
   };
 }
 
@@ -213,7 +243,20 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
     world.plan(atMs, () => deployed.tellFunction(1));
     world.plan(atMs + random() * 20_000, () => deployed.changeMapping(1));
   }
-  const violations = await world.run();
+  mending.isMended = false;
+  const planned = plan.mending;
+  const mend = (): void => {
+    mending.isMended = true;
+    world.tell('the code is mended');
+    world.faults.add((planned as PlannedMending).faults);
+    deployed.mend((planned as PlannedMending).operators, (planned as PlannedMending).dropProbability);
+    for (const { atMs, partitionKey, value } of (planned as PlannedMending).records) {
+      world.plan(world.time.nowMs + atMs, () =>
+        world.put(stream, partitionKey, bytesOf(value).toString('base64')),
+      );
+    }
+  };
+  const violations = await world.run(planned && mend);
   return { violations, story: world.story, happened: world.faults.happened, requests: world.requests };
 }
 

@@ -46,6 +46,14 @@ export function isKilling(poison: Poison | undefined): boolean {
 /** The world whose processes records may kill. */
 export const killing: { world: World | undefined } = { world: undefined };
 
+/** Whether the code is mended: then nothing but what cannot be decoded is poison. */
+export const mending = { isMended: false };
+
+/** What is wrong with the record for the code as it is. */
+function poisonOf({ poison }: Value): Poison | undefined {
+  return mending.isMended ? undefined : poison;
+}
+
 function die(isLoop: boolean): never {
   killing.world?.killRunning(isLoop);
   throw new Error('killed');
@@ -57,13 +65,15 @@ interface Keyed {
 }
 
 function expand(value: Value): Keyed[] {
-  if (value.poison === 'stateless') throw new Error('poison');
-  if (value.poison === 'decodeExit') die(false);
+  const poison = poisonOf(value);
+  if (poison === 'stateless') throw new Error('poison');
+  if (poison === 'decodeExit') die(false);
   // The elements share an object: what is done to it under one key must not be seen under another.
   return [{ value, key: value.key }, ...(value.other === undefined ? [] : [{ value, key: value.other }])];
 }
 
-function keyOf({ key, value: { poison } }: Keyed): string {
+function keyOf({ key, value }: Keyed): string {
+  const poison = poisonOf(value);
   if (poison === 'key') return undefined as unknown as string;
   if (poison === 'keyText') return '\ud800';
   return key;
@@ -94,8 +104,8 @@ const counter = keyed('counter')
     'count',
     () => ({ count: 0, sum: 0 }),
     (total, { value }) => {
-      harm(value.poison, () => (total.count = -1));
-      if (value.poison === 'state') return { count: (() => 0) as unknown as number, sum: 0 };
+      harm(poisonOf(value), () => (total.count = -1));
+      if (poisonOf(value) === 'state') return { count: (() => 0) as unknown as number, sum: 0 };
       return { count: total.count + 1, sum: total.sum + value.amount };
     },
   )
@@ -110,8 +120,8 @@ const list = keyed('list')
     ([element], ids = []) => {
       const { value } = element as Keyed;
       ids.push(value.id);
-      harm(value.poison, () => ids.push('spoilt'));
-      if (value.poison === 'state') ids.push('\ud800');
+      harm(poisonOf(value), () => ids.push('spoilt'));
+      if (poisonOf(value) === 'state') ids.push('\ud800');
       return ids.length > 6 ? undefined : ids;
     },
     { emit: 'every' },
@@ -135,13 +145,13 @@ const sessions = keyed('sessions')
       value.touched = (value.touched ?? 0) + 1;
       // A change in place that is never given to `update` is none.
       if (value.amount === 6) return undefined;
-      harm(value.poison, () => state.update({ count: -1 }));
-      if (value.poison === 'state') state.update({ count: Number.NaN });
+      harm(poisonOf(value), () => state.update({ count: -1 }));
+      if (poisonOf(value) === 'state') state.update({ count: Number.NaN });
       else if (value.amount % 5 === 4) state.remove();
       else state.update(current);
       if (value.amount % 7 === 3) return undefined;
       const { id, touched } = value;
-      const destination = value.poison === 'destination' ? '\ud800' : value.destination;
+      const destination = poisonOf(value) === 'destination' ? '\ud800' : value.destination;
       return { id, count: current.count, destination, touched };
     },
     { initial: (key) => ({ count: key.length }) },
@@ -159,7 +169,7 @@ const sessions = keyed('sessions')
 const operators = keyed('operators')
   .filter(({ value }) => value.amount !== 2)
   .reduceByKey('largest', (largest, element) => {
-    harm(element.value.poison, () => Object.assign(largest.value, { amount: -1 }));
+    harm(poisonOf(element.value), () => Object.assign(largest.value, { amount: -1 }));
     return element.value.amount > largest.value.amount ? element : largest;
   })
   .map(({ value: { id, amount } }) => ({ id, amount }))
@@ -186,8 +196,8 @@ const deduplicated = keyed('deduplicated')
     'once',
     ([element], ids = []) => {
       const { value } = element as Keyed;
-      harm(value.poison, () => ids.push('spoilt'));
-      if (value.poison === 'state') ids.push('\ud800');
+      harm(poisonOf(value), () => ids.push('spoilt'));
+      if (poisonOf(value) === 'state') ids.push('\ud800');
       return [...ids, value.id];
     },
     { emit: 'every' },
@@ -198,8 +208,8 @@ const deduplicated = keyed('deduplicated')
 const parked = keyed('parked', { onRecordError: 'parkKey' })
   .updateStateByKey<string[]>('ids', ([element], ids = []) => {
     const { value } = element as Keyed;
-    harm(value.poison, () => ids.push('spoilt'));
-    if (value.poison === 'state') ids.push('\ud800');
+    harm(poisonOf(value), () => ids.push('spoilt'));
+    if (poisonOf(value) === 'state') ids.push('\ud800');
     return [...ids, value.id];
   })
   .to(kinesis('ids'));

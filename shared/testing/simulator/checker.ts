@@ -1,5 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { ProvenancePlaces } from '../../engine/mark-place.ts';
+import type { LettersRequest } from '../../engine/redrive.ts';
+import { isLetterMark, letterMark } from '../../engine/redrive-lane.ts';
 import type { DeadLetter } from '../../output/dead-letter-store.ts';
 import { deadLetterName } from '../../output/dead-letter-name.ts';
 import { outputId } from '../../output/output-id.ts';
@@ -14,10 +16,11 @@ import {
   type Position,
 } from '../../source/position.ts';
 import type { SourceRecord } from '../../source/record.ts';
+import { NO_LETTERS } from '../../state/letters.ts';
 import { itemKey, shardItemKey } from '../../state/row-key.ts';
 import type { DeadLetterEntry, OutboxEntry, OutputEntry, StateItem } from '../../state/state-item.ts';
 import type { Advance } from '../../state/state-store.ts';
-import { Oracle, type OracleElement, type OracleOutput } from './oracle.ts';
+import { Oracle, type OracleElement, type OracleOutput, type OracleStep } from './oracle.ts';
 
 /** A record of the source stream, and what is known of it from the records alone. */
 export interface KnownRecord {
@@ -25,6 +28,8 @@ export interface KnownRecord {
   /** Its place among all records that were put, over all shards. */
   readonly number: number;
   readonly elements: readonly OracleElement[];
+  /** Whether it is rejected as a whole, before it has elements. */
+  readonly isWhole: boolean;
   /** State items that it concerns: of keys, and of the shard where an element has no key. */
   readonly homes: readonly string[];
   /** By what it is known: another record of the same identity is a repeat of it. */
@@ -46,6 +51,23 @@ interface CommittedOutput extends OracleOutput {
   isDelivered: boolean;
 }
 
+/** A dead letter that a committed item tells of. */
+interface LetterTruth {
+  readonly name: string;
+  readonly pk: string;
+  readonly number: number;
+  readonly record: KnownRecord;
+  /** The one element that it is of; undefined where it is of all that the record has for the key, or of the record. */
+  readonly element: number | undefined;
+  /** Of a record without keys: the keys that a redrive has applied it to. */
+  readonly appliedTo: Set<string>;
+  /** What redrives have made of it. */
+  readonly outputs: CommittedOutput[];
+  readonly letters: string[];
+  isStored: boolean;
+  isClosed: boolean;
+}
+
 interface ItemTruth {
   /** Whether it is a shard's own item, of which there is one for each lane. */
   readonly home: string;
@@ -54,12 +76,18 @@ interface ItemTruth {
   /** Every record that is in it, by number, in the order in which it came in. */
   readonly applied: KnownRecord[];
   readonly covered: Set<string>;
-  /** How many dead letters it has had: the number of the next. */
-  letters: number;
+  /** All dead letters that it has had, by number. */
+  readonly letters: LetterTruth[];
   /** The first of those behind which the key is parked. */
   parkedFrom: number | undefined;
   /** By sink and destination key: the newest change. */
   readonly newest: Map<string, CommittedOutput[]>;
+}
+
+/** What one write commits. */
+interface Made {
+  readonly events: CommittedOutput[];
+  readonly letters: string[];
 }
 
 export interface CheckerOptions {
@@ -89,7 +117,7 @@ export class Checker {
   readonly #items = new Map<string, ItemTruth>();
   readonly #outputs = new Map<string, CommittedOutput>();
   /** Letters that committed items tell of, by name. */
-  readonly #letters = new Map<string, { isStored: boolean }>();
+  readonly #letters = new Map<string, LetterTruth>();
   readonly #progress = new Map<string, Position>();
   readonly deliveries = new Map<string, Delivery[]>();
   #acknowledged = 0;
@@ -110,7 +138,7 @@ export class Checker {
 
   /** A record stands in the source stream, as the engine's own reader reads it. */
   recordPut(record: SourceRecord, shard: string): void {
-    const { elements, envelope } = this.oracle.read(record);
+    const { elements, isWhole, envelope } = this.oracle.read(record);
     const place = envelope === undefined ? undefined : this.#places.of(envelope);
     const lanes =
       place === undefined
@@ -126,6 +154,7 @@ export class Checker {
       record,
       number: this.#records.length,
       elements,
+      isWhole,
       homes: [...homes],
       identity: `${lanes[0]} ${encodeMarkPosition(markPosition)}`,
       lanes,
@@ -150,23 +179,71 @@ export class Checker {
    */
   committed(item: StateItem, batch: readonly SourceRecord[], shard: string): void {
     const truth = this.#truth(item.pk);
+    const before = this.#replace(truth, item);
+    const inBatch = new Map(batch.map(({ position }, place) => [`${shard} ${position.sequence}`, place]));
+    const fresh = this.#newlyCovered(truth, item, inBatch);
+    if (fresh.length === 0) this.#say('I1', `${item.pk} was written although no record ran`);
+    const made: Made = { events: [], letters: [] };
+    for (const known of fresh) this.#apply(truth, known, item.pk, made);
+    this.#checkWritten(item, truth, before, made);
+  }
+
+  /** A write of an item by a redrive or a drop has taken effect. */
+  redriven(item: StateItem, { action, isForced }: LettersRequest): void {
+    const { pk } = item;
+    const truth = this.#truth(pk);
+    const before = this.#replace(truth, item);
+    const made: Made = { events: [], letters: [] };
+    for (const lane of new Set([...(before?.marks.keys() ?? []), ...item.marks.keys()])) {
+      const isNew = before?.marks.has(lane) !== true;
+      if (!isLetterMark(lane)) {
+        if (!isDeepStrictEqual(before?.marks.get(lane), item.marks.get(lane)))
+          this.#say('I1', `a ${action} changes the mark of ${lane} in ${pk}`);
+      } else if (isNew) {
+        if (action === 'drop') this.#say('I1', `a drop marks ${lane} in ${pk}`);
+        this.#applyShare(truth, lane, pk, made);
+      }
+    }
+    const closed = truth.letters.filter(({ number, isClosed }) => !isClosed && isClosedIn(item, number));
+    if (closed.length > 1) this.#say('I1', `one write closes ${closed.length} letters of ${pk}`);
+    for (const letter of closed) this.#close(truth, letter, action, isForced, made);
+    this.#checkWritten(item, truth, before, made);
+  }
+
+  /** A letter has been removed from where they are stored: nobody will ever come back to it. */
+  letterRemoved(name: string): void {
+    const letter = this.#letters.get(plainName(name));
+    if (letter === undefined) return;
+    if (!letter.isClosed)
+      this.#say('I6', `dead letter ${name} is removed, and its item says that it is open`);
+    for (const output of letter.outputs) {
+      if (output.isDelivered || (output.isChange && !this.#isNewest(output))) continue;
+      this.#say('I4', `dead letter ${name} is removed, and its output to ${output.sink} is not published`);
+    }
+    for (const each of letter.letters) {
+      if (this.#letters.get(each)?.isStored !== true)
+        this.#say('I4', `dead letter ${name} is removed, and ${each}, which it became, is not stored`);
+    }
+  }
+
+  /** @returns the item as it was. */
+  #replace(truth: ItemTruth, item: StateItem): StateItem | undefined {
     const before = truth.item;
     truth.item = item;
     if (before !== undefined && item.revision !== before.revision + 1) {
       this.#say('I1', `${item.pk} goes from revision ${before.revision} to ${item.revision}`);
     }
     this.#checkMarks(before, item);
-    const inBatch = new Map(batch.map(({ position }, place) => [`${shard} ${position.sequence}`, place]));
-    const fresh = this.#newlyCovered(truth, item, inBatch);
-    if (fresh.length === 0) this.#say('I1', `${item.pk} was written although no record ran`);
+    return before;
+  }
+
+  #checkWritten(item: StateItem, truth: ItemTruth, before: StateItem | undefined, made: Made): void {
     const kept = new Map(
       (before?.outbox ?? []).map((entry) => [entryName(this.#name, item.pk, entry), entry]),
     );
-    const events: CommittedOutput[] = [];
-    const letters: string[] = [];
-    for (const known of fresh) this.#apply(truth, known, item.pk, events, letters);
     this.#checkStates(item);
-    this.#checkOutbox(item, truth, kept, events, letters);
+    this.#checkLetters(item, truth);
+    this.#checkOutbox(item, truth, kept, made);
   }
 
   /** A delivery has taken effect at a sink. */
@@ -193,7 +270,7 @@ export class Checker {
   }
 
   letterStored(name: string, letter: DeadLetter): void {
-    const known = this.#letters.get(name.replace(/\.\w+\.json$/, `.${ANY_STAGE}.json`));
+    const known = this.#letters.get(plainName(name));
     if (known === undefined) {
       this.#say('I6', `dead letter ${name} is stored, and no committed item says so (${letter.reason})`);
       return;
@@ -237,8 +314,12 @@ export class Checker {
     }
   }
 
-  /** Everything has come to rest. @param stored the items as the store gives them back. */
-  atRest(stored: ReadonlyMap<string, StateItem>): void {
+  /**
+   * Everything has come to rest.
+   * @param stored the items as the store gives them back. @param areLettersDone whether operators have done with all.
+   */
+  atRest(stored: ReadonlyMap<string, StateItem>, areLettersDone = false): void {
+    if (areLettersDone) this.#checkLettersDone();
     for (const known of this.#records) {
       if (!known.isAcknowledged) this.#say('liveness', `${shown(known)} is not acknowledged`);
       this.#checkDone('I1', known, 'the end');
@@ -254,45 +335,108 @@ export class Checker {
     this.#checkConsumers();
   }
 
-  #apply(
+  #apply(truth: ItemTruth, known: KnownRecord, pk: string, made: Made): void {
+    truth.covered.add(known.identity);
+    truth.applied.push(known);
+    const key = keyOfItem(pk);
+    if (key !== undefined) {
+      const { outputs, letters } = this.#run(truth, known, key, pk, undefined, made);
+      known.outputs.push(...outputs);
+      known.letters.push(...letters);
+      return;
+    }
+    for (const { number, key: own } of known.elements) {
+      if (own !== undefined) continue;
+      known.letters.push(this.#addLetter(truth, known, undefined, pk, number, made));
+    }
+  }
+
+  /** A record without keys is redriven for one that it has now. */
+  #applyShare(truth: ItemTruth, mark: string, pk: string, made: Made): void {
+    const letter = [...this.#letters.values()].find(
+      (each) => keyOfItem(each.pk) === undefined && letterMark(each.pk, each.number) === mark,
+    );
+    const key = keyOfItem(pk);
+    if (letter === undefined || key === undefined) {
+      this.#say('I1', `${pk} has the mark ${mark} of no letter`);
+      return;
+    }
+    if (letter.isClosed) this.#say('I1', `${pk} gets the mark ${mark} of a letter that is closed`);
+    if (letter.appliedTo.has(key)) this.#say('I1', `letter ${letter.name} is applied to ${key} twice`);
+    letter.appliedTo.add(key);
+    const { outputs, letters } = this.#run(truth, letter.record, key, pk, letter.element, made);
+    letter.outputs.push(...outputs);
+    letter.letters.push(...letters);
+  }
+
+  /** A record runs for a key: what it makes, or the letter that it becomes. */
+  #run(
+    truth: ItemTruth,
+    known: KnownRecord,
+    key: string,
+    pk: string,
+    only: number | undefined,
+    made: Made,
+  ): { readonly outputs: readonly CommittedOutput[]; readonly letters: readonly string[] } {
+    const { record } = known;
+    const isParked = truth.parkedFrom !== undefined;
+    if (isParked) this.oracle.pass(record, key);
+    const step = isParked ? PARKED : this.oracle.fold(record, key, only);
+    if (step.kind === 'applied') return { outputs: this.#take(truth, known, pk, step, made), letters: [] };
+    if (this.#options.definition.onRecordError === 'parkKey') truth.parkedFrom ??= truth.letters.length;
+    // All elements of a key are rejected together.
+    const { elements } = this.oracle.read(record);
+    const first = only ?? elements.find((element) => element.key === key)?.number ?? 0;
+    return { outputs: [], letters: [this.#addLetter(truth, known, key, pk, first, made)] };
+  }
+
+  #addLetter(
+    truth: ItemTruth,
+    known: KnownRecord,
+    key: string | undefined,
+    pk: string,
+    element: number,
+    made: Made,
+  ): string {
+    const { lane, position } = known.record;
+    const number = truth.letters.length;
+    const entry = { kind: 'deadLetter', number, lane, position, element };
+    const name = letterName(key, entry as DeadLetterEntry);
+    const letter: LetterTruth = {
+      name,
+      pk,
+      number,
+      record: known,
+      element: key === undefined && !known.isWhole ? element : undefined,
+      appliedTo: new Set(),
+      outputs: [],
+      letters: [],
+      isStored: false,
+      isClosed: false,
+    };
+    truth.letters.push(letter);
+    made.letters.push(name);
+    this.#letters.set(name, letter);
+    return name;
+  }
+
+  /** The outputs of a record are committed. */
+  #take(
     truth: ItemTruth,
     known: KnownRecord,
     pk: string,
-    events: CommittedOutput[],
-    letters: string[],
-  ): void {
-    truth.covered.add(known.identity);
-    truth.applied.push(known);
-    const { record, elements } = known;
-    const key = keyOfItem(pk);
-    const own = elements.filter((element) => element.key === key);
-    const isParked = truth.parkedFrom !== undefined;
-    if (isParked && key !== undefined) this.oracle.pass(record, key);
-    const step =
-      key === undefined || isParked
-        ? ({ kind: 'rejected', reason: 'no key, or parked' } as const)
-        : this.oracle.fold(record, key);
-    if (step.kind === 'rejected') {
-      if (key !== undefined && this.#options.definition.onRecordError === 'parkKey')
-        truth.parkedFrom ??= truth.letters;
-      // All elements of a key are rejected together; of those without a key, each on its own.
-      for (const { number: element } of key === undefined ? own : own.slice(0, 1)) {
-        const { lane, position } = record;
-        const entry = { number: truth.letters, lane, position, element, stage: ANY_STAGE };
-        const name = deadLetterName(1, key, entry as DeadLetterEntry);
-        truth.letters += 1;
-        letters.push(name);
-        known.letters.push(name);
-        this.#letters.set(name, { isStored: false });
-      }
-      return;
-    }
+    step: Extract<OracleStep, { kind: 'applied' }>,
+    { events }: Made,
+  ): CommittedOutput[] {
+    const { record } = known;
+    const all: CommittedOutput[] = [];
     const changed = new Map<string, CommittedOutput[]>();
     for (const output of step.outputs) {
       const committed = { ...output, pk, record: known, isDelivered: false };
       const id = outputId(this.#name, idParts(record, output));
+      if (this.#outputs.has(id)) this.#say('I1', `output ${id} is made twice`);
       this.#outputs.set(id, committed);
-      known.outputs.push(committed);
+      all.push(committed);
       if (!output.isChange) {
         events.push(committed);
         continue;
@@ -303,15 +447,85 @@ export class Checker {
       else changed.set(target, [committed]);
     }
     for (const [target, outputs] of changed) truth.newest.set(target, outputs);
+    return all;
+  }
+
+  /** A letter has been closed: by a redrive its record is in the item, or in those of all its keys. */
+  #close(
+    truth: ItemTruth,
+    letter: LetterTruth,
+    action: LettersRequest['action'],
+    isForced: boolean,
+    made: Made,
+  ): void {
+    const { record: known, number, pk, name } = letter;
+    const key = keyOfItem(pk);
+    if (action === 'redrive' && key !== undefined) {
+      const { parkedFrom } = truth;
+      const isParked = parkedFrom !== undefined && number >= parkedFrom;
+      const first = firstOpen(truth, isParked ? parkedFrom : 0);
+      if ((isParked || !isForced) && first !== number)
+        this.#say('order', `letter ${name} is redriven before letter number ${first} of its key`);
+      const step = this.oracle.fold(known.record, key);
+      if (step.kind === 'applied') letter.outputs.push(...this.#take(truth, known, pk, step, made));
+      else this.#say('I1', `letter ${name} is redriven, and its record is still rejected: ${step.reason}`);
+    }
+    if (action === 'redrive' && key === undefined) {
+      for (const element of this.oracle.read(known.record).elements) {
+        if ((letter.element ?? element.number) !== element.number) continue;
+        if (element.key === undefined || !letter.appliedTo.has(element.key))
+          this.#say('I1', `letter ${name} is closed, and not applied to key ${element.key ?? 'unknown'}`);
+      }
+    }
+    letter.isClosed = true;
+    if (truth.parkedFrom === undefined) return;
+    const head = firstOpen(truth, truth.parkedFrom);
+    truth.parkedFrom = head === truth.letters.length ? undefined : head;
+  }
+
+  /** The item tells of the letters what is true. */
+  #checkLetters(item: StateItem, { letters, parkedFrom }: ItemTruth): void {
+    const next = item.letters?.next ?? 0;
+    if (next !== letters.length)
+      this.#say('I6', `${item.pk} tells of ${next} letters, not ${letters.length}`);
+    if (item.letters?.parkedFrom !== parkedFrom)
+      this.#say('I6', `${item.pk} is parked from ${item.letters?.parkedFrom}, not ${parkedFrom}`);
+    for (const { number, isClosed } of letters) {
+      if (isClosedIn(item, number) !== isClosed)
+        this.#say('I6', `${item.pk} says that letter ${number} is ${isClosed ? 'open' : 'closed'}`);
+    }
+  }
+
+  /** No letter is open, and no item tells of a redrive any more. */
+  #checkLettersDone(): void {
+    for (const { name, isClosed } of this.#letters.values()) {
+      if (!isClosed) this.#say('liveness', `letter ${name} is open, and stored no more`);
+    }
+    for (const [pk, { item, parkedFrom }] of this.#items) {
+      if (parkedFrom !== undefined) this.#say('liveness', `${pk} is parked for ever`);
+      for (const lane of item?.marks.keys() ?? []) {
+        if (isLetterMark(lane)) this.#say('liveness', `${pk} keeps the mark ${lane} for ever`);
+      }
+    }
   }
 
   #checkMarks(before: StateItem | undefined, after: StateItem): void {
     for (const [lane, mark] of before?.marks ?? []) {
       const now = after.marks.get(lane);
-      if (now !== undefined && comparePositions(now.position, mark.position) < 0) {
+      if (isLetterMark(lane)) {
+        if (now === undefined && this.#isOpenMark(lane))
+          this.#say('I1', `${after.pk} has lost the mark ${lane} of a letter that is open`);
+      } else if (now !== undefined && comparePositions(now.position, mark.position) < 0) {
         this.#say('I2', `the mark of ${lane} in ${after.pk} goes back`);
       }
     }
+  }
+
+  #isOpenMark(mark: string): boolean {
+    return [...this.#letters.values()].some(
+      ({ pk, number, isClosed }) =>
+        !isClosed && keyOfItem(pk) === undefined && letterMark(pk, number) === mark,
+    );
   }
 
   /** Records that the item's marks cover now and did not before; and none may come uncovered while it can come again. */
@@ -368,8 +582,7 @@ export class Checker {
     item: StateItem,
     { newest }: ItemTruth,
     before: ReadonlyMap<string, OutboxEntry>,
-    events: readonly CommittedOutput[],
-    letters: readonly string[],
+    { events, letters }: Made,
   ): void {
     const now = new Map(item.outbox.map((entry) => [entryName(this.#name, item.pk, entry), entry]));
     for (const output of events) {
@@ -495,7 +708,7 @@ export class Checker {
         item: undefined,
         applied: [],
         covered: new Set(),
-        letters: 0,
+        letters: [],
         parkedFrom: undefined,
         newest: new Map(),
       };
@@ -523,8 +736,6 @@ function coversRecord({ marks }: StateItem, { lanes, markPosition }: KnownRecord
   });
 }
 
-/** The oracle does not say where a record is rejected, only that it is. */
-const ANY_STAGE = 'fold';
 /** How the keys of shards' own items begin. */
 const SHARD_ITEMS = shardItemKey(1, '');
 
@@ -537,10 +748,28 @@ function idParts({ lane, position }: SourceRecord, { element, sink, index }: Ora
 }
 
 function entryName(pipeline: string, pk: string, entry: OutboxEntry): string {
-  return entry.kind === 'output'
-    ? outputId(pipeline, entry)
-    : deadLetterName(1, keyOfItem(pk), { ...entry, stage: ANY_STAGE });
+  return entry.kind === 'output' ? outputId(pipeline, entry) : letterName(keyOfItem(pk), entry);
 }
+
+function letterName(key: string | undefined, entry: DeadLetterEntry): string {
+  return plainName(deadLetterName(1, key, entry));
+}
+
+/** A letter's name without where its record was rejected, which the records alone do not say. */
+function plainName(name: string): string {
+  return name.replace(/\.[a-zA-Z]+\.json$/, '');
+}
+
+function isClosedIn({ letters = NO_LETTERS }: StateItem, number: number): boolean {
+  return letters.closed.some(({ from, below }) => from <= number && number < below);
+}
+
+/** The first open letter at or above `from`, or the number of the next. */
+function firstOpen({ letters }: ItemTruth, from: number): number {
+  return letters.find(({ number, isClosed }) => number >= from && !isClosed)?.number ?? letters.length;
+}
+
+const PARKED: OracleStep = { kind: 'rejected', reason: 'parked' };
 
 /** The user's key; `undefined` for a shard's own item. */
 function keyOfItem(pk: string): string | undefined {

@@ -71,6 +71,11 @@ export class FaultPlan {
     return true;
   }
 
+  /** So much more may go wrong. */
+  add(budget: FaultBudget): void {
+    for (const fault of Object.keys(this.#left) as Fault[]) this.#left[fault] += budget[fault];
+  }
+
   /** From here on nothing goes wrong any more. */
   end(): void {
     for (const fault of Object.keys(this.#left) as Fault[]) this.#left[fault] = 0;

@@ -77,6 +77,8 @@ export class Oracle {
   /** What the record becomes; one element without a key where it cannot be decoded. */
   read(record: SourceRecord): {
     readonly elements: readonly OracleElement[];
+    /** Whether it is rejected as a whole, before it has elements. */
+    readonly isWhole: boolean;
     /** Where it is an output of another pipeline. */
     readonly envelope: ReadEnvelope | undefined;
   } {
@@ -84,9 +86,10 @@ export class Oracle {
     this.#isJudging = true;
     try {
       const values = this.#values(record, (found) => (envelope = found));
-      return { elements: values.map((value, number) => ({ number, key: this.#keyOf(value) })), envelope };
+      const elements = values.map((value, number) => ({ number, key: this.#keyOf(value) }));
+      return { elements, isWhole: false, envelope };
     } catch {
-      return { elements: [{ number: 0, key: undefined }], envelope };
+      return { elements: [{ number: 0, key: undefined }], isWhole: true, envelope };
     } finally {
       this.#isJudging = false;
     }
@@ -101,8 +104,11 @@ export class Oracle {
     return [...this.#keys.keys()];
   }
 
-  /** Folds all elements that the record has for the key, or none where one of them is rejected. */
-  fold(record: SourceRecord, key: string): OracleStep {
+  /**
+   * Folds all elements that the record has for the key, or none where one of them is rejected.
+   * @param only the one element to fold, where the record's others are not meant.
+   */
+  fold(record: SourceRecord, key: string, only?: number): OracleStep {
     let before = this.#keys.get(key) ?? NOTHING_KNOWN;
     const arrivalSeconds = Math.floor(record.arrivalMs / 1_000);
     const isForgotten =
@@ -121,7 +127,7 @@ export class Oracle {
     try {
       const values = this.#values(record);
       for (const [element, value] of values.entries()) {
-        if (this.#keyOf(value) !== key) continue;
+        if (this.#keyOf(value) !== key || (only ?? element) !== element) continue;
         this.#run(stages, value, key, { element, arrivalMs: record.arrivalMs }, cells, outputs);
       }
     } catch (error) {

@@ -1,12 +1,14 @@
 import { ItemCache } from '../../engine/item-cache.ts';
 import { processBatch } from '../../engine/process-batch.ts';
 import { programOf, type Program } from '../../engine/program.ts';
-import type { Runtime } from '../../engine/runtime.ts';
+import { processLetters, type LettersRequest } from '../../engine/redrive.ts';
+import type { RedriveRuntime } from '../../engine/runtime.ts';
 import type { InvocationOutcome } from '../../mapping/mapping-input.ts';
 import type { KinesisEvent } from '../../mapping/kinesis-event.ts';
 import type { MappingSettings } from '../../mapping/mapping-settings.ts';
 import type { StreamRecord } from '../../mapping/stream-record.ts';
-import type { DeadLetter, DeadLetterSink } from '../../output/dead-letter-store.ts';
+import type { DeadLetter, DeadLetterStore } from '../../output/dead-letter-store.ts';
+import { MemoryDeadLetterStore } from '../../output/memory-dead-letters.ts';
 import { envelopeJson } from '../../output/envelope.ts';
 import { partitionKeyOf } from '../../output/kinesis-sink.ts';
 import type { Delivery, SinkPort } from '../../output/sink-port.ts';
@@ -19,7 +21,7 @@ import type { CommitResult, ItemWrite, StateStore } from '../../state/state-stor
 import { Checker } from './checker.ts';
 import type { MemoryStream, UserRecord } from './memory-stream.ts';
 import { SimulatedMapping } from './simulated-mapping.ts';
-import type { SimulatedProcess } from './simulated-process.ts';
+import type { Invocation, SimulatedProcess } from './simulated-process.ts';
 import type { World } from './world.ts';
 
 export interface SimulatedPipelineOptions {
@@ -42,6 +44,8 @@ export interface SimulatedPipelineOptions {
 }
 
 const HOUR_MS = 3_600_000;
+/** Between two requests of an operator. */
+const OPERATOR_PAUSE_MS = 8_000;
 /** Containers that are kept warm. */
 const WARM_PROCESSES = 3;
 
@@ -53,12 +57,15 @@ export class SimulatedPipeline {
   readonly #world: World;
   readonly #options: SimulatedPipelineOptions;
   readonly #program: Program;
+  readonly #letterStore: MemoryDeadLetterStore;
   readonly #mapping: SimulatedMapping;
   readonly #processes: SimulatedProcess[] = [];
   /** At work with a configuration of before. */
   readonly #retired: SimulatedProcess[] = [];
   /** What the function is told; changed minutes before the mapping is. */
   #toldFactor: number;
+  #isMended = false;
+  #sessions = 0;
 
   constructor(world: World, options: SimulatedPipelineOptions) {
     const { pipeline, stream, parallelizationFactor, parentsFirst } = options;
@@ -67,6 +74,7 @@ export class SimulatedPipeline {
     this.#program = programOf(pipeline.definition);
     this.#toldFactor = parallelizationFactor;
     const { time, faults, random } = world;
+    this.#letterStore = new MemoryDeadLetterStore(() => time.nowMs, this.letters);
     const { chained } = pipeline.definition.source;
     const upstreamRetentionMs = (chained?.upstreamRetentionHours ?? 0) * HOUR_MS;
     this.checker = new Checker({
@@ -138,11 +146,69 @@ export class SimulatedPipeline {
 
   /** Whether nothing is left to do and nobody is at work. */
   get isAtRest(): boolean {
-    return this.checker.areAllAcknowledged && ![...this.#processes, ...this.#retired].some(isBusy);
+    const areLettersGone = !this.#isMended || (this.letters.size === 0 && this.#world.lateEffects === 0);
+    return (
+      areLettersGone &&
+      this.checker.areAllAcknowledged &&
+      ![...this.#processes, ...this.#retired].some(isBusy)
+    );
   }
 
   check(): void {
-    this.checker.atRest(this.store.items());
+    this.checker.atRest(this.store.items(), this.#isMended);
+  }
+
+  /**
+   * Its code is mended while nobody is at work, and operators redrive and drop dead letters until none is left.
+   * @param dropProbability how likely an operator gives up what could be redriven.
+   */
+  mend(operators: number, dropProbability: number): void {
+    this.#isMended = true;
+    // What new code makes of a record that old code has rejected is not known to its keys' marks.
+    this.#mapping.keep();
+    for (let number = 0; number < operators; number++) this.#operate(dropProbability, new Set(), []);
+  }
+
+  /** @param hopeless letters that the mended code rejects too. @param seen what an earlier listing showed. */
+  #operate(dropProbability: number, hopeless: Set<string>, seen: readonly string[]): void {
+    const { random, time } = this.#world;
+    time.after(random() * OPERATOR_PAUSE_MS, () => {
+      const listed = random() < 0.2 ? seen : [...this.letters.keys()].sort();
+      const again = (): void => this.#operate(dropProbability, hopeless, listed);
+      const share = random() < 0.5 ? 1 : random();
+      const isDrop = random() < dropProbability;
+      const picked = listed.filter(() => random() < share);
+      const lost = picked.filter((name) => hopeless.has(name));
+      if (picked.length === 0) again();
+      else if (lost.length > 0) this.#ask('drop', lost, hopeless, again);
+      else this.#ask(isDrop ? 'drop' : 'redrive', isDrop ? picked.slice(0, 1) : picked, hopeless, again);
+    });
+  }
+
+  #ask(
+    action: LettersRequest['action'],
+    names: readonly string[],
+    hopeless: Set<string>,
+    again: () => void,
+  ): void {
+    const { random, time } = this.#world;
+    const session = `s${this.#sessions++}`;
+    const request = { action, names, isForced: random() < 0.3, session };
+    const process = this.#idleProcess();
+    const deadlineMs = time.nowMs + this.#options.timeoutMs;
+    this.#begin(process, { shard: '', records: [], deadlineMs, request }, again);
+    this.#world.tell(`  p${process.id} begins to ${action} ${names.join(' ')}`);
+    processLetters(process.runtime, request, deadlineMs + process.skewMs).then(
+      (results) => {
+        if (!process.isAlive) return;
+        for (const { name, outcome } of results) if (outcome === 'rejected') hopeless.add(name);
+        process.invocation = undefined;
+        this.#world.tell(`  p${process.id} has: ${results.map(({ outcome }) => outcome).join()}`);
+        this.#world.endOf.get(process)?.({ kind: 'response', payload: {} });
+      },
+      (error: unknown) => this.#threw(process, error),
+    );
+    this.#world.started(process);
   }
 
   /** The mapping gives up what it waits for. */
@@ -200,7 +266,29 @@ export class SimulatedPipeline {
     const process = this.#idleProcess();
     const batch = readKinesisEvent(event);
     const deadlineMs = time.nowMs + this.#options.timeoutMs;
-    const invocation = { shard: batch.shard, records: batch.records, deadlineMs };
+    this.#begin(process, { shard: batch.shard, records: batch.records, deadlineMs }, ended);
+    this.#world.tell(`  p${process.id} begins`);
+    const run = processBatch(process.runtime, batch, deadlineMs + process.skewMs);
+    run.then(
+      ({ failedFrom }) => {
+        if (!process.isAlive) return;
+        process.invocation = undefined;
+        const failures = failedFrom === undefined ? [] : [{ itemIdentifier: failedFrom.sequence }];
+        this.#world.endOf.get(process)?.({ kind: 'response', payload: { batchItemFailures: failures } });
+      },
+      (error: unknown) => this.#threw(process, error),
+    );
+    this.#world.started(process);
+  }
+
+  /** The process is busy until it says so, dies or its time is up. */
+  #begin(
+    process: SimulatedProcess,
+    invocation: Invocation,
+    ended: (outcome: InvocationOutcome) => void,
+  ): void {
+    const { time } = this.#world;
+    const { deadlineMs } = invocation;
     process.invocation = invocation;
     let isOver = false;
     const end = (outcome: InvocationOutcome): void => {
@@ -217,25 +305,15 @@ export class SimulatedPipeline {
       if (process.frozenUntilMs <= time.nowMs) this.#world.kill(process, 'times out');
       end(failure('Sandbox.Timedout'));
     });
-    this.#world.tell(`  p${process.id} begins`);
-    const run = processBatch(process.runtime, batch, deadlineMs + process.skewMs);
-    run.then(
-      ({ failedFrom }) => {
-        if (!process.isAlive) return;
-        process.invocation = undefined;
-        const failures = failedFrom === undefined ? [] : [{ itemIdentifier: failedFrom.sequence }];
-        end({ kind: 'response', payload: { batchItemFailures: failures } });
-      },
-      (error: unknown) => {
-        if (!process.isAlive) return;
-        process.invocation = undefined;
-        this.#world.tell(`  p${process.id} throws ${String(error)}`);
-        if (isBroken(error))
-          this.checker.violations.push(`crash [${this.#program.definition.name}] ${String(error)}`);
-        end(failure('Error'));
-      },
-    );
-    this.#world.started(process);
+  }
+
+  #threw(process: SimulatedProcess, error: unknown): void {
+    if (!process.isAlive) return;
+    process.invocation = undefined;
+    this.#world.tell(`  p${process.id} throws ${String(error)}`);
+    if (isBroken(error))
+      this.checker.violations.push(`crash [${this.#program.definition.name}] ${String(error)}`);
+    this.#world.endOf.get(process)?.(failure('Error'));
   }
 
   #idleProcess(): SimulatedProcess {
@@ -260,7 +338,7 @@ export class SimulatedPipeline {
     const sinks = [...this.#program.sinks.values()].map((sink) => [sink.name, this.#sink(sink, io)] as const);
     const { time } = world;
     const tell = (text: string): void => world.tell(`  p${process.id} logs: ${text}`);
-    const runtime: Runtime = {
+    const runtime: RedriveRuntime = {
       program: programOf(pipeline.definition),
       store: this.#store(() => process.invocation, io),
       sinks: new Map(sinks),
@@ -342,7 +420,9 @@ export class SimulatedPipeline {
           const [result] = await this.store.commit([write]);
           if (result === 'committed' && running !== undefined) {
             this.#world.tell(`  commit ${pk} ${write.item.revision}`);
-            this.checker.committed(write.item, running.records, running.shard);
+            if (running.request === undefined)
+              this.checker.committed(write.item, running.records, running.shard);
+            else this.checker.redriven(write.item, running.request);
           }
           if (faults.strikes('lostWriteAnswer', 0.1)) results.push(random() < 0.5 ? 'failed' : 'conflict');
           else results.push(result as CommitResult);
@@ -391,13 +471,21 @@ export class SimulatedPipeline {
     };
   }
 
-  #deadLetters(io: Io): DeadLetterSink {
+  #deadLetters(io: Io): DeadLetterStore {
+    const store = this.#letterStore;
     return {
       put: (name, letter) =>
         io('putLetter', async () => {
-          this.letters.set(name, letter);
+          await store.put(name, letter);
           this.checker.letterStored(name, letter);
         }),
+      get: (name) => io('getLetter', () => store.get(name)),
+      remove: (name) =>
+        io('removeLetter', async () => {
+          await store.remove(name);
+          this.checker.letterRemoved(name);
+        }),
+      list: (prefix) => store.list(prefix),
     };
   }
 }

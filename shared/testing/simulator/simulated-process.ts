@@ -1,4 +1,5 @@
-import type { Runtime } from '../../engine/runtime.ts';
+import type { LettersRequest } from '../../engine/redrive.ts';
+import type { RedriveRuntime } from '../../engine/runtime.ts';
 import type { SourceRecord } from '../../source/record.ts';
 
 /** What a process is busy with. */
@@ -6,12 +7,14 @@ export interface Invocation {
   readonly shard: string;
   readonly records: readonly SourceRecord[];
   readonly deadlineMs: number;
+  /** In place of records: the dead letters that an operator asks for. */
+  readonly request?: LettersRequest;
 }
 
 /** One container: a process with a warm cache, in which one invocation runs at a time. */
 export interface SimulatedProcess {
   readonly id: number;
-  readonly runtime: Runtime;
+  readonly runtime: RedriveRuntime;
   isAlive: boolean;
   /** Nothing goes on in it before; milliseconds since the epoch. */
   frozenUntilMs: number;

@@ -43,6 +43,7 @@ export class World {
   readonly #throttledUntilMs = new Map<string, number>();
   readonly #planRequest: PlanRequest;
   #processes = 0;
+  #lateEffects = 0;
   /** What is still to come from outside. */
   #pending = 0;
   #requests = 0;
@@ -60,6 +61,11 @@ export class World {
   /** Requests that processes have begun. */
   get requests(): number {
     return this.#requests;
+  }
+
+  /** Requests of dead processes that are still on their way. */
+  get lateEffects(): number {
+    return this.#lateEffects;
   }
 
   deploy(options: SimulatedPipelineOptions): SimulatedPipeline {
@@ -117,10 +123,18 @@ export class World {
 
   /**
    * Runs until everything is acknowledged and nobody is at work, and checks what has become of it.
+   * @param goOn called then, once, where all is well: plans what comes next, to be run in the same way.
    * @returns the violations.
    */
-  async run(): Promise<string[]> {
+  async run(goOn?: () => void): Promise<string[]> {
     for (const pipeline of this.#pipelines) pipeline.start();
+    const violations = await this.#untilRest();
+    if (goOn === undefined || violations.length > 0) return violations;
+    goOn();
+    return this.#untilRest();
+  }
+
+  async #untilRest(): Promise<string[]> {
     let happenings = 0;
     for (; happenings < HAPPENINGS_LIMIT && !this.#isOver; happenings++) {
       if (!this.time.step()) break;
@@ -167,7 +181,9 @@ export class World {
     const isDead = !process.isAlive;
     if (isDead) {
       if (!this.faults.strikes('lateEffect', 0.5)) return;
+      this.#lateEffects += 1;
       this.time.after(this.random() * LONG_MS, () => {
+        this.#lateEffects -= 1;
         this.tell(`  late effect of p${process.id}: ${call}`);
         this.#isRunning = true;
         effect().catch(() => undefined);
