@@ -5,6 +5,8 @@ import { Command, InvalidArgumentError } from 'commander';
 import picocolors from 'picocolors';
 import { FAULTS, type Fault } from '../../shared/testing/simulator/faults.ts';
 import { systemClock } from '../../shared/time/clock.ts';
+import { BROKEN_ENGINES } from './broken-engines.ts';
+import { runCrashPoints } from './crash-points.ts';
 import { drawPlan, simulate, type WorldPlan } from './drawn-world.ts';
 import { runSeedsInParallel } from './seed-run.ts';
 import { bundleSimulation } from './simulation-bundle.ts';
@@ -22,6 +24,8 @@ interface Options {
   readonly seed?: number;
   readonly from: number;
   readonly untilMinutes?: number;
+  readonly crashPoints?: true;
+  readonly broken?: true;
   readonly json?: true;
 }
 
@@ -43,6 +47,8 @@ const command = new Command('npm run simulate --')
   .option('--from <seed>', 'the first seed', wholeNumber, 1)
   .option('--seed <seed>', 'one seed alone: its story, and the smallest world that fails alike', wholeNumber)
   .option('--until-minutes <m>', 'go on for so long', positiveNumber)
+  .option('--crash-points', 'instead of seeds: every crash point of small scenarios, one by one')
+  .option('--broken', 'instead of seeds: engines with one rule switched off, and the seed that catches each')
   .option('--json', 'one JSON object on standard output');
 
 /** @returns the exit code. */
@@ -50,6 +56,8 @@ async function main(): Promise<number> {
   command.parse();
   const options = command.opts<Options>();
   if (options.seed !== undefined) return tellOne(options.seed, options);
+  if (options.crashPoints === true) return tellCrashPoints(options);
+  if (options.broken === true) return tellBroken(options);
   const seeds = options.seeds ?? (options.untilMinutes === undefined ? DEFAULT_SEEDS : ENDLESS);
   const endMs = systemClock.nowMs() + (options.untilMinutes ?? Infinity) * 60_000;
   const startMs = systemClock.nowMs();
@@ -113,6 +121,53 @@ function sum({ seeds, requests, happened, failures }: SeedReport, seconds: numbe
           .join(', ')}`,
       ),
     );
+}
+
+async function tellCrashPoints({ json }: Options): Promise<number> {
+  const rows: [string, number][] = [];
+  const { points, failures } = await runCrashPoints((name, count) => {
+    rows.push([name, count]);
+    if (json !== true) process.stdout.write(`${String(count).padStart(6)}  ${name}\n`);
+  });
+  if (json === true) {
+    process.stdout.write(`${JSON.stringify({ points, scenarios: Object.fromEntries(rows), failures })}\n`);
+  } else {
+    const text = `${points} crash points, ${failures.length} that break an invariant.`;
+    process.stdout.write(`${failures.length === 0 ? picocolors.green(text) : picocolors.red(text)}\n`);
+    for (const { point, violations } of failures.slice(0, 10)) {
+      process.stdout.write(`${JSON.stringify(point)}\n  ${violations.join('\n  ')}\n`);
+    }
+  }
+  return failures.length === 0 ? 0 : 1;
+}
+
+/** An engine that is not caught is a fault of the simulation. */
+async function tellBroken({ json }: Options): Promise<number> {
+  const rows: { name: string; within: number; seed: number | undefined; violation: string | undefined }[] =
+    [];
+  for (const { name, within, changes } of BROKEN_ENGINES) {
+    const bundle = await bundleSimulation(changes);
+    try {
+      const { failures } = await runSeedsInParallel({
+        file: bundle.file,
+        from: 1,
+        seeds: within,
+        stopAtFirst: true,
+      });
+      const [first] = failures;
+      rows.push({ name, within, seed: first?.seed, violation: first?.violations[0] });
+      if (json !== true) {
+        const caught = first === undefined ? picocolors.red('not caught') : `seed ${first.seed}`;
+        process.stdout.write(`${caught.padStart(12)} of ${String(within).padStart(6)}  ${name}\n`);
+      }
+    } finally {
+      await bundle.remove();
+    }
+  }
+  const uncaught = rows.filter(({ seed }) => seed === undefined);
+  if (json === true) process.stdout.write(`${JSON.stringify(rows)}\n`);
+  else process.stdout.write(`${rows.length} broken engines, ${uncaught.length} not caught.\n`);
+  return uncaught.length === 0 ? 0 : 1;
 }
 
 /** Tells what a seed does; where it fails, the smallest world that fails, which is kept as a regression. */
