@@ -71,7 +71,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     FOCUS.sessions,
     FOCUS.writes,
   ),
-  broken('publishes beyond the first position that is not committed', 1_000, [
+  broken('publishes beyond the first position that is not committed', 3_000, [
     PUBLISH,
     'if (bound !== undefined && comparePositions(entry.position, bound) >= 0) continue;',
     '',
