@@ -104,8 +104,8 @@ export class SpillingStateStore implements StateStore {
     };
   }
 
-  readControl(): Promise<Control> {
-    return this.#store.readControl();
+  readControl(isByPartition?: boolean): Promise<Control> {
+    return this.#store.readControl(isByPartition);
   }
 
   beginAttempt(
