@@ -27,6 +27,8 @@ export interface WorldPlan {
   readonly records: readonly PlannedRecord[];
   readonly reshards: readonly PlannedReshard[];
   readonly faults: FaultBudget;
+  /** States beyond so many bytes are spilled; undefined for as many as on AWS. */
+  readonly inlineStateBytes?: number | undefined;
   /** Once the world has come to rest: mended code, further records, and operators who redrive dead letters. */
   readonly mending?: PlannedMending | undefined;
 }
@@ -136,8 +138,15 @@ export function drawPlan(seed: number): WorldPlan {
     records,
     reshards,
     faults: drawFaults(random, kills),
+    inlineStateBytes: drawInlineStateBytes(seed),
     mending: poison === undefined || hasPause ? undefined : drawMending(seed, records),
   };
+}
+
+/** In some worlds all states are spilled, and in some those that grow. */
+function drawInlineStateBytes(seed: number): number | undefined {
+  const random = seededRandom(seed ^ 0x3c6ef372);
+  return random() < 0.2 ? Math.floor(random() * 40) : undefined;
 }
 
 /** Records like those of before, and operators. */
@@ -203,6 +212,7 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
     parallelizationFactor: plan.parallelizationFactor,
     bisectOnError: plan.bisectOnError,
     timeoutMs: plan.timeoutMs,
+    inlineStateBytes: plan.inlineStateBytes,
     sinkRequestSize: plan.sinkRequestSize,
     parentsFirst: plan.parentsFirst,
     pollIntervalMs: plan.pollIntervalMs,

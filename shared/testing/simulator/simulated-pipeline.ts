@@ -1,4 +1,5 @@
 import { ItemCache } from '../../engine/item-cache.ts';
+import { ENGINE_LIMITS } from '../../engine/limits.ts';
 import { processBatch } from '../../engine/process-batch.ts';
 import { programOf, type Program } from '../../engine/program.ts';
 import { processLetters, type LettersRequest } from '../../engine/redrive.ts';
@@ -16,7 +17,12 @@ import type { Pipeline, Sink } from '../../pipeline/definition.ts';
 import { readKinesisEvent } from '../../source/kinesis-event.ts';
 import { shardLane } from '../../source/lane.ts';
 import { hashRange, type HashRange } from '../../source/shard-ranges.ts';
+import type { BlobStore } from '../../state/blob-store.ts';
+import { MemoryBlobStore } from '../../state/memory-blob-store.ts';
 import { MemoryStateStore } from '../../state/memory-state-store.ts';
+import { blobName, unpackBlob } from '../../state/spilled-states.ts';
+import { SpillingStateStore } from '../../state/spilling-state-store.ts';
+import type { StateItem } from '../../state/state-item.ts';
 import type { CommitResult, ItemWrite, StateStore } from '../../state/state-store.ts';
 import { Checker } from './checker.ts';
 import type { MemoryStream, UserRecord } from './memory-stream.ts';
@@ -34,6 +40,8 @@ export interface SimulatedPipelineOptions {
   readonly parallelizationFactor: number;
   readonly bisectOnError: boolean;
   readonly timeoutMs: number;
+  /** States beyond so many bytes are spilled; as on AWS unless given. */
+  readonly inlineStateBytes?: number | undefined;
   /** Deliveries that a sink takes in a request. */
   readonly sinkRequestSize: number;
   readonly parentsFirst: boolean;
@@ -53,6 +61,7 @@ const WARM_PROCESSES = 3;
 export class SimulatedPipeline {
   readonly checker: Checker;
   readonly store = new MemoryStateStore();
+  readonly blobs = new MemoryBlobStore();
   readonly letters = new Map<string, DeadLetter>();
   readonly #world: World;
   readonly #options: SimulatedPipelineOptions;
@@ -155,7 +164,8 @@ export class SimulatedPipeline {
   }
 
   check(): void {
-    this.checker.atRest(this.store.items(), this.#isMended);
+    const items = [...this.store.items()].map(([pk, item]) => [pk, this.#whole(item)] as const);
+    this.checker.atRest(new Map(items), this.#isMended);
   }
 
   /**
@@ -339,8 +349,14 @@ export class SimulatedPipeline {
     const { time } = world;
     const tell = (text: string): void => world.tell(`  p${process.id} logs: ${text}`);
     const runtime: RedriveRuntime = {
-      program: programOf(pipeline.definition),
-      store: this.#store(() => process.invocation, io),
+      program: programOf(pipeline.definition, {
+        ...ENGINE_LIMITS,
+        inlineStateBytes: this.#options.inlineStateBytes ?? ENGINE_LIMITS.inlineStateBytes,
+      }),
+      store: new SpillingStateStore({
+        store: this.#store(() => process.invocation, io),
+        blobs: this.#blobs(io),
+      }),
       sinks: new Map(sinks),
       deadLetters: this.#deadLetters(io),
       shardRanges: { rangeOf: (_, shardId) => io('rangeOf', async () => rangeOf(this.stream, shardId)) },
@@ -388,6 +404,38 @@ export class SimulatedPipeline {
     };
   }
 
+  /** The item with its states, wherever they are. */
+  #whole(item: StateItem): StateItem {
+    const { pk, spilled } = item;
+    if (spilled === undefined) return item;
+    const name = blobName(pk, spilled);
+    const blob = this.blobs.bytes(name);
+    if (blob !== undefined) return { ...item, states: unpackBlob(blob, pk, spilled) };
+    this.checker.violations.push(
+      `I1 [${this.#program.definition.name}] ${pk} points to ${name}, which is not there`,
+    );
+    return item;
+  }
+
+  #blobs(io: Io): BlobStore {
+    const { blobs } = this;
+    return {
+      put: (name, bytes) => io('putBlob', () => blobs.put(name, bytes)),
+      get: (name, firstBytes) => io('getBlob', () => blobs.get(name, firstBytes)),
+      remove: (name) =>
+        io('removeBlob', async () => {
+          for (const { pk, spilled } of this.store.items().values()) {
+            if (spilled === undefined || blobName(pk, spilled) !== name) continue;
+            this.checker.violations.push(
+              `I1 [${this.#program.definition.name}] ${name} is removed, and ${pk} points to it`,
+            );
+          }
+          await blobs.remove(name);
+        }),
+      list: (after) => io('listBlobs', () => blobs.list(after)),
+    };
+  }
+
   /** A store writes 25 items to a request and sends requests in parallel: other invocations' writes come between. */
   #requests(writes: readonly ItemWrite[]): readonly ItemWrite[][] {
     const requests: ItemWrite[][] = [];
@@ -421,8 +469,8 @@ export class SimulatedPipeline {
           if (result === 'committed' && running !== undefined) {
             this.#world.tell(`  commit ${pk} ${write.item.revision}`);
             if (running.request === undefined)
-              this.checker.committed(write.item, running.records, running.shard);
-            else this.checker.redriven(write.item, running.request);
+              this.checker.committed(this.#whole(write.item), running.records, running.shard);
+            else this.checker.redriven(this.#whole(write.item), running.request);
           }
           if (faults.strikes('lostWriteAnswer', 0.1)) results.push(random() < 0.5 ? 'failed' : 'conflict');
           else results.push(result as CommitResult);
