@@ -26,12 +26,12 @@ export async function countedCosts(keys: number): Promise<BatchCosts[]> {
     .to(kinesis('sums'));
   const world = testWorld(subject);
   const deliver = async (batch: string, from: number): Promise<BatchCosts> => {
-    const before = world.store.costs();
+    const before = world.runtime.store.costs();
     const records = Array.from({ length: RECORDS }, (_, number) =>
       sourceRecord(0, from + number, { value: { key: `key-${number % keys}`, value: 1 } }),
     );
     await processBatch(world.runtime, recordBatch(0, records), world.nowMs + 900_000);
-    const after = world.store.costs();
+    const after = world.runtime.store.costs();
     return {
       batch,
       records: RECORDS,

@@ -4,6 +4,7 @@ import { batchHeap, type BatchHeap } from './batch-heap.ts';
 import { bundleCost, type BundleCost } from './bundle-cost.ts';
 import { countedCosts, type BatchCosts } from './counted-costs.ts';
 import { engineCpu, type EngineCpu } from './engine-cpu.ts';
+import { spilledCosts, type SpilledCosts } from './spilled-costs.ts';
 
 const RECORD_BYTES = [150, 400, 1_000];
 const KEYS = 1_000;
@@ -12,6 +13,7 @@ const HEAP_LIMIT_MB = 256;
 interface Results {
   readonly engineCpu: EngineCpu[];
   readonly countedCosts: BatchCosts[];
+  readonly spilledCosts: SpilledCosts[];
   readonly batchHeap: BatchHeap;
   readonly bundles: BundleCost[];
 }
@@ -26,6 +28,7 @@ async function measure(): Promise<Results> {
   return {
     engineCpu: cpu,
     countedCosts: await countedCosts(KEYS),
+    spilledCosts: await spilledCosts(),
     batchHeap: await batchHeap(HEAP_LIMIT_MB),
     bundles,
   };
@@ -51,6 +54,10 @@ if (process.argv.includes('--json')) {
     results.engineCpu,
   );
   show('Counted: one batch of 10,000 records over 1,000 keys', results.countedCosts);
+  show(
+    'Counted: one record of one key whose state grows; beyond 336 KB it is spilled to S3',
+    results.spilledCosts,
+  );
   show('Heap of one batch of 10,000 records of 400 bytes, 10,000 keys', [results.batchHeap]);
   show('Bundles, and importing them against importing the same SDK clients alone', results.bundles);
   console.log(

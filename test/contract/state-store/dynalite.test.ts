@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe } from 'vitest';
 import { startDynalite, type DynamoDbEngine } from '../../support/dynamodb-engine.ts';
 import { storesOn } from './dynamodb-store-under-test.ts';
+import { spillingContract } from './spilling-contract.ts';
 import { stateStoreContract } from './state-store-contract.ts';
 
 describe('DynamoDbStateStore on dynalite, by single writes', () => {
@@ -10,8 +11,10 @@ describe('DynamoDbStateStore on dynalite, by single writes', () => {
   });
   afterAll(() => engine.stop());
 
+  const make = storesOn(() => engine, 'single');
+  spillingContract(make);
   stateStoreContract({
-    make: storesOn(() => engine, 'single'),
+    make,
     writesPerRequest: 1,
     // Without transactions the control row is read instead.
     createProgress: { reads: 1, rcu: 1, wcu: 1 },

@@ -5,6 +5,7 @@ import {
   type DynamoDbEngine,
 } from '../../support/dynamodb-engine.ts';
 import { storesOn } from './dynamodb-store-under-test.ts';
+import { spillingContract } from './spilling-contract.ts';
 import { stateStoreContract } from './state-store-contract.ts';
 
 const problem = dynamoDbLocalProblem();
@@ -17,8 +18,10 @@ describe.skipIf(problem !== undefined)(`DynamoDbStateStore on DynamoDB Local, by
   });
   afterAll(() => engine.stop());
 
+  const make = storesOn(() => engine, 'partiql');
+  spillingContract(make);
   stateStoreContract({
-    make: storesOn(() => engine, 'partiql'),
+    make,
     writesPerRequest: 25,
     // DynamoDB Local reports the written row alone; AWS bills the checked one too.
     createProgress: { reads: 0, rcu: 0, wcu: 2 },

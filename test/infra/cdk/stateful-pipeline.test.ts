@@ -207,6 +207,19 @@ describe('the function', () => {
   });
 });
 
+describe('the schedule', () => {
+  it('lets the function sweep spilled states once a day', () => {
+    const { template } = ordersStack();
+
+    template.hasResourceProperties('AWS::Events::Rule', {
+      ScheduleExpression: 'rate(1 day)',
+      State: 'ENABLED',
+      Targets: [Match.objectLike({ Input: '{"tidemark":"sweep"}' })],
+    });
+    template.hasResourceProperties('AWS::Lambda::Permission', { Principal: 'events.amazonaws.com' });
+  });
+});
+
 describe('the event source mapping', () => {
   it('never gives up, and takes partial answers', () => {
     const { template } = ordersStack();
