@@ -1,4 +1,5 @@
-import { FAULTS, type Fault, type FaultBudget } from '../../shared/testing/simulator/faults.ts';
+import { drawFaults } from '../../shared/testing/simulator/drawn-faults.ts';
+import type { Fault, FaultBudget } from '../../shared/testing/simulator/faults.ts';
 import { MemoryStream } from '../../shared/testing/simulator/memory-stream.ts';
 import { World } from '../../shared/testing/simulator/world.ts';
 import { seededRandom } from '../../shared/testing/seeded-random.ts';
@@ -166,28 +167,6 @@ function drawMending(seed: number, records: readonly PlannedRecord[]): PlannedMe
     records: later.filter(() => random() < 0.6),
     faults: drawFaults(random, false),
   };
-}
-
-/** Faults that end processes, or seem to. */
-const DEATHS: readonly Fault[] = ['crashBeforeEffect', 'crashAfterEffect', 'frozen', 'slowRequest'];
-/** One less than make a batch suspicious, and then a record that is innocent. */
-const DEATHS_LIMIT = 3;
-
-function drawFaults(random: () => number, kills: boolean): FaultBudget {
-  const upTo = (limit: number): number => Math.floor(random() * (limit + 1));
-  const intensity = [0, 1, 1, 2, 4][upTo(4)] as number;
-  const faults = Object.fromEntries(
-    Object.keys(FAULTS).map((fault) => [fault, random() < 0.5 ? 0 : upTo(intensity)]),
-  ) as Record<Fault, number>;
-  // Enough that some outputs are left to the next invocation.
-  if (random() < 0.1) faults.refusedDelivery = 12;
-  // Deaths are counted: a record that shares those of a killer would be taken for one, and rightly so.
-  let left = kills ? 0 : DEATHS_LIMIT;
-  for (const fault of DEATHS) {
-    faults[fault] = Math.min(faults[fault], left);
-    left -= faults[fault];
-  }
-  return faults;
 }
 
 export interface SimulationResult {

@@ -44,6 +44,11 @@ export class VirtualTime {
     this.at(this.#nowMs + delayMs, happen);
   }
 
+  /** Lets time pass in which nothing happens: what was planned for it happens late. */
+  pass(durationMs: number): void {
+    this.#nowMs += durationMs;
+  }
+
   /** Lets the next happening happen. @returns whether there was one. */
   step(): boolean {
     const heap = this.#heap;
@@ -51,7 +56,7 @@ export class VirtualTime {
     if (first === undefined) return false;
     const last = heap.pop() as Happening;
     if (heap.length > 0) this.#sink(last);
-    this.#nowMs = first.atMs;
+    this.#nowMs = Math.max(this.#nowMs, first.atMs);
     first.happen();
     return true;
   }

@@ -48,6 +48,7 @@ export class World {
   #pending = 0;
   #requests = 0;
   #isRunning = false;
+  #isBegun = false;
   #running: SimulatedProcess | undefined;
 
   constructor(options: WorldOptions) {
@@ -83,10 +84,18 @@ export class World {
     });
   }
 
-  /** Puts a record into a stream now. @param data base64. */
-  put(stream: MemoryStream, partitionKey: string, data: string, explicitHashKey?: bigint): void {
-    // Approximate arrival is neither exact nor monotonic.
-    const arrivalMs = Math.round(this.time.nowMs + (this.random() - 0.5) * 2_000);
+  /**
+   * Puts a record into a stream now.
+   * @param data base64.
+   * @param arrivalMs as the stream says it; drawn unless given: approximate arrival is neither exact nor monotonic.
+   */
+  put(
+    stream: MemoryStream,
+    partitionKey: string,
+    data: string,
+    explicitHashKey?: bigint,
+    arrivalMs = Math.round(this.time.nowMs + (this.random() - 0.5) * 2_000),
+  ): void {
     const { shard, record } = stream.put(partitionKey, data, {
       arrivalMs,
       ...(explicitHashKey !== undefined && { explicitHashKey }),
@@ -122,12 +131,14 @@ export class World {
   }
 
   /**
-   * Runs until everything is acknowledged and nobody is at work, and checks what has become of it.
+   * Runs until everything is acknowledged and nobody is at work, and checks what has become of it. May be called again
+   * when more has been put.
    * @param goOn called then, once, where all is well: plans what comes next, to be run in the same way.
-   * @returns the violations.
+   * @returns the violations, of earlier runs too.
    */
   async run(goOn?: () => void): Promise<string[]> {
-    for (const pipeline of this.#pipelines) pipeline.start();
+    if (!this.#isBegun) for (const pipeline of this.#pipelines) pipeline.start();
+    this.#isBegun = true;
     const violations = await this.#untilRest();
     if (goOn === undefined || violations.length > 0) return violations;
     goOn();

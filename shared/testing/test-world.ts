@@ -1,0 +1,178 @@
+import type { Pipeline } from '../pipeline/definition.ts';
+import { seededRandom } from './seeded-random.ts';
+import { drawFaults } from './simulator/drawn-faults.ts';
+import { NO_FAULTS, type Fault, type FaultBudget } from './simulator/faults.ts';
+import { MemoryStream } from './simulator/memory-stream.ts';
+import { SimulatedPipeline } from './simulator/simulated-pipeline.ts';
+import { World } from './simulator/world.ts';
+
+/** When the first record of a test arrives: 2027-01-15T08:00:00Z, so that nothing hangs on today. */
+export const TEST_START_MS = 1_800_000_000_000;
+
+/** A record as a test has sent it. */
+export interface SentRecord {
+  /** As the test gave it, to be shown. */
+  readonly shown: unknown;
+  readonly partitionKey: string;
+  /** base64. */
+  readonly data: string;
+  /** By the test's clock, milliseconds since the epoch. */
+  readonly sentMs: number;
+}
+
+/** An output as a consumer sees it that skips what it has seen. */
+export interface Output {
+  readonly sink: string;
+  readonly id: string;
+  readonly key: string;
+  readonly value: unknown;
+  readonly isChange: boolean;
+}
+
+/** A pipeline deployed in memory. */
+export interface TestWorld {
+  readonly world: World;
+  readonly stream: MemoryStream;
+  readonly deployed: SimulatedPipeline;
+}
+
+/** Without faults, one shard, each record a batch of its own. */
+export function quietWorld(pipeline: Pipeline): TestWorld {
+  const world = new World({
+    random: seededRandom(1),
+    faults: NO_FAULTS,
+    startMs: TEST_START_MS,
+    isTold: false,
+  });
+  return deploy(world, pipeline, 1, {
+    batchSize: 1,
+    batchingWindowMs: 0,
+    parallelizationFactor: 1,
+    bisectOnError: false,
+    timeoutMs: 60_000,
+    sinkRequestSize: 500,
+    pollIntervalMs: 1_000,
+  });
+}
+
+type Settings = Omit<
+  ConstructorParameters<typeof SimulatedPipeline>[1],
+  'pipeline' | 'stream' | 'sinkStreams' | 'parentsFirst'
+>;
+
+function deploy(world: World, pipeline: Pipeline, shards: number, settings: Settings): TestWorld {
+  const { stream: name, retentionHours } = pipeline.definition.source;
+  const stream = new MemoryStream(name, shards, retentionHours * 3_600_000);
+  return { world, stream, deployed: world.deploy({ pipeline, stream, parentsFirst: true, ...settings }) };
+}
+
+/** What came of one world. */
+export interface WorldResult {
+  readonly violations: readonly string[];
+  readonly outputs: readonly Output[];
+  readonly happened: Readonly<Partial<Record<Fault, number>>>;
+}
+
+/** Pauses of a test that are longer are waited for at rest, not by polling the stream all the while. */
+const LONG_PAUSE_MS = 60_000;
+
+/**
+ * Runs the records in a world that the seed decides: shards, batches, timing, faults.
+ * @param isOneShard where the order of all records must be the order in which they were sent.
+ */
+export async function runFaultyWorld(
+  pipeline: Pipeline,
+  records: readonly SentRecord[],
+  seed: number,
+  isOneShard: boolean,
+): Promise<WorldResult> {
+  const random = seededRandom(seed);
+  const upTo = (limit: number): number => Math.floor(random() * (limit + 1));
+  const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
+  const faults: FaultBudget = drawFaults(random, false);
+  const world = new World({
+    random: seededRandom(seed ^ 0x5bd1e995),
+    faults,
+    startMs: TEST_START_MS,
+    isTold: false,
+  });
+  const testWorld = deploy(world, pipeline, isOneShard ? 1 : 1 + upTo(2), {
+    batchSize: 1 + upTo(9),
+    batchingWindowMs: pick([0, 0, 500, 3_000]),
+    parallelizationFactor: !isOneShard && random() < 0.2 ? 2 : 1,
+    bisectOnError: random() < 0.5,
+    timeoutMs: pick([6_000, 15_000, 60_000, 900_000]),
+    sinkRequestSize: pick([1, 2, 3, 500]),
+    pollIntervalMs: 1_000,
+  });
+  const spreadMs = pick([50, 2_000, 20_000]);
+  if (!isOneShard && random() < 0.3) planReshard(testWorld, random() * spreadMs, random);
+  const violations = await runRecords(testWorld, records, random, spreadMs);
+  return { violations, outputs: outputsOf(testWorld.deployed), happened: world.faults.happened };
+}
+
+/** Runs the records in a quiet world, as `send` does. */
+export async function runQuietWorld(
+  pipeline: Pipeline,
+  records: readonly SentRecord[],
+): Promise<WorldResult> {
+  const quiet = quietWorld(pipeline);
+  const violations = await runRecords(quiet, records, () => 0, 0);
+  return { violations, outputs: outputsOf(quiet.deployed), happened: {} };
+}
+
+/** Puts records in their order, those of one moment spread over a time, and runs until all is at rest. */
+async function runRecords(
+  { world, stream }: TestWorld,
+  records: readonly SentRecord[],
+  random: () => number,
+  spreadMs: number,
+): Promise<readonly string[]> {
+  let violations: readonly string[] = [];
+  let at = 0;
+  while (at < records.length) {
+    const { sentMs } = records[at] as SentRecord;
+    let end = at;
+    while (end < records.length && (records[end] as SentRecord).sentMs < sentMs + LONG_PAUSE_MS) end++;
+    world.time.pass(Math.max(0, sentMs - world.time.nowMs));
+    const group = records.slice(at, end);
+    const times = group.map(() => random() * spreadMs).toSorted((a, b) => a - b);
+    for (const [place, record] of group.entries()) {
+      const atMs = world.time.nowMs + (record.sentMs - sentMs) + (times[place] as number);
+      world.plan(atMs, () => world.put(stream, record.partitionKey, record.data));
+    }
+    violations = await world.run();
+    at = end;
+  }
+  return violations;
+}
+
+function planReshard({ world, stream }: TestWorld, afterMs: number, random: () => number): void {
+  world.plan(TEST_START_MS + afterMs, () => {
+    const shard = stream.openShards[Math.floor(random() * stream.openShards.length)];
+    if (shard === undefined) return;
+    if (random() < 0.6) stream.split(shard);
+    else stream.merge(shard);
+  });
+}
+
+/**
+ * What a consumer sees that skips ids that it has seen, and changes that are older than one it has seen of the same
+ * source and key, in the order in which they come.
+ */
+export function outputsOf(deployed: SimulatedPipeline): Output[] {
+  const seen = new Set<string>();
+  const newest = new Map<string, number>();
+  const outputs: Output[] = [];
+  for (const [sink, deliveries] of deployed.checker.deliveries) {
+    for (const { id, destinationKey: key, json, pk, entry } of deliveries) {
+      const source = JSON.stringify([sink, pk, key]);
+      const isOld = entry.isChange && entry.revision < (newest.get(source) ?? 0);
+      if (seen.has(id) || isOld) continue;
+      seen.add(id);
+      newest.set(source, entry.revision);
+      outputs.push({ sink, id, key, value: JSON.parse(json) as unknown, isChange: entry.isChange });
+    }
+  }
+  return outputs;
+}

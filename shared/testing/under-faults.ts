@@ -1,0 +1,222 @@
+import { isDeepStrictEqual } from 'node:util';
+import { decodedValues, keyOf } from '../engine/elements.ts';
+import { programOf } from '../engine/program.ts';
+import type { Pipeline } from '../pipeline/definition.ts';
+import type { SourceRecord } from '../source/record.ts';
+import { BrokenRuleError, type BrokenRule } from './broken-rule.ts';
+import { findImpurity, type Impurity } from './purity.ts';
+import { runFaultyWorld, runQuietWorld, type Output, type SentRecord } from './test-world.ts';
+import { textOf } from './watched-definition.ts';
+
+export interface FaultOptions {
+  /** How many worlds are run, each with its own batches, timing and faults: 100 unless given. */
+  readonly seeds?: number;
+  /** The first seed; 1 unless given. */
+  readonly from?: number;
+  /**
+   * What a consumer makes of the outputs: called, for each world, with what one sees that skips ids it has seen, and
+   * changes older than one it has seen of the same key. What it gives must be equal in all worlds.
+   */
+  readonly consume?: (outputs: readonly Output[]) => unknown;
+}
+
+/** What `underFaults` has run. */
+export interface FaultReport {
+  readonly seeds: number;
+  readonly records: number;
+  /** By fault, how often it happened. */
+  readonly happened: Readonly<Record<string, number>>;
+}
+
+/** A rule that is broken by a list of records. */
+interface Breach {
+  readonly rule: BrokenRule;
+  readonly what: string;
+}
+type FindBreach = (records: readonly SentRecord[]) => Promise<Breach | undefined>;
+
+/**
+ * Looks for rules that the pipeline's own code breaks: in its functions first, without any world, and then in worlds.
+ * @param firstViolation what was wrong when the records ran for the very first time in this process.
+ * @throws BrokenRuleError with the shortest example.
+ */
+export async function runUnderFaults(
+  pipeline: Pipeline,
+  records: readonly SentRecord[],
+  firstViolation: string | undefined,
+  { seeds = 100, from = 1, consume }: FaultOptions,
+): Promise<FaultReport> {
+  requireWholeNumber('seeds', seeds, 1);
+  requireWholeNumber('from', from, 0);
+  throwImpurity(pipeline, records);
+  if (firstViolation !== undefined) await throwRemembering(pipeline, records, firstViolation);
+  const isOneShard = consume !== undefined && !hasOnePartitionPerKey(pipeline, records);
+  if (consume !== undefined) await throwDifferingConsumer(pipeline, records, consume);
+  const happened: Record<string, number> = {};
+  for (let seed = from; seed < from + seeds; seed++) {
+    const find: FindBreach = (some) => findBreach(pipeline, some, seed, isOneShard, consume, happened);
+    const breach = await find(records);
+    if (breach !== undefined) await throwShortest(breach, records, find, seed);
+  }
+  return { seeds, records: records.length, happened };
+}
+
+function throwImpurity(pipeline: Pipeline, records: readonly SentRecord[]): void {
+  const find = (some: readonly SentRecord[]): Impurity | undefined =>
+    findImpurity(pipeline.definition, some.map(sourceRecord));
+  const impurity = find(records);
+  if (impurity === undefined) return;
+  const same = (some: readonly SentRecord[]): Impurity | undefined => {
+    const found = find(some);
+    return found?.rule === impurity.rule && found.name === impurity.name ? found : undefined;
+  };
+  // Most often the record alone shows it; what a module remembers may not show a second time.
+  let shortest = records.slice(0, impurity.record + 1);
+  let shown = impurity;
+  const alone = same(shortest.slice(-1));
+  if (alone !== undefined) [shortest, shown] = [shortest.slice(-1), alone];
+  for (let place = 0; shortest.length > 1 && place < shortest.length;) {
+    const fewer = shortest.toSpliced(place, 1);
+    const found = same(fewer);
+    if (found === undefined) place += 1;
+    else [shortest, shown] = [fewer, found];
+  }
+  throw new BrokenRuleError(shown.rule, shown.what, shownRecords(shortest));
+}
+
+/** What was wrong without any fault the first time: where it is not the second time, a function remembers. */
+async function throwRemembering(
+  pipeline: Pipeline,
+  records: readonly SentRecord[],
+  firstViolation: string,
+): Promise<never> {
+  const { violations } = await runQuietWorld(pipeline, records);
+  if (isDeepStrictEqual(violations[0], firstViolation)) {
+    throw new BrokenRuleError('engine', firstViolation, shownRecords(records));
+  }
+  throw new BrokenRuleError(
+    'pureFunctions',
+    'A function of the pipeline remembers something between two calls, in a variable of its module perhaps: when these ' +
+      `records were folded the first time, another result came out than when they were folded again: ${firstViolation}.`,
+    shownRecords(records),
+  );
+}
+
+async function throwDifferingConsumer(
+  pipeline: Pipeline,
+  records: readonly SentRecord[],
+  consume: NonNullable<FaultOptions['consume']>,
+): Promise<void> {
+  const { outputs } = await runQuietWorld(pipeline, records);
+  const [first, second] = [consume(outputs), consume(outputs)];
+  if (isDeepStrictEqual(first, second)) return;
+  throw new BrokenRuleError(
+    'pureFunctions',
+    `'consume' gives two results for the same outputs:\n    ${textOf(first)}\n  and then\n    ${textOf(second)}\n  Let it ` +
+      'begin anew each time that it is called.',
+    shownRecords(records),
+  );
+}
+
+async function findBreach(
+  pipeline: Pipeline,
+  records: readonly SentRecord[],
+  seed: number,
+  isOneShard: boolean,
+  consume: FaultOptions['consume'],
+  happened: Record<string, number>,
+): Promise<Breach | undefined> {
+  const run = await runFaultyWorld(pipeline, records, seed, isOneShard);
+  for (const [fault, count] of Object.entries(run.happened))
+    happened[fault] = (happened[fault] ?? 0) + count;
+  const [violation] = run.violations;
+  if (violation !== undefined) {
+    // A world gives the same each time that it is run, unless the user's code does not.
+    const again = await runFaultyWorld(pipeline, records, seed, isOneShard);
+    if (isDeepStrictEqual(again.violations, run.violations)) return { rule: 'engine', what: violation };
+    return {
+      rule: 'pureFunctions',
+      what:
+        'Two runs of one world give two results, so that some function of the pipeline depends on more than its input ' +
+        `(a variable of its module, a cache, a clock). In the first run: ${violation}; in the second: ` +
+        `${again.violations[0] ?? 'nothing is wrong'}.`,
+    };
+  }
+  if (consume === undefined) return undefined;
+  const quiet = await runQuietWorld(pipeline, records);
+  const [expected, found] = [consume(quiet.outputs), consume(run.outputs)];
+  if (isDeepStrictEqual(expected, found)) return undefined;
+  const differing = quiet.outputs.length - run.outputs.length;
+  const isSuperseded = !isDeepStrictEqual(sorted(quiet.outputs), sorted(run.outputs));
+  return {
+    rule: isSuperseded ? 'changesAreNotEvents' : 'orderBetweenKeys',
+    what:
+      `'consume' gives ${textOf(expected)} where each record is a batch of its own, and ${textOf(found)} ` +
+      (isSuperseded
+        ? `where batches are larger and ${differing} of ${quiet.outputs.length} outputs, changes that a newer one took the place of, were not published.`
+        : 'where the same outputs come in another order of keys.'),
+  };
+}
+
+/** Outputs as what they say, whatever their order and ids. */
+function sorted(outputs: readonly Output[]): string[] {
+  return outputs.map(({ sink, key, value }) => textOf([sink, key, value])).toSorted();
+}
+
+async function throwShortest(
+  breach: Breach,
+  records: readonly SentRecord[],
+  find: FindBreach,
+  seed: number,
+): Promise<never> {
+  let shortest = records;
+  let shown = breach;
+  const tryList = async (fewer: readonly SentRecord[]): Promise<boolean> => {
+    const found = fewer.length === 0 ? undefined : await find(fewer);
+    if (found?.rule !== breach.rule) return false;
+    [shortest, shown] = [fewer, found];
+    return true;
+  };
+  // Parts of half the length, of a quarter, …, and then record by record until none can go.
+  for (let size = Math.ceil(records.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
+    for (let place = 0; place < shortest.length;) {
+      if (!(await tryList(shortest.toSpliced(place, size)))) place += size;
+    }
+  }
+  throw new BrokenRuleError(shown.rule, shown.what, shownRecords(shortest), seed);
+}
+
+/** Whether all records that feed a key have one partition key, so that their order is that in which they were sent. */
+function hasOnePartitionPerKey(pipeline: Pipeline, records: readonly SentRecord[]): boolean {
+  const program = programOf(pipeline.definition);
+  const partitions = new Map<string, string>();
+  for (const record of records) {
+    try {
+      for (const value of decodedValues(program, sourceRecord(record, 0))) {
+        const key = keyOf(program, value);
+        if (typeof key !== 'string') continue;
+        if ((partitions.get(key) ?? record.partitionKey) !== record.partitionKey) return false;
+        partitions.set(key, record.partitionKey);
+      }
+    } catch {
+      continue;
+    }
+  }
+  return true;
+}
+
+/** The record as the engine's reader would give it. */
+export function sourceRecord({ partitionKey, data, sentMs }: SentRecord, number: number): SourceRecord {
+  const position = { sequence: String(number + 1), sub: 0 };
+  return { position, partitionKey, lane: 'test', data, arrivalMs: sentMs };
+}
+
+function shownRecords(records: readonly SentRecord[]): readonly unknown[] {
+  return records.map(({ shown }) => shown);
+}
+
+/** @throws TypeError where it is none. */
+function requireWholeNumber(name: string, value: number, least: number): void {
+  if (Number.isSafeInteger(value) && value >= least) return;
+  throw new TypeError(`underFaults: ${name} is ${value}; it is a whole number from ${least}.`);
+}
