@@ -33,7 +33,10 @@ export class BrokenRuleError extends Error {
 
   constructor(rule: BrokenRule, what: string, records: readonly unknown[], seed?: number) {
     const shown = records.map((record) => `\n    ${JSON.stringify(record) ?? String(record)}`).join('');
-    const again = seed === undefined ? '' : `\n  Run it again: underFaults({ from: ${seed}, seeds: 1 }).`;
+    const again =
+      seed === undefined
+        ? ''
+        : `\n  Run it again: send these records and call underFaults({ from: ${seed}, seeds: 1 }).`;
     super(
       `${what}\n  Shortest example, ${records.length} ${records.length === 1 ? 'record' : 'records'}:${shown}${again}\n` +
         `  Rule: ${RULES[rule]}`,

@@ -41,9 +41,7 @@ export function watchingOutside<T>(days: number, onUse: (source: Source) => void
     replace(math, 'random', () => used('Math.random()', (random() + days / 7) % 1)),
     replaceMethod(watch, 'now', (own) => used('performance.now()', shift(own() as number))),
     replaceMethod(chance, 'randomUUID', (own) => used('crypto.randomUUID()', own())),
-    replaceMethod(chance, 'getRandomValues', (own, given) =>
-      used('crypto.getRandomValues()', own(...given)),
-    ),
+    replaceMethod(chance, 'getRandomValues', (own, given) => used('crypto.getRandomValues()', own(...given))),
   ];
   try {
     return run();

@@ -50,11 +50,11 @@ function callsOf(
   let values: readonly unknown[] = [];
   let keys: readonly (string | undefined)[] = [];
   let asked = 0;
-  const { schema: _schema, ...source } = watched.source;
+  const { kind, stream, codec, retentionHours, chained } = watched.source;
   // Decoder, steps and keyBy run here; the oracle is given what came of them.
   const oracle = new Oracle({
     ...watched,
-    source: source.chained === undefined ? { ...source, codec: 'bytes' } : source,
+    source: { kind, stream, retentionHours, codec: chained ? codec : 'bytes', ...(chained && { chained }) },
     stages: [{ kind: 'flatMap', apply: () => values }],
     keyBy: () => keys[asked++ % keys.length],
   });

@@ -10,7 +10,7 @@ import { outputsOf, quietWorld, type Output, type SentRecord, type TestWorld } f
 import { runUnderFaults, sourceRecord, type FaultOptions, type FaultReport } from './under-faults.ts';
 
 /** Records are sent in parts of this many, each run until it is at rest. */
-const PART_RECORDS = 500;
+const PART_RECORDS = 10;
 
 /** A pipeline on memory ports and a clock of its own, through the real engine and the real mapping. */
 export class TestPipeline<R> {
@@ -22,7 +22,7 @@ export class TestPipeline<R> {
   /** Use `testPipeline(pipeline)`. */
   constructor(pipeline: Pipeline) {
     this.#pipeline = pipeline;
-    this.#quiet = quietWorld(pipeline);
+    this.#quiet = quietWorld(pipeline, PART_RECORDS);
   }
 
   /**
@@ -99,7 +99,9 @@ export class TestPipeline<R> {
    */
   async underFaults(options: FaultOptions = {}): Promise<FaultReport> {
     if (this.#sent.length === 0) {
-      throw new TypeError('underFaults: nothing was sent; send the records first that the worlds are to run.');
+      throw new TypeError(
+        'underFaults: nothing was sent; send the records first that the worlds are to run.',
+      );
     }
     return runUnderFaults(this.#pipeline, this.#sent, this.#quiet.world.violations[0], options);
   }
@@ -123,9 +125,7 @@ export class TestPipeline<R> {
     const { name, onRecordError } = this.#pipeline.definition;
     const hint =
       onRecordError === 'stop' ? " With onRecordError 'stop' a rejected record holds its shard." : '';
-    throw new Error(
-      `Pipeline '${name}' does not come to rest.${hint}\n  ${stuck.slice(0, 3).join('\n  ')}`,
-    );
+    throw new Error(`Pipeline '${name}' does not come to rest.${hint}\n  ${stuck.slice(0, 3).join('\n  ')}`);
   }
 
   #record(value: R): SentRecord {

@@ -3,7 +3,7 @@ import { seededRandom } from './seeded-random.ts';
 import { drawFaults } from './simulator/drawn-faults.ts';
 import { NO_FAULTS, type Fault, type FaultBudget } from './simulator/faults.ts';
 import { MemoryStream } from './simulator/memory-stream.ts';
-import { SimulatedPipeline } from './simulator/simulated-pipeline.ts';
+import type { SimulatedPipeline, SimulatedPipelineOptions } from './simulator/simulated-pipeline.ts';
 import { World } from './simulator/world.ts';
 
 /** When the first record of a test arrives: 2027-01-15T08:00:00Z, so that nothing hangs on today. */
@@ -36,13 +36,23 @@ export interface TestWorld {
   readonly deployed: SimulatedPipeline;
 }
 
-/** Without faults, one shard, each record a batch of its own. */
-export function quietWorld(pipeline: Pipeline): TestWorld {
+/** What a record is allowed before its world is taken for stuck: each of its keys takes some ten happenings. */
+const HAPPENINGS_PER_RECORD = 1_000;
+const LEAST_HAPPENINGS = 2_000;
+/** Long timeouts and freezes are polled through. */
+const FAULTY_HAPPENINGS = 60_000;
+
+/**
+ * Without faults, one shard, each record a batch of its own.
+ * @param recordsLimit how many records are run to rest at a time.
+ */
+export function quietWorld(pipeline: Pipeline, recordsLimit: number): TestWorld {
   const world = new World({
     random: seededRandom(1),
     faults: NO_FAULTS,
     startMs: TEST_START_MS,
     isTold: false,
+    happeningsLimit: LEAST_HAPPENINGS + recordsLimit * HAPPENINGS_PER_RECORD,
   });
   return deploy(world, pipeline, 1, {
     batchSize: 1,
@@ -55,10 +65,7 @@ export function quietWorld(pipeline: Pipeline): TestWorld {
   });
 }
 
-type Settings = Omit<
-  ConstructorParameters<typeof SimulatedPipeline>[1],
-  'pipeline' | 'stream' | 'sinkStreams' | 'parentsFirst'
->;
+type Settings = Omit<SimulatedPipelineOptions, 'pipeline' | 'stream' | 'sinkStreams' | 'parentsFirst'>;
 
 function deploy(world: World, pipeline: Pipeline, shards: number, settings: Settings): TestWorld {
   const { stream: name, retentionHours } = pipeline.definition.source;
@@ -95,6 +102,7 @@ export async function runFaultyWorld(
     faults,
     startMs: TEST_START_MS,
     isTold: false,
+    happeningsLimit: FAULTY_HAPPENINGS + records.length * HAPPENINGS_PER_RECORD,
   });
   const testWorld = deploy(world, pipeline, isOneShard ? 1 : 1 + upTo(2), {
     batchSize: 1 + upTo(9),
@@ -116,7 +124,7 @@ export async function runQuietWorld(
   pipeline: Pipeline,
   records: readonly SentRecord[],
 ): Promise<WorldResult> {
-  const quiet = quietWorld(pipeline);
+  const quiet = quietWorld(pipeline, records.length);
   const violations = await runRecords(quiet, records, () => 0, 0);
   return { violations, outputs: outputsOf(quiet.deployed), happened: {} };
 }

@@ -33,7 +33,10 @@ interface Breach {
   readonly rule: BrokenRule;
   readonly what: string;
 }
-type FindBreach = (records: readonly SentRecord[]) => Promise<Breach | undefined>;
+type FindBreach = (records: readonly SentRecord[], seed: number) => Promise<Breach | undefined>;
+
+/** With fewer records a seed makes another world: so many of them are tried for each shorter list. */
+const SEEDS_PER_SHORTER_LIST = 10;
 
 /**
  * Looks for rules that the pipeline's own code breaks: in its functions first, without any world, and then in worlds.
@@ -53,9 +56,25 @@ export async function runUnderFaults(
   const isOneShard = consume !== undefined && !hasOnePartitionPerKey(pipeline, records);
   if (consume !== undefined) await throwDifferingConsumer(pipeline, records, consume);
   const happened: Record<string, number> = {};
+  const expected = new Map<readonly SentRecord[], readonly Output[]>();
+  const expectedOf = async (some: readonly SentRecord[]): Promise<readonly Output[]> => {
+    const known = expected.get(some) ?? (await runQuietWorld(pipeline, some)).outputs;
+    expected.set(some, known);
+    return known;
+  };
+  const find: FindBreach = async (some, seed) => {
+    const run = await runFaultyWorld(pipeline, some, seed, isOneShard);
+    for (const [fault, count] of Object.entries(run.happened))
+      happened[fault] = (happened[fault] ?? 0) + count;
+    const [violation] = run.violations;
+    if (violation !== undefined) {
+      const again = await runFaultyWorld(pipeline, some, seed, isOneShard);
+      return violationBreach(violation, run.violations, again.violations);
+    }
+    return consume && consumerBreach(consume, await expectedOf(some), run.outputs);
+  };
   for (let seed = from; seed < from + seeds; seed++) {
-    const find: FindBreach = (some) => findBreach(pipeline, some, seed, isOneShard, consume, happened);
-    const breach = await find(records);
+    const breach = await find(records, seed);
     if (breach !== undefined) await throwShortest(breach, records, find, seed);
   }
   return { seeds, records: records.length, happened };
@@ -118,42 +137,33 @@ async function throwDifferingConsumer(
   );
 }
 
-async function findBreach(
-  pipeline: Pipeline,
-  records: readonly SentRecord[],
-  seed: number,
-  isOneShard: boolean,
-  consume: FaultOptions['consume'],
-  happened: Record<string, number>,
-): Promise<Breach | undefined> {
-  const run = await runFaultyWorld(pipeline, records, seed, isOneShard);
-  for (const [fault, count] of Object.entries(run.happened))
-    happened[fault] = (happened[fault] ?? 0) + count;
-  const [violation] = run.violations;
-  if (violation !== undefined) {
-    // A world gives the same each time that it is run, unless the user's code does not.
-    const again = await runFaultyWorld(pipeline, records, seed, isOneShard);
-    if (isDeepStrictEqual(again.violations, run.violations)) return { rule: 'engine', what: violation };
-    return {
-      rule: 'pureFunctions',
-      what:
-        'Two runs of one world give two results, so that some function of the pipeline depends on more than its input ' +
-        `(a variable of its module, a cache, a clock). In the first run: ${violation}; in the second: ` +
-        `${again.violations[0] ?? 'nothing is wrong'}.`,
-    };
-  }
-  if (consume === undefined) return undefined;
-  const quiet = await runQuietWorld(pipeline, records);
-  const [expected, found] = [consume(quiet.outputs), consume(run.outputs)];
-  if (isDeepStrictEqual(expected, found)) return undefined;
-  const differing = quiet.outputs.length - run.outputs.length;
-  const isSuperseded = !isDeepStrictEqual(sorted(quiet.outputs), sorted(run.outputs));
+/** A world gives the same each time that it is run, unless the user's code does not. */
+function violationBreach(violation: string, first: readonly string[], second: readonly string[]): Breach {
+  if (isDeepStrictEqual(first, second)) return { rule: 'engine', what: violation };
+  return {
+    rule: 'pureFunctions',
+    what:
+      'Two runs of one world give two results, so that some function of the pipeline depends on more than its input ' +
+      `(a variable of its module, a cache, a clock). In the first run: ${violation}; in the second: ` +
+      `${second[0] ?? 'nothing is wrong'}.`,
+  };
+}
+
+function consumerBreach(
+  consume: NonNullable<FaultOptions['consume']>,
+  expected: readonly Output[],
+  found: readonly Output[],
+): Breach | undefined {
+  const [wanted, given] = [consume(expected), consume(found)];
+  if (isDeepStrictEqual(wanted, given)) return undefined;
+  const isSuperseded = !isDeepStrictEqual(sorted(expected), sorted(found));
   return {
     rule: isSuperseded ? 'changesAreNotEvents' : 'orderBetweenKeys',
     what:
-      `'consume' gives ${textOf(expected)} where each record is a batch of its own, and ${textOf(found)} ` +
+      `'consume' gives ${textOf(wanted)} where each record is a batch of its own, and ${textOf(given)} ` +
       (isSuperseded
-        ? `where batches are larger and ${differing} of ${quiet.outputs.length} outputs, changes that a newer one took the place of, were not published.`
+        ? `where batches are larger and ${expected.length - found.length} of ${expected.length} outputs, changes that ` +
+          'newer ones took the place of, were not published.'
         : 'where the same outputs come in another order of keys.'),
   };
 }
@@ -170,12 +180,16 @@ async function throwShortest(
   seed: number,
 ): Promise<never> {
   let shortest = records;
-  let shown = breach;
+  let shown = { breach, seed };
   const tryList = async (fewer: readonly SentRecord[]): Promise<boolean> => {
-    const found = fewer.length === 0 ? undefined : await find(fewer);
-    if (found?.rule !== breach.rule) return false;
-    [shortest, shown] = [fewer, found];
-    return true;
+    if (fewer.length === 0) return false;
+    for (let other = seed; other < seed + SEEDS_PER_SHORTER_LIST; other++) {
+      const found = await find(fewer, other);
+      if (found?.rule !== breach.rule) continue;
+      [shortest, shown] = [fewer, { breach: found, seed: other }];
+      return true;
+    }
+    return false;
   };
   // Parts of half the length, of a quarter, …, and then record by record until none can go.
   for (let size = Math.ceil(records.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
@@ -183,7 +197,7 @@ async function throwShortest(
       if (!(await tryList(shortest.toSpliced(place, size)))) place += size;
     }
   }
-  throw new BrokenRuleError(shown.rule, shown.what, shownRecords(shortest), seed);
+  throw new BrokenRuleError(shown.breach.rule, shown.breach.what, shownRecords(shortest), shown.seed);
 }
 
 /** Whether all records that feed a key have one partition key, so that their order is that in which they were sent. */

@@ -14,6 +14,8 @@ export interface WorldOptions {
   readonly startMs: number;
   /** Whether the story is kept: it costs time. */
   readonly isTold: boolean;
+  /** Happenings after which a run is stuck; those of a small world unless given. */
+  readonly happeningsLimit?: number;
   /** In place of faults by chance: how each request goes. */
   readonly planRequest?: PlanRequest;
 }
@@ -146,19 +148,19 @@ export class World {
   }
 
   async #untilRest(): Promise<string[]> {
+    const limit = this.#options.happeningsLimit ?? HAPPENINGS_LIMIT;
     let happenings = 0;
-    for (; happenings < HAPPENINGS_LIMIT && !this.#isOver; happenings++) {
+    for (; happenings < limit && !this.#isOver; happenings++) {
       if (!this.time.step()) break;
       if (this.#isRunning) {
         this.#isRunning = false;
         await settled();
       }
-      if (happenings === HAPPENINGS_LIMIT / 2) this.faults.end();
+      if (happenings === limit / 2) this.faults.end();
     }
     for (const pipeline of this.#pipelines) pipeline.check();
     const violations = this.violations;
-    if (happenings === HAPPENINGS_LIMIT)
-      violations.push(`liveness: not at rest after ${HAPPENINGS_LIMIT} happenings`);
+    if (happenings === limit) violations.push(`liveness: not at rest after ${limit} happenings`);
     return violations;
   }
 
