@@ -118,6 +118,14 @@ describe('testPipeline', () => {
     expect(Object.keys(report.happened).length).toBeGreaterThan(10);
   });
 
+  it('refuses a pipeline with a repartition', () => {
+    const repartitioned = pipeline('moved')
+      .from(kinesis('lines', { codec: 'text' }))
+      .repartition('by-line', (line) => line)
+      .keyBy((line) => line);
+    expect(() => testPipeline(repartitioned)).toThrow(/'moved' has a repartition/);
+  });
+
   it('refuses to run nothing', async () => {
     await expect(testPipeline(wordCount).underFaults()).rejects.toThrow(/nothing was sent/);
   });
