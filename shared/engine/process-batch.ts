@@ -103,9 +103,9 @@ export async function processBatch(
 }
 
 /**
- * The records to take: all, but where the shard's progress stands inside an aggregate those above it. An aggregate that
- * was not finished comes again from its beginning; were that taken again each time, a large one would never be finished.
- * What is at or below progress is done (I5).
+ * The records to take: those above the shard's progress, for what is at or below it is done (I5), whatever code the
+ * function has now. A record that was a dead letter without a key must not be applied, when it comes again, because
+ * newer code gives it one; and a large aggregate, which comes again from its beginning, would never be finished.
  */
 function notDone(
   { records }: RecordBatch,
@@ -113,8 +113,9 @@ function notDone(
   report: BatchReport,
 ): readonly SourceRecord[] {
   if (isByPartition || position === undefined) return records;
-  const from = records.findIndex((record) => comparePositions(record.position, position) > 0);
-  if (from <= 0 || records[from]?.position.sequence !== position.sequence) return records;
+  const above = records.findIndex((record) => comparePositions(record.position, position) > 0);
+  if (above === 0) return records;
+  const from = above === -1 ? records.length : above;
   for (const { isForeign } of records.slice(0, from)) if (isForeign !== true) report.duplicates += 1;
   return records.slice(from);
 }

@@ -298,7 +298,7 @@ describe('a bad record in an aggregate', () => {
     const { report } = await deliver(world, batch);
     expect(report).toMatchObject({ applied: 2, deadLetters: 1 });
     const [[name, letter] = []] = [...world.letters];
-    expect(name).toMatch(/\.1-0\.json$/);
+    expect(name).toMatch(/\.1-0\.fold\.json$/);
     expect(letter).toMatchObject({ subSequenceNumber: 1, partitionKey: 'k', key: 'k', stage: 'fold' });
     expect(JSON.parse(Buffer.from(letter?.data ?? '', 'base64').toString())).toEqual(given[1]?.value);
   });
