@@ -43,7 +43,8 @@ export function deadLetterNamesOf(generation: number, keyHash?: string): string 
   return `${generation}/${keyHash === undefined ? '' : `${keyHash}/`}`;
 }
 
-const NAME_PATTERN = /^(\d+)\/([-\w]+)\/(\d+)\/([-\w]+\/[-\w.]+)\/(\d{1,129})\.(\d+)-(\d+)\.([a-zA-Z]+)\.json$/;
+const NAME_PATTERN =
+  /^(\d+)\/([-\w]+)\/(\d+)\/([-\w]+\/[-\w.]+)\/(\d{1,129})\.(\d+)-(\d+)\.([a-zA-Z]+)\.json$/;
 
 /** Reads a name; `undefined` for what is none. */
 export function readDeadLetterName(name: string): NamedLetter | undefined {
