@@ -14,7 +14,6 @@ describe('the outputs of a pipeline', () => {
       stream: 'counts',
       codec: 'json',
       retentionHours: 36,
-      outsideShard: 'drop',
       chained: { upstreamRetentionHours: 48 },
     });
   });
