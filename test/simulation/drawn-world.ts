@@ -229,8 +229,13 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
   }
   if (plan.lowersFactor) {
     const atMs = START_MS + random() * 20_000;
-    world.plan(atMs, () => deployed.tellFunction(1));
-    world.plan(atMs + random() * 20_000, () => deployed.changeMapping(1));
+    const mappingMs = random() * 20_000;
+    // A function that has never run with the higher factor could not note it: README says so.
+    world.plan(atMs, () => {
+      if (!deployed.hasNotedLanes) return;
+      deployed.tellFunction(1);
+      world.plan(world.time.nowMs + mappingMs, () => deployed.changeMapping(1));
+    });
   }
   mending.isMended = false;
   const planned = plan.mending;

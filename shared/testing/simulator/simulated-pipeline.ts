@@ -73,6 +73,8 @@ export class SimulatedPipeline {
   readonly #retired: SimulatedProcess[] = [];
   /** What the function is told; changed minutes before the mapping is. */
   #toldFactor: number;
+  /** Whether the table says that lanes are by partition key. */
+  #isNoted = false;
   #isMended = false;
   #sessions = 0;
 
@@ -224,6 +226,11 @@ export class SimulatedPipeline {
   /** The mapping gives up what it waits for. */
   abandonAll(): void {
     this.#mapping.abandonAll();
+  }
+
+  /** Whether a function with parallel lanes has come so far as to note them. */
+  get hasNotedLanes(): boolean {
+    return this.#isNoted;
   }
 
   /** CloudFormation changes the function first, and the mapping minutes later. */
@@ -387,7 +394,12 @@ export class SimulatedPipeline {
         const answers = await Promise.all(requests.map((request) => this.#commit(request, invocation, io)));
         return answers.flat();
       },
-      readControl: (...given) => io('readControl', () => store.readControl(...given)),
+      readControl: (...given) =>
+        io('readControl', async () => {
+          const control = await store.readControl(...given);
+          this.#isNoted ||= control.isByPartition === true;
+          return control;
+        }),
       beginAttempt: (...given) => io('beginAttempt', () => store.beginAttempt(...given)),
       createProgress: (...given) => io('createProgress', () => store.createProgress(...given)),
       readProgress: (...given) => io('readProgress', () => store.readProgress(...given)),
