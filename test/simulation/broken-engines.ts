@@ -62,7 +62,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ]),
   broken(
     'publishes beyond the end of the batch',
-    5_000,
+    1_000,
     [
       PUBLISH,
       'if (!isInHand(run, entry)) continue;',
@@ -123,7 +123,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ]),
   broken(
     'forgets the outbox of a key whose commit failed',
-    5_000,
+    20_000,
     [
       COMMIT,
       'for (const work of lost) work.isHeld = true;',
@@ -158,7 +158,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ]),
   broken(
     'forgets that lanes were by partition key once the factor is lowered',
-    5_000,
+    1_000,
     [
       'shared/engine/open.ts',
       'isByPartition: progress.isByPartition,',
@@ -211,7 +211,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ]),
   broken(
     'takes a turn of a living process for a death',
-    20_000,
+    2_000,
     [
       'shared/engine/turn.ts',
       'deadlinesMs.filter((deadlineMs) => deadlineMs + CLOCK_SLACK_MS < nowMs)',
@@ -249,17 +249,17 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     'revision: Number(row[ENTRY.revision]?.N ?? itemRevision),',
     'revision: itemRevision,',
   ]),
-  broken('knows outputs of another pipeline by where they stand, not by what they are', 200, [
+  broken('knows outputs of another pipeline by where they stand, not by what they are', 1_000, [
     'shared/engine/batch-run.ts',
     'places: isChained ? places : records,',
     'places: records,',
   ]),
-  broken('keeps the marks of a chain without the destination key', 500, [
+  broken('keeps the marks of a chain without the destination key', 1_000, [
     'shared/engine/mark-place.ts',
     'JSON.stringify([lineage, lane, sink, destination])',
     'JSON.stringify([lineage, lane, sink])',
   ]),
-  broken('folds records of a parked key', 500, [
+  broken('folds records of a parked key', 3_000, [
     FOLD,
     'const { isParked } = draft;',
     'const isParked = false;',
