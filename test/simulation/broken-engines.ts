@@ -21,7 +21,11 @@ const WORLD = 'test/simulation/drawn-world.ts';
 /** Worlds in which a rare rule is met more often. */
 const FOCUS = {
   sessions: [WORLD, 'const workload = upTo(WORKLOADS.length - 1);', 'const workload = 2 + 0 * upTo(1);'],
-  writes: [WORLD, 'faults.refusedDelivery = 12;', 'faults.refusedDelivery = 12;\n  faults.refusedWrite = 8;'],
+  writes: [
+    'shared/testing/simulator/drawn-faults.ts',
+    'faults.refusedDelivery = 12;',
+    'faults.refusedDelivery = 12;\n  faults.refusedWrite = 8;',
+  ],
   loweredFactor: [
     WORLD,
     'const parallelizationFactor = chance(0.2) ? 2 + upTo(1) : 1;',
