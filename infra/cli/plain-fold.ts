@@ -1,21 +1,9 @@
-import type {
-  KeyedStage,
-  PipelineDefinition,
-  StateCell,
-  Sink,
-  StatefulStage,
-} from '../../shared/pipeline/definition.ts';
-import { canonicalDocument } from '../../shared/state/canonical-document.ts';
+import type { PipelineDefinition, Sink } from '../../shared/pipeline/definition.ts';
 import type { Document } from '../../shared/state/document.ts';
-import { isKey, lineElements, relayedValues, valueElements } from '../local/producer/line-elements.ts';
+import { isKey, PlainKey, type KeyStates } from '../../shared/testing/plain-key.ts';
+import { lineElements, relayedValues, valueElements } from '../local/producer/line-elements.ts';
 
 const ARRIVAL = { arrivalMs: 0 };
-
-/** One key's states by operator, and which operators it has ever had state of. */
-interface KeyStates {
-  readonly states: ReadonlyMap<string, Document>;
-  readonly seen: ReadonlySet<string>;
-}
 
 /** A key's only element of one record, or all of them. */
 interface KeyedElements {
@@ -181,38 +169,13 @@ export class PlainFold {
 
   /** A key's states after one record; those before it stay as they are, for a record that is rejected in the middle. */
   #folded(key: string, values: readonly unknown[], outputs: PlainOutput[]): KeyStates {
-    const before = this.#keys.get(key);
-    const states = new Map(before?.states);
-    const seen = new Set(before?.seen);
-    const cells = new Map<StatefulStage, StateCell>();
-    for (const stage of this.#definition.keyedStages) {
-      if (stage.kind === 'stateful') cells.set(stage, plainCell(stage, key, states, seen));
+    const folded = new PlainKey(this.#definition.keyedStages, key, this.#keys.get(key));
+    for (const value of values) {
+      folded.fold(value, ARRIVAL, (sink, output, isChange) =>
+        outputs.push(plainOutput(sink, output, key, isChange)),
+      );
     }
-    const run = (stages: readonly KeyedStage[], value: unknown, isChange: boolean): void => {
-      const [stage, ...rest] = stages;
-      if (stage === undefined) return;
-      switch (stage.kind) {
-        case 'map':
-          return run(rest, stage.apply(value), isChange);
-        case 'filter':
-          return stage.apply(value) ? run(rest, value, isChange) : undefined;
-        case 'flatMap':
-          for (const each of stage.apply(value)) run(rest, each, isChange);
-          return;
-        case 'sink':
-          outputs.push(plainOutput(stage.sink, value, key, isChange));
-          return run(rest, value, isChange);
-        case 'stateful': {
-          const { fold, outputs: kind } = stage;
-          for (const output of fold(key, value, cells.get(stage) as StateCell, ARRIVAL)) {
-            run(rest, output, kind === 'same' ? isChange : kind === 'change');
-          }
-          return;
-        }
-      }
-    };
-    for (const value of values) run(this.#definition.keyedStages, value, false);
-    return { states, seen };
+    return folded;
   }
 }
 
@@ -221,34 +184,4 @@ function plainOutput(sink: Sink, value: unknown, key: string, isChange: boolean)
   // JSON has no bigints; what cannot pass rejects its record, as the engine does.
   const json = sink.kind === 'kinesis' ? JSON.stringify(value) : 'null';
   return { sink, destinationKey, value: JSON.parse(json) as unknown, isChange };
-}
-
-/** A cell over a Map; a state goes in and comes out as a copy. */
-function plainCell(
-  { name, initial }: StatefulStage,
-  key: string,
-  states: Map<string, Document>,
-  seen: Set<string>,
-): StateCell {
-  const read = (): Document | undefined => {
-    if (!seen.has(name)) {
-      seen.add(name);
-      const first = initial?.(key);
-      if (first !== undefined) states.set(name, canonicalDocument(first, name).document);
-    }
-    const state = states.get(name);
-    return state === undefined ? undefined : canonicalDocument(state, name).document;
-  };
-  return {
-    get: read,
-    copy: read,
-    set(state) {
-      seen.add(name);
-      states.set(name, canonicalDocument(state, name).document);
-    },
-    remove() {
-      seen.add(name);
-      states.delete(name);
-    },
-  };
 }

@@ -118,7 +118,7 @@ export class TestPipeline<R> {
     for (let at = 0; at < records.length; at += PART_RECORDS) {
       for (const record of records.slice(at, at + PART_RECORDS)) {
         this.#sent.push(record);
-        world.put(stream, record.partitionKey, record.data, undefined, this.nowMs);
+        world.put(stream, record.partitionKey, record.data, this.nowMs);
       }
       await this.#run();
     }

@@ -238,19 +238,19 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
     });
   }
   mending.isMended = false;
-  const planned = plan.mending;
-  const mend = (): void => {
+  const mend = ({ faults, operators, dropProbability, records }: PlannedMending): void => {
     mending.isMended = true;
     world.tell('the code is mended');
-    world.faults.add((planned as PlannedMending).faults);
-    deployed.mend((planned as PlannedMending).operators, (planned as PlannedMending).dropProbability);
-    for (const { atMs, partitionKey, value } of (planned as PlannedMending).records) {
+    world.faults.add(faults);
+    deployed.mend(operators, dropProbability);
+    for (const { atMs, partitionKey, value } of records) {
       world.plan(world.time.nowMs + atMs, () =>
         world.put(stream, partitionKey, bytesOf(value).toString('base64')),
       );
     }
   };
-  const violations = await world.run(planned && mend);
+  const planned = plan.mending;
+  const violations = await world.run(planned && (() => mend(planned)));
   return { violations, story: world.story, happened: world.faults.happened, requests: world.requests };
 }
 

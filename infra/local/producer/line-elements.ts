@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { gunzipSync } from 'node:zlib';
 import { exactJson } from '../../../shared/output/exact-json.ts';
+import { isKey } from '../../../shared/testing/plain-key.ts';
 import type { PipelineDefinition, Repartition, StatelessStage } from '../../../shared/pipeline/definition.ts';
 
 /**
@@ -29,14 +30,6 @@ export function relayedValues(repartition: Repartition, line: Buffer): (string |
       return undefined;
     }
   });
-}
-
-/** Bytes of UTF-8 of a key; DynamoDB's 2,048 less what the engine puts before it. */
-const LONGEST_KEY_BYTES = 2_000;
-
-/** Whether a table takes the key. */
-export function isKey(key: unknown): key is string {
-  return typeof key === 'string' && key.isWellFormed() && Buffer.byteLength(key) <= LONGEST_KEY_BYTES;
 }
 
 function decodedElements(

@@ -5,6 +5,7 @@ import { isLetterMark, letterMark } from '../../engine/redrive-lane.ts';
 import type { DeadLetter } from '../../output/dead-letter-store.ts';
 import { deadLetterName } from '../../output/dead-letter-name.ts';
 import { outputId } from '../../output/output-id.ts';
+import { compareDeliveries } from '../../output/publish.ts';
 import type { Delivery } from '../../output/sink-port.ts';
 import type { PipelineDefinition } from '../../pipeline/definition.ts';
 import { partitionLane, shardOfLane } from '../../source/lane.ts';
@@ -17,7 +18,7 @@ import {
 } from '../../source/position.ts';
 import type { SourceRecord } from '../../source/record.ts';
 import { NO_LETTERS } from '../../state/letters.ts';
-import { itemKey, shardItemKey } from '../../state/row-key.ts';
+import { itemKey, keyOfItem, shardItemKey } from '../../state/row-key.ts';
 import type { DeadLetterEntry, OutboxEntry, OutputEntry, StateItem } from '../../state/state-item.ts';
 import type { Advance } from '../../state/state-store.ts';
 import { Oracle, type OracleElement, type OracleOutput, type OracleStep } from './oracle.ts';
@@ -126,10 +127,6 @@ export class Checker {
     this.#options = options;
     this.#name = options.definition.name;
     this.oracle = new Oracle(options.definition);
-  }
-
-  get records(): readonly KnownRecord[] {
-    return this.#records;
   }
 
   get areAllAcknowledged(): boolean {
@@ -281,11 +278,10 @@ export class Checker {
   /** The shard's progress row has been written. @param stored what the row says now. */
   advanced(shard: string, { position }: Advance, stored: Position | undefined): void {
     if (position === undefined) return;
-    const known = this.#progress.get(shard);
-    if (known !== undefined && (stored === undefined || comparePositions(stored, known) < 0)) {
+    const before = this.#progress.get(shard);
+    if (before !== undefined && (stored === undefined || comparePositions(stored, before) < 0)) {
       this.#say('I2', `progress of ${shard} goes back`);
     }
-    const before = this.#progress.get(shard);
     const highest = before !== undefined && comparePositions(before, position) > 0 ? before : position;
     this.#progress.set(shard, highest);
     if (this.#options.parallelizationFactor > 1) return;
@@ -646,8 +642,8 @@ export class Checker {
   }
 
   /**
-   * A partition key's records (of aggregates, those of its key) of one item stand in it in the order in which they were put; outputs of another pipeline,
-   * which may have been put again in between, in the order in which they were made.
+   * A partition key's records (of aggregates, those of its key) of one item stand in it in the order in which they were
+   * put; outputs of another pipeline, which may have been put again in between, in the order in which they were made.
    */
   #checkOrder(pk: string, applied: readonly KnownRecord[]): void {
     const isChained = this.#options.definition.source.chained !== undefined;
@@ -691,7 +687,7 @@ export class Checker {
         if (delivery.entry.isChange) continue;
         const lane = `${delivery.entry.lane} ${delivery.destinationKey}`;
         const mark = marks.get(lane);
-        if (mark !== undefined && compareOutputs(delivery.entry, mark.entry) <= 0) continue;
+        if (mark !== undefined && compareDeliveries(delivery, mark) <= 0) continue;
         marks.set(lane, delivery);
         if (!wanted.delete(delivery.id)) this.#say('I4', `a consumer counts event ${delivery.id} twice`);
       }
@@ -739,10 +735,6 @@ function coversRecord({ marks }: StateItem, { lanes, markPosition }: KnownRecord
 /** How the keys of shards' own items begin. */
 const SHARD_ITEMS = shardItemKey(1, '');
 
-function compareOutputs(a: OutputEntry, b: OutputEntry): number {
-  return comparePositions(a.position, b.position) || a.element - b.element || a.index - b.index;
-}
-
 function idParts({ lane, position }: SourceRecord, { element, sink, index }: OracleOutput): OutputEntry {
   return { lane, position, element, sink, index } as OutputEntry;
 }
@@ -770,12 +762,6 @@ function firstOpen({ letters }: ItemTruth, from: number): number {
 }
 
 const PARKED: OracleStep = { kind: 'rejected', reason: 'parked' };
-
-/** The user's key; `undefined` for a shard's own item. */
-function keyOfItem(pk: string): string | undefined {
-  const [, key] = /^\d+\/s\/(.*)$/s.exec(pk) ?? [];
-  return key;
-}
 
 /** Small enough that all records of an aggregate come before the next record of the batch. */
 const SUB_PLACE = 2 ** -20;

@@ -12,13 +12,6 @@ export interface MemoryShard extends ListedShard {
   isClosed: boolean;
 }
 
-export interface PutOptions {
-  /** Milliseconds since the epoch. */
-  readonly arrivalMs: number;
-  /** In place of the MD5 of the partition key. */
-  readonly explicitHashKey?: bigint;
-}
-
 /** One record of an aggregate of the Kinesis Producer Library. */
 export interface UserRecord {
   readonly partitionKey: string;
@@ -61,20 +54,16 @@ export class MemoryStream {
     return this.shards.filter(({ isClosed }) => !isClosed);
   }
 
-  /** @returns the shard and the record as it can be read. */
+  /** @param arrivalMs milliseconds since the epoch. @returns the shard and the record as it can be read. */
   put(
     partitionKey: string,
     data: Uint8Array | string,
-    { arrivalMs, explicitHashKey }: PutOptions,
+    arrivalMs: number,
   ): {
     readonly shard: MemoryShard;
     readonly record: StreamRecord;
   } {
-    const hashKey = explicitHashKey ?? this.#hashKeyOf(partitionKey);
-    const shard = this.shards.find(
-      ({ isClosed, startingHashKey, endingHashKey }) =>
-        !isClosed && startingHashKey <= hashKey && hashKey <= endingHashKey,
-    ) as MemoryShard;
+    const shard = this.openShards.find((each) => this.takes(each, partitionKey)) as MemoryShard;
     const record = {
       sequenceNumber: String(this.#nextSequence++),
       partitionKey,

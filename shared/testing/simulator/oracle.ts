@@ -1,19 +1,10 @@
-import { KEY_LIMIT_BYTES } from '../../engine/limits.ts';
 import { programOf } from '../../engine/program.ts';
-import type {
-  FoldContext,
-  KeyedStage,
-  PipelineDefinition,
-  Sink,
-  StateCell,
-  StatefulStage,
-  StatelessStage,
-} from '../../pipeline/definition.ts';
+import type { PipelineDefinition, Sink, StatelessStage } from '../../pipeline/definition.ts';
 import type { Decode } from '../../source/decode.ts';
 import type { ReadEnvelope } from '../../source/provenance.ts';
 import type { SourceRecord } from '../../source/record.ts';
-import { canonicalDocument } from '../../state/canonical-document.ts';
 import type { Document } from '../../state/document.ts';
+import { isKey, PlainKey, type KeyStates } from '../plain-key.ts';
 
 /** One element of a record, as the records alone say it. */
 export interface OracleElement {
@@ -36,19 +27,12 @@ export type OracleStep =
   | { readonly kind: 'applied'; readonly outputs: readonly OracleOutput[] }
   | { readonly kind: 'rejected'; readonly reason: string };
 
-/** Of which element of which record a value comes. */
-interface ElementContext extends FoldContext {
-  readonly element: number;
-}
-
-interface KeyStates {
-  readonly states: ReadonlyMap<string, Document>;
-  readonly seen: ReadonlySet<string>;
+interface KnownKey extends KeyStates {
   /** The newest arrival so far, seconds since the epoch. */
   readonly newestSeconds: number;
 }
 
-const NOTHING_KNOWN: KeyStates = { states: new Map(), seen: new Set(), newestSeconds: 0 };
+const NOTHING_KNOWN: KnownKey = { states: new Map(), seen: new Set(), newestSeconds: 0 };
 
 /**
  * What the state and the outputs should be: each key's records folded once, in the order in which they were committed,
@@ -59,7 +43,7 @@ export class Oracle {
   readonly #definition: PipelineDefinition;
   readonly #decode: Decode;
   readonly #tombstoneSeconds: number;
-  readonly #keys = new Map<string, KeyStates>();
+  readonly #keys = new Map<string, KnownKey>();
   #isJudging = false;
 
   constructor(definition: PipelineDefinition) {
@@ -100,10 +84,6 @@ export class Oracle {
     return (this.#keys.get(key) ?? NOTHING_KNOWN).states;
   }
 
-  get keys(): readonly string[] {
-    return [...this.#keys.keys()];
-  }
-
   /**
    * Folds all elements that the record has for the key, or none where one of them is rejected.
    * @param only the one element to fold, where the record's others are not meant.
@@ -115,20 +95,23 @@ export class Oracle {
       arrivalSeconds >= before.newestSeconds + this.#tombstoneSeconds && !this.#counts(before.states);
     if (isForgotten) before = { ...before, seen: new Set() };
     const newestSeconds = Math.max(before.newestSeconds, arrivalSeconds);
-    const states = new Map(before.states);
-    const seen = new Set(before.seen);
-    const cells = new Map<StatefulStage, StateCell>();
-    for (const stage of this.#definition.keyedStages) {
-      if (stage.kind === 'stateful') cells.set(stage, plainCell(stage, key, states, seen));
-    }
+    const folded = new PlainKey(this.#definition.keyedStages, key, before);
     const outputs: OracleOutput[] = [];
-    const stages = this.#definition.keyedStages;
     this.#isJudging = true;
     try {
       const values = this.#values(record);
       for (const [element, value] of values.entries()) {
         if (this.#keyOf(value) !== key || (only ?? element) !== element) continue;
-        this.#run(stages, value, key, { element, arrivalMs: record.arrivalMs }, cells, outputs);
+        folded.fold(value, { arrivalMs: record.arrivalMs }, (sink, output, isChange) =>
+          outputs.push({
+            element,
+            sink: sink.name,
+            index: outputs.filter((each) => each.element === element && each.sink === sink.name).length,
+            destinationKey: destinationKeyOf(sink, output, key),
+            isChange,
+            value: jsonValue(output),
+          }),
+        );
       }
     } catch (error) {
       this.#keys.set(key, { ...before, newestSeconds });
@@ -136,7 +119,7 @@ export class Oracle {
     } finally {
       this.#isJudging = false;
     }
-    this.#keys.set(key, { states, seen, newestSeconds });
+    this.#keys.set(key, { states: folded.states, seen: folded.seen, newestSeconds });
     return { kind: 'applied', outputs };
   }
 
@@ -146,50 +129,6 @@ export class Oracle {
       (stage) =>
         stage.kind === 'stateful' && states.has(stage.name) && stage.forgetsAfterSeconds === undefined,
     );
-  }
-
-  #run(
-    stages: readonly KeyedStage[],
-    value: unknown,
-    key: string,
-    context: ElementContext,
-    cells: ReadonlyMap<StatefulStage, StateCell>,
-    outputs: OracleOutput[],
-    isChange = false,
-  ): void {
-    const [stage, ...rest] = stages;
-    if (stage === undefined) return;
-    const goOn = (next: unknown, isNextChange = isChange): void =>
-      this.#run(rest, next, key, context, cells, outputs, isNextChange);
-    switch (stage.kind) {
-      case 'map':
-        return goOn(stage.apply(value));
-      case 'filter':
-        return stage.apply(value) ? goOn(value) : undefined;
-      case 'flatMap':
-        for (const each of stage.apply(value)) goOn(each);
-        return;
-      case 'sink': {
-        const { sink } = stage;
-        const { element } = context;
-        const earlier = outputs.filter((each) => each.element === element && each.sink === sink.name);
-        outputs.push({
-          element,
-          sink: sink.name,
-          index: earlier.length,
-          destinationKey: destinationKeyOf(sink, value, key),
-          isChange,
-          value: jsonValue(value),
-        });
-        return goOn(value);
-      }
-      case 'stateful': {
-        const cell = cells.get(stage) as StateCell;
-        const isNextChange = stage.outputs === 'same' ? isChange : stage.outputs === 'change';
-        for (const output of stage.fold(key, value, cell, context)) goOn(output, isNextChange);
-        return;
-      }
-    }
   }
 
   /** The record arrives for the key and waits: nothing of it is folded. */
@@ -232,10 +171,6 @@ function runStateless(stages: readonly StatelessStage[], value: unknown, values:
   }
 }
 
-function isKey(key: unknown): key is string {
-  return typeof key === 'string' && key.isWellFormed() && Buffer.byteLength(key) <= KEY_LIMIT_BYTES;
-}
-
 function destinationKeyOf(sink: Sink, value: unknown, key: string): string {
   const destinationKey: unknown =
     sink.kind === 'forEach' || sink.key === undefined ? key : sink.key(value, key);
@@ -247,34 +182,4 @@ function jsonValue(value: unknown): unknown {
   const json = JSON.stringify(value) as string | undefined;
   if (json === undefined) throw new TypeError('JSON cannot hold the output.');
   return JSON.parse(json);
-}
-
-/** A cell over a Map; a state goes in and comes out as a copy. */
-function plainCell(
-  { name, initial }: StatefulStage,
-  key: string,
-  states: Map<string, Document>,
-  seen: Set<string>,
-): StateCell {
-  const read = (): Document | undefined => {
-    if (!seen.has(name) && !states.has(name)) {
-      seen.add(name);
-      const first = initial?.(key);
-      if (first !== undefined) states.set(name, canonicalDocument(first, name).document);
-    }
-    const state = states.get(name);
-    return state === undefined ? undefined : canonicalDocument(state, name).document;
-  };
-  return {
-    get: read,
-    copy: read,
-    set(state) {
-      seen.add(name);
-      states.set(name, canonicalDocument(state, name).document);
-    },
-    remove() {
-      seen.add(name);
-      states.delete(name);
-    },
-  };
 }

@@ -95,13 +95,9 @@ export class World {
     stream: MemoryStream,
     partitionKey: string,
     data: string,
-    explicitHashKey?: bigint,
     arrivalMs = Math.round(this.time.nowMs + (this.random() - 0.5) * 2_000),
   ): void {
-    const { shard, record } = stream.put(partitionKey, data, {
-      arrivalMs,
-      ...(explicitHashKey !== undefined && { explicitHashKey }),
-    });
+    const { shard, record } = stream.put(partitionKey, data, arrivalMs);
     this.tell(
       `put ${stream.name} ${shard.shardId.slice(-2)} …${record.sequenceNumber.slice(-3)} ${this.#shown(data)}`,
     );
@@ -115,9 +111,11 @@ export class World {
    * those that are not are sent again, on their own.
    */
   putAggregate(stream: MemoryStream, users: readonly UserRecord[]): void {
-    const { shard, record } = stream.put(users[0]?.partitionKey ?? '', aggregate(users).toString('base64'), {
-      arrivalMs: Math.round(this.time.nowMs),
-    });
+    const { shard, record } = stream.put(
+      users[0]?.partitionKey ?? '',
+      aggregate(users).toString('base64'),
+      Math.round(this.time.nowMs),
+    );
     this.tell(
       `put ${stream.name} ${shard.shardId.slice(-2)} …${record.sequenceNumber.slice(-3)}, ${users.length} in one`,
     );
