@@ -8,25 +8,17 @@ import type { InvocationOutcome } from '../../mapping/mapping-input.ts';
 import type { KinesisEvent } from '../../mapping/kinesis-event.ts';
 import type { MappingSettings } from '../../mapping/mapping-settings.ts';
 import type { StreamRecord } from '../../mapping/stream-record.ts';
-import type { DeadLetter, DeadLetterStore } from '../../output/dead-letter-store.ts';
+import type { DeadLetter } from '../../output/dead-letter-store.ts';
 import { MemoryDeadLetterStore } from '../../output/memory-dead-letters.ts';
-import { envelopeJson } from '../../output/envelope.ts';
-import { partitionKeyOf } from '../../output/kinesis-sink.ts';
-import type { Delivery, SinkPort } from '../../output/sink-port.ts';
-import type { Pipeline, Sink } from '../../pipeline/definition.ts';
+import type { Pipeline } from '../../pipeline/definition.ts';
 import { readKinesisEvent } from '../../source/kinesis-event.ts';
 import { shardLane } from '../../source/lane.ts';
-import { hashRange, type HashRange } from '../../source/shard-ranges.ts';
-import type { BlobStore } from '../../state/blob-store.ts';
 import { MemoryBlobStore } from '../../state/memory-blob-store.ts';
 import { MemoryStateStore } from '../../state/memory-state-store.ts';
-import { blobName, unpackBlob } from '../../state/spilled-states.ts';
-import { SpillingStateStore } from '../../state/spilling-state-store.ts';
-import type { StateItem } from '../../state/state-item.ts';
-import type { CommitResult, ItemWrite, StateStore } from '../../state/state-store.ts';
 import { Checker } from './checker.ts';
 import type { MemoryStream, UserRecord } from './memory-stream.ts';
 import { SimulatedMapping } from './simulated-mapping.ts';
+import { SimulatedPorts, wholeItem, type PipelineResources } from './simulated-ports.ts';
 import type { Invocation, SimulatedProcess } from './simulated-process.ts';
 import type { World } from './world.ts';
 
@@ -61,12 +53,11 @@ const WARM_PROCESSES = 3;
 export class SimulatedPipeline {
   readonly checker: Checker;
   readonly store = new MemoryStateStore();
-  readonly blobs = new MemoryBlobStore();
   readonly letters = new Map<string, DeadLetter>();
   readonly #world: World;
   readonly #options: SimulatedPipelineOptions;
   readonly #program: Program;
-  readonly #letterStore: MemoryDeadLetterStore;
+  readonly #resources: PipelineResources;
   readonly #mapping: SimulatedMapping;
   readonly #processes: SimulatedProcess[] = [];
   /** At work with a configuration of before. */
@@ -85,7 +76,6 @@ export class SimulatedPipeline {
     this.#program = programOf(pipeline.definition);
     this.#toldFactor = parallelizationFactor;
     const { time, faults, random } = world;
-    this.#letterStore = new MemoryDeadLetterStore(() => time.nowMs, this.letters);
     const { chained } = pipeline.definition.source;
     const upstreamRetentionMs = (chained?.upstreamRetentionHours ?? 0) * HOUR_MS;
     this.checker = new Checker({
@@ -95,6 +85,17 @@ export class SimulatedPipeline {
       isWithinRetention: ({ arrivalMs }) =>
         arrivalMs >= time.nowMs - stream.retentionMs - upstreamRetentionMs,
     });
+    this.#resources = {
+      name: pipeline.definition.name,
+      stream,
+      store: this.store,
+      blobs: new MemoryBlobStore(),
+      letters: new MemoryDeadLetterStore(() => time.nowMs, this.letters),
+      checker: this.checker,
+      sinkStreams: options.sinkStreams ?? new Map(),
+      sinkRequestSize: options.sinkRequestSize,
+      onLanesNoted: () => (this.#isNoted = true),
+    };
     this.#mapping = new SimulatedMapping({
       stream,
       settings: this.#settings(parallelizationFactor),
@@ -166,7 +167,9 @@ export class SimulatedPipeline {
   }
 
   check(): void {
-    const items = [...this.store.items()].map(([pk, item]) => [pk, this.#whole(item)] as const);
+    const items = [...this.store.items()].map(
+      ([pk, item]) => [pk, wholeItem(this.#resources, item)] as const,
+    );
     this.checker.atRest(new Map(items), this.#isMended);
   }
 
@@ -352,7 +355,8 @@ export class SimulatedPipeline {
     const world = this.#world;
     const { pipeline } = this.#options;
     const io = <T>(call: string, effect: () => Promise<T>): Promise<T> => world.io(process, call, effect);
-    const sinks = [...this.#program.sinks.values()].map((sink) => [sink.name, this.#sink(sink, io)] as const);
+    const ports = new SimulatedPorts(world, this.#resources, io, () => process.invocation);
+    const sinks = [...this.#program.sinks.values()].map((sink) => [sink.name, ports.sink(sink)] as const);
     const { time } = world;
     const tell = (text: string): void => world.tell(`  p${process.id} logs: ${text}`);
     const runtime: RedriveRuntime = {
@@ -360,13 +364,10 @@ export class SimulatedPipeline {
         ...ENGINE_LIMITS,
         inlineStateBytes: this.#options.inlineStateBytes ?? ENGINE_LIMITS.inlineStateBytes,
       }),
-      store: new SpillingStateStore({
-        store: this.#store(() => process.invocation, io),
-        blobs: this.#blobs(io),
-      }),
+      store: ports.store,
       sinks: new Map(sinks),
-      deadLetters: this.#deadLetters(io),
-      shardRanges: { rangeOf: (_, shardId) => io('rangeOf', async () => rangeOf(this.stream, shardId)) },
+      deadLetters: ports.deadLetters,
+      shardRanges: ports.shardRanges,
       clock: { nowMs: () => time.nowMs + process.skewMs },
       wait: (ms) => new Promise((resolve) => world.resume(process, time.nowMs + ms, resolve)),
       log: { warn: tell, error: tell },
@@ -384,173 +385,7 @@ export class SimulatedPipeline {
     };
     return process;
   }
-
-  #store(invocation: () => SimulatedProcess['invocation'], io: Io): StateStore {
-    const { store, checker } = this;
-    return {
-      load: (pks) => io('load', () => store.load(pks)),
-      commit: async (writes) => {
-        const requests = this.#requests(writes);
-        const answers = await Promise.all(requests.map((request) => this.#commit(request, invocation, io)));
-        return answers.flat();
-      },
-      readControl: (...given) =>
-        io('readControl', async () => {
-          const control = await store.readControl(...given);
-          this.#isNoted ||= control.isByPartition === true;
-          return control;
-        }),
-      beginAttempt: (...given) => io('beginAttempt', () => store.beginAttempt(...given)),
-      createProgress: (...given) => io('createProgress', () => store.createProgress(...given)),
-      readProgress: (...given) => io('readProgress', () => store.readProgress(...given)),
-      suspect: (...given) => io('suspect', () => store.suspect(...given)),
-      advance: (generation, shard, advance) =>
-        io('advance', async () => {
-          const result = await store.advance(generation, shard, advance);
-          if (result === 'advanced')
-            checker.advanced(shard, advance, store.progress(generation, shard)?.position);
-          return result;
-        }),
-      seal: (...given) => io('seal', () => store.seal(...given)),
-      costs: () => store.costs(),
-    };
-  }
-
-  /** The item with its states, wherever they are. */
-  #whole(item: StateItem): StateItem {
-    const { pk, spilled } = item;
-    if (spilled === undefined) return item;
-    const name = blobName(pk, spilled);
-    const blob = this.blobs.bytes(name);
-    if (blob !== undefined) return { ...item, states: unpackBlob(blob, pk, spilled) };
-    this.checker.violations.push(
-      `I1 [${this.#program.definition.name}] ${pk} points to ${name}, which is not there`,
-    );
-    return item;
-  }
-
-  #blobs(io: Io): BlobStore {
-    const { blobs } = this;
-    return {
-      put: (name, bytes) => io('putBlob', () => blobs.put(name, bytes)),
-      get: (name, firstBytes) => io('getBlob', () => blobs.get(name, firstBytes)),
-      remove: (name) =>
-        io('removeBlob', async () => {
-          for (const { pk, spilled } of this.store.items().values()) {
-            if (spilled === undefined || blobName(pk, spilled) !== name) continue;
-            this.checker.violations.push(
-              `I1 [${this.#program.definition.name}] ${name} is removed, and ${pk} points to it`,
-            );
-          }
-          await blobs.remove(name);
-        }),
-      list: (after) => io('listBlobs', () => blobs.list(after)),
-    };
-  }
-
-  /** A store writes 25 items to a request and sends requests in parallel: other invocations' writes come between. */
-  #requests(writes: readonly ItemWrite[]): readonly ItemWrite[][] {
-    const requests: ItemWrite[][] = [];
-    for (const write of writes) {
-      if (requests.length === 0 || this.#world.random() < 0.3) requests.push([write]);
-      else requests.at(-1)?.push(write);
-    }
-    return requests;
-  }
-
-  async #commit(
-    request: readonly ItemWrite[],
-    invocation: () => SimulatedProcess['invocation'],
-    io: Io,
-  ): Promise<CommitResult[]> {
-    const { faults, random } = this.#world;
-    const running = invocation();
-    try {
-      return await io('commit', async () => {
-        const results: CommitResult[] = [];
-        for (const write of request) {
-          const { pk } = write.item;
-          if (
-            this.#world.isThrottled(`${this.#program.definition.name} ${pk}`, 'throttledItem') ||
-            faults.strikes('refusedWrite', 0.1)
-          ) {
-            results.push('failed');
-            continue;
-          }
-          const [result] = await this.store.commit([write]);
-          if (result === 'committed' && running !== undefined) {
-            this.#world.tell(`  commit ${pk} ${write.item.revision}`);
-            if (running.request === undefined)
-              this.checker.committed(this.#whole(write.item), running.records, running.shard);
-            else this.checker.redriven(this.#whole(write.item), running.request);
-          }
-          if (faults.strikes('lostWriteAnswer', 0.1)) results.push(random() < 0.5 ? 'failed' : 'conflict');
-          else results.push(result as CommitResult);
-        }
-        return results;
-      });
-    } catch {
-      // A store never throws for a request's failure: each of its writes is in doubt.
-      return request.map(() => 'failed');
-    }
-  }
-
-  #sink(sink: Sink, io: Io): SinkPort {
-    const { faults, random } = this.#world;
-    const { sinkRequestSize, sinkStreams, pipeline } = this.#options;
-    const stream = sinkStreams?.get(sink.name);
-    const { name } = pipeline.definition;
-    return {
-      maximumDeliveries: sinkRequestSize,
-      maximumBytes: 1_000_000,
-      deliver: (deliveries) =>
-        io(`deliver ${sink.name}`, async () => {
-          const results = deliveries.map(() => true);
-          // PutRecords keeps no order inside a request.
-          const places = deliveries.map((_, place) => [random(), place] as const).sort(([a], [b]) => a - b);
-          for (const [, place] of places) {
-            const delivery = deliveries[place] as Delivery;
-            const target = `${name} ${sink.name} ${delivery.destinationKey}`;
-            if (
-              this.#world.isThrottled(target, 'throttledDestination') ||
-              faults.strikes('refusedDelivery', 0.15)
-            ) {
-              results[place] = false;
-              continue;
-            }
-            this.#world.tell(`  deliver ${delivery.id}`);
-            this.checker.delivered(sink.name, delivery);
-            if (stream !== undefined) {
-              const data = Buffer.from(envelopeJson(name, delivery)).toString('base64');
-              this.#world.put(stream, partitionKeyOf(delivery.destinationKey), data);
-            }
-            if (faults.strikes('lostDeliveryAnswer', 0.15)) results[place] = false;
-          }
-          return results;
-        }),
-    };
-  }
-
-  #deadLetters(io: Io): DeadLetterStore {
-    const store = this.#letterStore;
-    return {
-      put: (name, letter) =>
-        io('putLetter', async () => {
-          await store.put(name, letter);
-          this.checker.letterStored(name, letter);
-        }),
-      get: (name) => io('getLetter', () => store.get(name)),
-      remove: (name) =>
-        io('removeLetter', async () => {
-          await store.remove(name);
-          this.checker.letterRemoved(name);
-        }),
-      list: (prefix) => store.list(prefix),
-    };
-  }
 }
-
-type Io = <T>(call: string, effect: () => Promise<T>) => Promise<T>;
 
 function isBusy({ isAlive, invocation }: SimulatedProcess): boolean {
   return isAlive && invocation !== undefined;
@@ -563,13 +398,6 @@ function failure(errorType: string): InvocationOutcome {
 /** Errors of the world are expected; any other is a defect. */
 function isBroken(error: unknown): boolean {
   return !(error instanceof Error && error.message.startsWith('simulated'));
-}
-
-/** Both ends as 32 hexadecimal digits. */
-function rangeOf(stream: MemoryStream, shardId: string): HashRange {
-  const shard = stream.shards.find((each) => each.shardId === shardId);
-  if (shard === undefined) throw new Error(`There is no shard ${shardId}.`);
-  return hashRange(String(shard.startingHashKey), String(shard.endingHashKey));
 }
 
 function streamArn({ name }: MemoryStream): string {

@@ -1,0 +1,227 @@
+import type { DeadLetterStore } from '../../output/dead-letter-store.ts';
+import { envelopeJson } from '../../output/envelope.ts';
+import { partitionKeyOf } from '../../output/kinesis-sink.ts';
+import type { MemoryDeadLetterStore } from '../../output/memory-dead-letters.ts';
+import type { Delivery, SinkPort } from '../../output/sink-port.ts';
+import type { Sink } from '../../pipeline/definition.ts';
+import { hashRange, type HashRange, type ShardRanges } from '../../source/shard-ranges.ts';
+import type { BlobStore } from '../../state/blob-store.ts';
+import type { MemoryBlobStore } from '../../state/memory-blob-store.ts';
+import type { MemoryStateStore } from '../../state/memory-state-store.ts';
+import { blobName, unpackBlob } from '../../state/spilled-states.ts';
+import { SpillingStateStore } from '../../state/spilling-state-store.ts';
+import type { StateItem } from '../../state/state-item.ts';
+import type { CommitResult, ItemWrite, StateStore } from '../../state/state-store.ts';
+import type { Checker } from './checker.ts';
+import type { MemoryStream } from './memory-stream.ts';
+import type { Invocation } from './simulated-process.ts';
+import type { World } from './world.ts';
+
+/** What a pipeline has outside of its processes, and who watches it. */
+export interface PipelineResources {
+  /** Of the pipeline. */
+  readonly name: string;
+  readonly stream: MemoryStream;
+  readonly store: MemoryStateStore;
+  readonly blobs: MemoryBlobStore;
+  readonly letters: MemoryDeadLetterStore;
+  readonly checker: Checker;
+  /** By sink: the stream that it feeds; a sink without one is only watched. */
+  readonly sinkStreams: ReadonlyMap<string, MemoryStream>;
+  /** Deliveries that a sink takes in a request. */
+  readonly sinkRequestSize: number;
+  /** The table says that lanes are by partition key. */
+  readonly onLanesNoted: () => void;
+}
+
+type Io = <T>(call: string, effect: () => Promise<T>) => Promise<T>;
+
+/** The ports of one process: each request may go wrong, and each effect is shown to the checker as it happens. */
+export class SimulatedPorts {
+  readonly store: StateStore;
+  readonly deadLetters: DeadLetterStore;
+  readonly shardRanges: ShardRanges;
+  readonly #world: World;
+  readonly #resources: PipelineResources;
+  readonly #io: Io;
+  readonly #invocation: () => Invocation | undefined;
+
+  /** @param io one request of the process. @param invocation what the process is busy with. */
+  constructor(world: World, resources: PipelineResources, io: Io, invocation: () => Invocation | undefined) {
+    this.#world = world;
+    this.#resources = resources;
+    this.#io = io;
+    this.#invocation = invocation;
+    this.store = new SpillingStateStore({ store: this.#faultyStore(), blobs: this.#faultyBlobs() });
+    this.deadLetters = this.#faultyLetters();
+    this.shardRanges = {
+      rangeOf: (_, shardId) => io('rangeOf', async () => rangeOf(resources.stream, shardId)),
+    };
+  }
+
+  #faultyStore(): StateStore {
+    const { store, checker, onLanesNoted } = this.#resources;
+    const io = this.#io;
+    return {
+      load: (pks) => io('load', () => store.load(pks)),
+      commit: async (writes) => {
+        const requests = this.#requests(writes);
+        const answers = await Promise.all(requests.map((request) => this.#commit(request)));
+        return answers.flat();
+      },
+      readControl: (...given) =>
+        io('readControl', async () => {
+          const control = await store.readControl(...given);
+          if (control.isByPartition === true) onLanesNoted();
+          return control;
+        }),
+      beginAttempt: (...given) => io('beginAttempt', () => store.beginAttempt(...given)),
+      createProgress: (...given) => io('createProgress', () => store.createProgress(...given)),
+      readProgress: (...given) => io('readProgress', () => store.readProgress(...given)),
+      suspect: (...given) => io('suspect', () => store.suspect(...given)),
+      advance: (generation, shard, advance) =>
+        io('advance', async () => {
+          const result = await store.advance(generation, shard, advance);
+          if (result === 'advanced')
+            checker.advanced(shard, advance, store.progress(generation, shard)?.position);
+          return result;
+        }),
+      seal: (...given) => io('seal', () => store.seal(...given)),
+      costs: () => store.costs(),
+    };
+  }
+
+  #faultyBlobs(): BlobStore {
+    const { name: pipeline, store, blobs, checker } = this.#resources;
+    const io = this.#io;
+    return {
+      put: (name, bytes) => io('putBlob', () => blobs.put(name, bytes)),
+      get: (name, firstBytes) => io('getBlob', () => blobs.get(name, firstBytes)),
+      remove: (name) =>
+        io('removeBlob', async () => {
+          for (const { pk, spilled } of store.items().values()) {
+            if (spilled === undefined || blobName(pk, spilled) !== name) continue;
+            checker.violations.push(`I1 [${pipeline}] ${name} is removed, and ${pk} points to it`);
+          }
+          await blobs.remove(name);
+        }),
+      list: (after) => io('listBlobs', () => blobs.list(after)),
+    };
+  }
+
+  /** A store writes 25 items to a request and sends requests in parallel: other invocations' writes come between. */
+  #requests(writes: readonly ItemWrite[]): readonly ItemWrite[][] {
+    const requests: ItemWrite[][] = [];
+    for (const write of writes) {
+      if (requests.length === 0 || this.#world.random() < 0.3) requests.push([write]);
+      else requests.at(-1)?.push(write);
+    }
+    return requests;
+  }
+
+  async #commit(request: readonly ItemWrite[]): Promise<CommitResult[]> {
+    const { faults, random } = this.#world;
+    const { name, store, checker } = this.#resources;
+    const running = this.#invocation();
+    try {
+      return await this.#io('commit', async () => {
+        const results: CommitResult[] = [];
+        for (const write of request) {
+          const { pk } = write.item;
+          if (
+            this.#world.isThrottled(`${name} ${pk}`, 'throttledItem') ||
+            faults.strikes('refusedWrite', 0.1)
+          ) {
+            results.push('failed');
+            continue;
+          }
+          const [result] = await store.commit([write]);
+          if (result === 'committed' && running !== undefined) {
+            this.#world.tell(`  commit ${pk} ${write.item.revision}`);
+            if (running.request === undefined)
+              checker.committed(wholeItem(this.#resources, write.item), running.records, running.shard);
+            else checker.redriven(wholeItem(this.#resources, write.item), running.request);
+          }
+          if (faults.strikes('lostWriteAnswer', 0.1)) results.push(random() < 0.5 ? 'failed' : 'conflict');
+          else results.push(result as CommitResult);
+        }
+        return results;
+      });
+    } catch {
+      // A store never throws for a request's failure: each of its writes is in doubt.
+      return request.map(() => 'failed');
+    }
+  }
+
+  sink(sink: Sink): SinkPort {
+    const { faults, random } = this.#world;
+    const { name, checker, sinkRequestSize, sinkStreams } = this.#resources;
+    const stream = sinkStreams?.get(sink.name);
+    return {
+      maximumDeliveries: sinkRequestSize,
+      maximumBytes: 1_000_000,
+      deliver: (deliveries) =>
+        this.#io(`deliver ${sink.name}`, async () => {
+          const results = deliveries.map(() => true);
+          // PutRecords keeps no order inside a request.
+          const places = deliveries.map((_, place) => [random(), place] as const).sort(([a], [b]) => a - b);
+          for (const [, place] of places) {
+            const delivery = deliveries[place] as Delivery;
+            const target = `${name} ${sink.name} ${delivery.destinationKey}`;
+            if (
+              this.#world.isThrottled(target, 'throttledDestination') ||
+              faults.strikes('refusedDelivery', 0.15)
+            ) {
+              results[place] = false;
+              continue;
+            }
+            this.#world.tell(`  deliver ${delivery.id}`);
+            checker.delivered(sink.name, delivery);
+            if (stream !== undefined) {
+              const data = Buffer.from(envelopeJson(name, delivery)).toString('base64');
+              this.#world.put(stream, partitionKeyOf(delivery.destinationKey), data);
+            }
+            if (faults.strikes('lostDeliveryAnswer', 0.15)) results[place] = false;
+          }
+          return results;
+        }),
+    };
+  }
+
+  #faultyLetters(): DeadLetterStore {
+    const { letters: store, checker } = this.#resources;
+    const io = this.#io;
+    return {
+      put: (name, letter) =>
+        io('putLetter', async () => {
+          await store.put(name, letter);
+          checker.letterStored(name, letter);
+        }),
+      get: (name) => io('getLetter', () => store.get(name)),
+      remove: (name) =>
+        io('removeLetter', async () => {
+          await store.remove(name);
+          checker.letterRemoved(name);
+        }),
+      list: (prefix) => store.list(prefix),
+    };
+  }
+}
+
+/** The item with its states, wherever they are. */
+export function wholeItem({ name: pipeline, blobs, checker }: PipelineResources, item: StateItem): StateItem {
+  const { pk, spilled } = item;
+  if (spilled === undefined) return item;
+  const name = blobName(pk, spilled);
+  const blob = blobs.bytes(name);
+  if (blob !== undefined) return { ...item, states: unpackBlob(blob, pk, spilled) };
+  checker.violations.push(`I1 [${pipeline}] ${pk} points to ${name}, which is not there`);
+  return item;
+}
+
+/** Both ends as 32 hexadecimal digits. */
+function rangeOf(stream: MemoryStream, shardId: string): HashRange {
+  const shard = stream.shards.find((each) => each.shardId === shardId);
+  if (shard === undefined) throw new Error(`There is no shard ${shardId}.`);
+  return hashRange(String(shard.startingHashKey), String(shard.endingHashKey));
+}
