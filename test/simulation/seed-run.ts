@@ -33,7 +33,9 @@ export async function runSeedsInParallel(options: SeedRunOptions): Promise<SeedR
     const worker = new Worker(file);
     try {
       for (let task = nextTask(); task !== undefined; task = nextTask()) {
-        sum = added(sum, await reportOf(worker, task));
+        // The sum is read behind the wait: another worker's report may have come in between.
+        const report = await reportOf(worker, task);
+        sum = added(sum, report);
         onReport?.(sum);
       }
     } finally {
