@@ -1,12 +1,6 @@
-import { Command, CommanderError } from 'commander';
-import {
-  BATCH_SIZE,
-  DEFAULT_PIPELINE,
-  PARALLELIZATION_FACTOR,
-  RECORDS,
-  SEED,
-  wholeNumber,
-} from './start-options.ts';
+import { Command } from 'commander';
+import { BATCH_SIZE, DEFAULT_PIPELINE, PARALLELIZATION_FACTOR, RECORDS, SEED } from './start-options.ts';
+import { parseCommand, wholeNumber } from './parse-command.ts';
 import { UsageError } from './usage-error.ts';
 
 /** What `npm run chaos` was asked for. */
@@ -53,18 +47,8 @@ export function readChaosOptions(
       'batches of one shard at a time',
       wholeNumber(PARALLELIZATION_FACTOR),
     )
-    .option('--json', 'last line of standard output is one JSON object; all else goes to standard error')
-    .helpOption('-h, --help', 'show this')
-    .allowExcessArguments(false)
-    .configureOutput({ writeErr: () => undefined })
-    .exitOverride();
-  try {
-    command.parse([...argv], { from: 'user' });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode === 0) return undefined;
-    throw new UsageError(error.message.replace(/^error: /, ''));
-  }
+    .option('--json', 'last line of standard output is one JSON object; all else goes to standard error');
+  if (!parseCommand(command, argv)) return undefined;
   type Always = Pick<ChaosOptions, 'pipeline' | 'seeds' | 'from' | 'records' | 'batchSize'>;
   const { input, parallelizationFactor, json, ...given } = command.opts<Partial<ChaosOptions> & Always>();
   if (!pipelines.includes(given.pipeline)) {

@@ -1,4 +1,5 @@
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
+import { parseCommand, wholeNumber } from './parse-command.ts';
 import { UsageError } from './usage-error.ts';
 
 /** What `npm start` was asked for. */
@@ -44,13 +45,7 @@ export function readStartOptions(
   pipelines: readonly string[],
 ): StartOptions | undefined {
   const command = startCommand(pipelines);
-  try {
-    command.parse([...argv], { from: 'user' });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode === 0) return undefined;
-    throw new UsageError(error.message.replace(/^error: /, ''));
-  }
+  if (!parseCommand(command, argv)) return undefined;
   type Given = Omit<StartOptions, 'dynamo'>;
   const { input, records, shards, batchSize, parallelizationFactor, dumpState, chaos, persist, ...given } =
     command.opts<Partial<Given> & Pick<Given, 'pipeline'>>();
@@ -123,7 +118,6 @@ function startCommand(pipelines: readonly string[]): Command {
         'an --input file from the line after the last one sent',
     )
     .addOption(new Option('--verbose', 'show every line of the functions’ logs, on standard error'))
-    .helpOption('-h, --help', 'show this')
     .addHelpText(
       'after',
       `
@@ -136,25 +130,7 @@ Examples:
 
 TIDEMARK_DYNAMODB=java|dynalite|auto chooses the engine that plays DynamoDB; auto takes DynamoDB Local where
 Java 17 or later is present. Exit codes: 0 fine, 1 the comparison or the local cloud failed, 2 bad usage or input.`,
-    )
-    .allowExcessArguments(false)
-    .configureOutput({ writeErr: () => undefined })
-    .exitOverride();
-}
-
-/** Reads an option's number. */
-export function wholeNumber({
-  lowest,
-  highest,
-}: {
-  lowest: number;
-  highest: number;
-}): (text: string) => number {
-  return (text) => {
-    const value = /^\d+$/.test(text) ? Number(text) : NaN;
-    if (value >= lowest && value <= highest) return value;
-    throw new InvalidArgumentError(`Allowed are whole numbers from ${lowest} to ${highest}.`);
-  };
+    );
 }
 
 /** @throws UsageError for what is no choice. */

@@ -3,6 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { SingleBar } from 'cli-progress';
 import { Command, InvalidArgumentError } from 'commander';
 import picocolors from 'picocolors';
+import { parseCommand, wholeNumber } from '../../infra/cli/parse-command.ts';
+import { UsageError } from '../../infra/cli/usage-error.ts';
 import { FAULTS, type Fault } from '../../shared/testing/simulator/faults.ts';
 import { systemClock } from '../../shared/time/clock.ts';
 import { BROKEN_ENGINES } from './broken-engines.ts';
@@ -18,6 +20,8 @@ const REGRESSIONS_FILE = fileURLToPath(new URL('./regressions.json', import.meta
 const ENDLESS = 2 ** 40;
 const DEFAULT_SEEDS = 2_000;
 const STORY_LINES = 80;
+const COUNT = { lowest: 1, highest: Number.MAX_SAFE_INTEGER };
+const SEED = { lowest: 0, highest: Number.MAX_SAFE_INTEGER };
 
 interface Options {
   readonly seeds?: number;
@@ -29,11 +33,6 @@ interface Options {
   readonly json?: true;
 }
 
-function wholeNumber(text: string): number {
-  if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text);
-  throw new InvalidArgumentError('It is a whole number.');
-}
-
 function positiveNumber(text: string): number {
   if (Number(text) > 0 && Number.isFinite(Number(text))) return Number(text);
   throw new InvalidArgumentError('It is a number above 0.');
@@ -43,9 +42,13 @@ const command = new Command('npm run simulate --')
   .description(
     'Runs the real engine and the real mapping in worlds drawn from seeds, under faults, and checks every effect.',
   )
-  .option('--seeds <n>', `how many seeds; ${DEFAULT_SEEDS} unless told otherwise`, wholeNumber)
-  .option('--from <seed>', 'the first seed', wholeNumber, 1)
-  .option('--seed <seed>', 'one seed alone: its story, and the smallest world that fails alike', wholeNumber)
+  .option('--seeds <n>', `how many seeds; ${DEFAULT_SEEDS} unless told otherwise`, wholeNumber(COUNT))
+  .option('--from <seed>', 'the first seed', wholeNumber(SEED), 1)
+  .option(
+    '--seed <seed>',
+    'one seed alone: its story, and the smallest world that fails alike',
+    wholeNumber(SEED),
+  )
   .option('--until-minutes <m>', 'go on for so long', positiveNumber)
   .option('--crash-points', 'instead of seeds: every crash point of small scenarios, one by one')
   .option('--broken', 'instead of seeds: engines with one rule switched off, and the seed that catches each')
@@ -53,7 +56,13 @@ const command = new Command('npm run simulate --')
 
 /** @returns the exit code. */
 async function main(): Promise<number> {
-  command.parse();
+  try {
+    if (!parseCommand(command, process.argv.slice(2))) return 0;
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    process.stderr.write(`${error.message}\nnpm run simulate -- --help lists what there is.\n`);
+    return 2;
+  }
   const options = command.opts<Options>();
   if (options.seed !== undefined) return tellOne(options.seed, options);
   if (options.crashPoints === true) return tellCrashPoints(options);

@@ -1,50 +1,21 @@
-import { CreateBucketCommand, S3Client, S3ServiceException } from '@aws-sdk/client-s3';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startEngineProcess, type EngineProcess } from '../../../infra/local/engines/engine-process.ts';
-import { LOCAL_CREDENTIALS, LOCAL_REGION } from '../../../infra/local/engines/local-account.ts';
+import { S3ServiceException, type S3Client } from '@aws-sdk/client-s3';
+import { describe, expect, it } from 'vitest';
 import type { DeadLetter } from '../../../shared/output/dead-letter-store.ts';
 import { S3DeadLetterStore } from '../../../shared/output/s3-dead-letters.ts';
+import { s3Engine } from '../../support/s3-engine.ts';
 import { deadLetterStoreContract } from './dead-letter-store-contract.ts';
 
-let engine: EngineProcess;
-let client: S3Client;
-let buckets = 0;
+const { client, newBucket } = s3Engine();
 
-beforeAll(async () => {
-  engine = await startEngineProcess({
-    name: 'S3 (fauxqs)',
-    entry: new URL('../../../infra/local/engines/object-and-queue-engine.ts', import.meta.url),
-    settings: {},
-    onNotice: () => undefined,
-  });
-  client = new S3Client({
-    region: LOCAL_REGION,
-    credentials: LOCAL_CREDENTIALS,
-    endpoint: engine.endpoint,
-    forcePathStyle: true,
-  });
-}, 60_000);
-afterAll(async () => {
-  client.destroy();
-  await engine.stop();
-});
-
-async function newBucket(): Promise<string> {
-  buckets += 1;
-  const Bucket = `letters-${buckets}`;
-  await client.send(new CreateBucketCommand({ Bucket }));
-  return Bucket;
-}
-
-deadLetterStoreContract(async () => new S3DeadLetterStore(client, await newBucket(), 'p'));
+deadLetterStoreContract(async () => new S3DeadLetterStore(client(), await newBucket(), 'p'));
 
 describe('a bucket', () => {
   it('keeps the letters of several pipelines apart', async () => {
     const bucket = await newBucket();
     const letter = { pipeline: 'p' } as DeadLetter;
     const [one, other] = [
-      new S3DeadLetterStore(client, bucket, 'p'),
-      new S3DeadLetterStore(client, bucket, 'p2'),
+      new S3DeadLetterStore(client(), bucket, 'p'),
+      new S3DeadLetterStore(client(), bucket, 'p2'),
     ];
     await one.put('1/a/0', letter);
     for await (const page of other.list('')) expect(page).toEqual([]);

@@ -1,15 +1,14 @@
-import { CreateBucketCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
+import { ListObjectsV2Command } from '@aws-sdk/client-s3';
 import type { Context } from 'aws-lambda';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { startEngineProcess, type EngineProcess } from '../../../infra/local/engines/engine-process.ts';
 import { kinesis, pipeline } from '../../../shared/index.ts';
 import { kinesisHandler } from '../../../shared/lambda/handler.ts';
 import { S3BlobStore } from '../../../shared/state/s3-blob-store.ts';
 import { packBlob, statesText } from '../../../shared/state/spilled-states.ts';
 import { startDynalite, type DynamoDbEngine } from '../../support/dynamodb-engine.ts';
+import { s3Engine } from '../../support/s3-engine.ts';
 
 const NOW_MS = 1_800_000_100_000;
-const ENVIRONMENT = { TIDEMARK_STATE_TABLE: 'state', TIDEMARK_BUCKET: 'bucket', TIDEMARK_WRITES: 'single' };
 const clock = { nowMs: () => NOW_MS };
 const context = { getRemainingTimeInMillis: () => 60_000, awsRequestId: 'r' } as unknown as Context;
 const STEP = 'x'.repeat(250_000);
@@ -42,38 +41,22 @@ function event(number: number): object {
 }
 
 let table: DynamoDbEngine;
-let bucket: EngineProcess;
-let client: S3Client;
+let bucket: string;
+const s3 = s3Engine();
 
 beforeAll(async () => {
   table = await startDynalite();
   await table.createTable('state');
-  bucket = await startEngineProcess({
-    name: 'S3 (fauxqs)',
-    entry: new URL('../../../infra/local/engines/object-and-queue-engine.ts', import.meta.url),
-    settings: {},
-    onNotice: () => undefined,
-  });
-  const credentials = { accessKeyId: 'test', secretAccessKey: 'test' };
-  client = new S3Client({
-    endpoint: bucket.endpoint,
-    region: 'eu-west-1',
-    credentials,
-    forcePathStyle: true,
-  });
-  await client.send(new CreateBucketCommand({ Bucket: 'bucket' }));
+  bucket = await s3.newBucket();
 });
-afterAll(async () => {
-  client.destroy();
-  await Promise.all([table.stop(), bucket.stop()]);
-});
+afterAll(() => table.stop());
 beforeEach(() => {
   for (const [name, value] of Object.entries({
     AWS_REGION: 'eu-west-1',
     AWS_ACCESS_KEY_ID: 'test',
     AWS_SECRET_ACCESS_KEY: 'test',
     AWS_ENDPOINT_URL_DYNAMODB: table.endpoint,
-    AWS_ENDPOINT_URL_S3: bucket.endpoint,
+    AWS_ENDPOINT_URL_S3: s3.endpoint(),
     POWERTOOLS_DEV: 'true',
   })) {
     vi.stubEnv(name, value);
@@ -88,26 +71,27 @@ afterEach(() => {
 });
 
 async function keys(): Promise<string[]> {
-  const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket: 'bucket' }));
+  const { Contents = [] } = await s3.client().send(new ListObjectsV2Command({ Bucket: bucket }));
   return Contents.map(({ Key = '' }) => Key);
 }
 
 describe('a deployed function', () => {
   it('spills a state to its bucket, reads it in a cold container, and sweeps what nobody points to', async () => {
     const acknowledged = { batchItemFailures: [] };
-    const warm = kinesisHandler(subject, { environment: ENVIRONMENT, clock });
+    const environment = { TIDEMARK_STATE_TABLE: 'state', TIDEMARK_BUCKET: bucket, TIDEMARK_WRITES: 'single' };
+    const warm = kinesisHandler(subject, { environment, clock });
     expect(await warm(event(100), context)).toEqual(acknowledged);
     expect(await keys()).toEqual([]);
     expect(await warm(event(101), context)).toEqual(acknowledged);
     expect(await keys()).toEqual([expect.stringMatching(/^spilled\/orders\/1\/[\w-]{22}\/\d+-[\w-]{43}$/)]);
 
-    const cold = kinesisHandler(subject, { environment: ENVIRONMENT, clock });
+    const cold = kinesisHandler(subject, { environment, clock });
     expect(await cold(event(102), context)).toEqual(acknowledged);
     expect(seen).toEqual([0, 250_000, 500_000]);
     const [live = ''] = await keys();
     expect(await keys()).toHaveLength(1);
 
-    const blobs = new S3BlobStore(client, 'bucket', 'spilled/orders/');
+    const blobs = new S3BlobStore(s3.client(), bucket, 'spilled/orders/');
     const lost = packBlob({ pk: '1/s/k', revision: 5 }, statesText(new Map([['text', 'lost']])));
     await blobs.put(`${live.slice('spilled/orders/'.length, live.lastIndexOf('/'))}/5-lost`, lost);
     expect(await cold({ tidemark: 'sweep' }, context)).toEqual({
