@@ -5,6 +5,8 @@ import type { StatefulStage } from '../pipeline/definition.ts';
 import { documentsBytes } from '../state/canonical-document.ts';
 import type { Document } from '../state/document.ts';
 import { NO_LETTERS, type Letters } from '../state/letters.ts';
+import { firstRevision } from '../state/revision.ts';
+import { generationOf } from '../state/row-key.ts';
 import type { Mark, OutboxEntry, StateItem } from '../state/state-item.ts';
 import { DirectOutput } from './direct-output.ts';
 import { HORIZON_SLACK_SECONDS, ITEM_LIMIT_BYTES, ITEM_RESERVE_BYTES } from './limits.ts';
@@ -203,7 +205,8 @@ export class ItemDraft {
     const loaded = this.#loaded;
     // An item that is deleted and made again must neither match an old holder's condition nor begin below what it told
     // its sinks: it starts at a time, and nothing is written a thousand times a second.
-    const revision = loaded === undefined ? Math.max(1, Math.floor(firstRan.arrivalMs)) : loaded.revision + 1;
+    const revision =
+      loaded === undefined ? firstRevision(generationOf(pk), firstRan.arrivalMs) : loaded.revision + 1;
     const states = new Map(this.#unknown);
     for (const { operator, held } of this.cells) {
       if (held !== undefined) states.set(operator.name, held.document);

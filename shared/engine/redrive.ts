@@ -14,7 +14,8 @@ import {
   NO_LETTERS,
   type Letters,
 } from '../state/letters.ts';
-import { itemKey, keyOfItem } from '../state/row-key.ts';
+import { firstRevision } from '../state/revision.ts';
+import { generationOf, itemKey, keyOfItem } from '../state/row-key.ts';
 import type { OutboxEntry, StateItem } from '../state/state-item.ts';
 import { documentsBytes } from '../state/canonical-document.ts';
 import type { Control } from '../state/state-store.ts';
@@ -386,7 +387,10 @@ class LetterWork {
     if (folded === undefined) throw new Error(`The redrive of a record for item '${pk}' folded nothing.`);
     const nowMs = clock.nowMs();
     // The record may be old. An item that is made anew begins at a time that no earlier one has reached.
-    const revision = item === undefined ? Math.max(folded.revision, Math.floor(nowMs)) : folded.revision;
+    const revision =
+      item === undefined
+        ? Math.max(folded.revision, firstRevision(generationOf(folded.pk), nowMs))
+        : folded.revision;
     const marks = new Map(folded.marks);
     const own = marks.get(record.lane);
     marks.delete(record.lane);

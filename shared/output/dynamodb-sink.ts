@@ -7,12 +7,13 @@ import { encodePosition } from '../source/position.ts';
 import { encodeDocument } from '../state/document-codec.ts';
 import type { Document } from '../state/document.ts';
 import type { DynamoDbSink } from '../pipeline/definition.ts';
+import { sourceOf } from '../state/row-key.ts';
 import type { OutputEntry } from '../state/state-item.ts';
 import type { Delivery, SinkPort } from './sink-port.ts';
 
 /**
  * Upserts outputs into a DynamoDB table with the partition key `pk`. Each item has `value` (a native document), `id`
- * (the output's), `source` (the state item that made it), `revision` (of that item, when it was committed), and `lane`
+ * (the output's), `source` (the state item that made it, without its generation), `revision` (of that item, when it was committed), and `lane`
  * and `order` (of the record that made it). Of one state item's outputs the newest wins; outputs of several state items
  * under one destination key replace each other as they come.
  */
@@ -38,7 +39,7 @@ export class DynamoDbSinkPort implements SinkPort {
       pk: { S: this.#upsertBy === 'id' ? id : destinationKey },
       id: { S: id },
       value: encodeDocument(JSON.parse(json) as Document),
-      source: { S: pk },
+      source: { S: sourceOf(pk) },
       revision: { N: String(entry.revision) },
       lane: { S: entry.lane },
       order: { S: orderOf(entry) },

@@ -1,5 +1,6 @@
 import { encodeMarkPosition } from '../source/position.ts';
 import type { Provenance } from '../source/provenance.ts';
+import { sourceOf } from '../state/row-key.ts';
 import { hashOfKey } from './output-id.ts';
 import type { Delivery } from './sink-port.ts';
 
@@ -24,7 +25,7 @@ export function envelopeJson(lineage: string, { id, destinationKey, json, pk, en
     lineage,
     lane: entry.lane,
     sink: entry.sink,
-    source: hashOfKey(pk),
+    source: hashOfKey(sourceOf(pk)),
     revision: entry.revision,
     destination: hashOfKey(destinationKey),
     position: encodeMarkPosition({ ...entry.position, element: entry.element, index: entry.index }),

@@ -39,7 +39,8 @@ import type {
  * reorder is lost and reordered here too; and it counts what DynamoDB would bill, in partiql mode.
  */
 export class MemoryStateStore implements StateStore {
-  readonly #rows = new Map<string, Row>();
+  /** By key: for a `MemoryGenerationStore` on the same table. */
+  readonly rows = new Map<string, Row>();
   readonly #costs = new CostCounter();
   /** By progress row: attempts that the next advance removes. */
   readonly #forgotten = new Map<string, readonly string[]>();
@@ -63,11 +64,11 @@ export class MemoryStateStore implements StateStore {
   }
 
   #commitOne({ pk, row, bytes, write }: PreparedWrite): CommitResult {
-    const before = this.#rows.get(pk);
+    const before = this.rows.get(pk);
     this.#costs.add({ writes: 1, wcu: writeUnits(before === undefined ? 0 : rowBytes(before), bytes) });
     const revision = before === undefined ? undefined : Number(before[ITEM.revision]?.N);
     if (revision !== write.expectedRevision) return 'conflict';
-    this.#rows.set(pk, turnedAround(row));
+    this.rows.set(pk, turnedAround(row));
     return 'committed';
   }
 
@@ -110,12 +111,12 @@ export class MemoryStateStore implements StateStore {
   async createProgress(generation: number, shard: string): Promise<'created' | 'exists' | 'refused'> {
     // A transaction costs twice, for the row that is checked and for the row that is written.
     this.#costs.add({ writes: 1, writeRequests: 1, wcu: 4 });
-    const control = this.#rows.get(CONTROL_KEY);
+    const control = this.rows.get(CONTROL_KEY);
     const { generation: current, phase } = control === undefined ? FIRST_CONTROL : decodeControl(control);
     if (control === undefined || current !== generation || phase !== 'live') return 'refused';
     const pk = progressKey(generation, shard);
-    if (this.#rows.has(pk)) return 'exists';
-    this.#rows.set(pk, newProgressRow(pk));
+    if (this.rows.has(pk)) return 'exists';
+    this.rows.set(pk, newProgressRow(pk));
     return 'created';
   }
 
@@ -175,7 +176,7 @@ export class MemoryStateStore implements StateStore {
   async seal(generation: number, shard: string): Promise<Progress | undefined> {
     const pk = progressKey(generation, shard);
     this.#costs.add({ writeRequests: 1 });
-    const row = this.#rows.get(pk);
+    const row = this.rows.get(pk);
     const sealed: Row = { ...row, [PROGRESS.sealed]: { BOOL: true } };
     if (row === undefined) {
       this.#costs.add({ writes: 1, wcu: 1 });
@@ -191,12 +192,12 @@ export class MemoryStateStore implements StateStore {
 
   /** What a rewind does to the control row, without its conditions: for tests; costs nothing. */
   setControl(control: Control): void {
-    this.#rows.set(CONTROL_KEY, encodeControl(control));
+    this.rows.set(CONTROL_KEY, encodeControl(control));
   }
 
   /** Every state item, of all generations, by key: for tests and checkers; costs nothing. */
   items(): Map<string, StateItem> {
-    const items = [...this.#rows]
+    const items = [...this.rows]
       .filter(([pk]) => /^\d+\/[sd]\//.test(pk))
       .map(([pk, row]): [string, StateItem] => [pk, decodeItem(row)]);
     return new Map(items);
@@ -204,27 +205,27 @@ export class MemoryStateStore implements StateStore {
 
   /** The progress row as it stands, sealed or not: for tests and checkers; costs nothing. */
   progress(generation: number, shard: string): Progress | undefined {
-    const row = this.#rows.get(progressKey(generation, shard));
+    const row = this.rows.get(progressKey(generation, shard));
     return row === undefined ? undefined : decodeProgress(row);
   }
 
   #read(pk: string): Row | undefined {
-    const row = this.#rows.get(pk);
+    const row = this.rows.get(pk);
     this.#costs.add({ reads: 1, rcu: readUnits(row === undefined ? 0 : rowBytes(row)) });
     return row;
   }
 
   #write(pk: string, row: Row): void {
-    const before = this.#rows.get(pk);
+    const before = this.rows.get(pk);
     this.#costs.add({
       writes: 1,
       wcu: writeUnits(before === undefined ? 0 : rowBytes(before), rowBytes(row)),
     });
-    this.#rows.set(pk, row);
+    this.rows.set(pk, row);
   }
 
   #failedCondition(pk: string): void {
-    const before = this.#rows.get(pk);
+    const before = this.rows.get(pk);
     this.#costs.add({
       writes: 1,
       writeRequests: 1,
@@ -234,7 +235,7 @@ export class MemoryStateStore implements StateStore {
 
   /** The progress row where it can be written; the failed condition is billed where it cannot. */
   #openRow(pk: string): Row | undefined {
-    const row = this.#rows.get(pk);
+    const row = this.rows.get(pk);
     if (row !== undefined && !isSealed(row)) return row;
     this.#costs.add({ writes: 1, wcu: writeUnits(row === undefined ? 0 : rowBytes(row), 0) });
     return undefined;

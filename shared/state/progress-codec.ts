@@ -2,7 +2,7 @@ import { decodePosition } from '../source/position.ts';
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import type { Row } from './attribute-bytes.ts';
 import { CONTROL_KEY } from './row-key.ts';
-import type { Control, Phase, Progress } from './state-store.ts';
+import type { CheckpointLease, Control, Phase, Progress, RewindWork } from './state-store.ts';
 
 /** Every attribute of a progress row. */
 export const PROGRESS = {
@@ -38,6 +38,14 @@ export const CONTROL = {
   phase: 'h',
   /** BOOL. Present and true once lanes are by partition key. */
   byPartition: 'l',
+  /** N. The version; absent for 0. */
+  version: 'v',
+  /** N. The epoch of outputs; absent for 0. */
+  epoch: 'e',
+  /** S. JSON: who takes a checkpoint. */
+  checkpoint: 'k',
+  /** S. JSON: the rewind that is under way. */
+  rewind: 'w',
 } as const;
 
 /** What a table without a control row begins with. */
@@ -80,6 +88,12 @@ export function encodeControl(control: Control): Row {
     [CONTROL.nextGeneration]: { N: String(control.nextGeneration) },
     [CONTROL.phase]: { S: control.phase },
     ...(control.isByPartition === true && { [CONTROL.byPartition]: { BOOL: true } }),
+    ...(control.version !== undefined && { [CONTROL.version]: { N: String(control.version) } }),
+    ...(control.epoch !== undefined && { [CONTROL.epoch]: { N: String(control.epoch) } }),
+    ...(control.checkpoint !== undefined && {
+      [CONTROL.checkpoint]: { S: JSON.stringify(control.checkpoint) },
+    }),
+    ...(control.rewind !== undefined && { [CONTROL.rewind]: { S: JSON.stringify(control.rewind) } }),
   };
 }
 
@@ -87,6 +101,8 @@ export function encodeControl(control: Control): Row {
 export function decodeControl(row: Row): Control {
   const generation = row[CONTROL.generation]?.N;
   const nextGeneration = row[CONTROL.nextGeneration]?.N;
+  const checkpoint = row[CONTROL.checkpoint]?.S;
+  const rewind = row[CONTROL.rewind]?.S;
   if (generation === undefined || nextGeneration === undefined) {
     throw new TypeError(`${JSON.stringify(row)} is not a control row of Tidemark: it names no generations.`);
   }
@@ -95,6 +111,10 @@ export function decodeControl(row: Row): Control {
     nextGeneration: Number(nextGeneration),
     phase: phaseOf(row[CONTROL.phase], row),
     ...(row[CONTROL.byPartition]?.BOOL === true && { isByPartition: true }),
+    ...(row[CONTROL.version] !== undefined && { version: Number(row[CONTROL.version]?.N) }),
+    ...(row[CONTROL.epoch] !== undefined && { epoch: Number(row[CONTROL.epoch]?.N) }),
+    ...(checkpoint !== undefined && { checkpoint: JSON.parse(checkpoint) as CheckpointLease }),
+    ...(rewind !== undefined && { rewind: JSON.parse(rewind) as RewindWork }),
   };
 }
 

@@ -10,6 +10,21 @@ export function itemKey(generation: number, key: string): string {
   return `${generation}/s/${key}`;
 }
 
+/** The generation of an item or a progress row. */
+export function generationOf(pk: string): number {
+  return Number(pk.slice(0, pk.indexOf('/')));
+}
+
+/** Whether it is the row of a generation's state item, of a key or of a shard. */
+export function isItemOf(generation: number, pk: string): boolean {
+  return pk.startsWith(`${generation}/s/`) || pk.startsWith(`${generation}/d/`);
+}
+
+/** What an item's outputs name as their source: its row without the generation, so that a restored item is the same. */
+export function sourceOf(pk: string): string {
+  return pk.slice(pk.indexOf('/') + 1);
+}
+
 /** The key of an item; `undefined` of a shard's own. */
 export function keyOfItem(pk: string): string | undefined {
   return /^\d+\/s\/(.*)$/s.exec(pk)?.[1];

@@ -16,6 +16,48 @@ export interface Control {
    * in the same moment, and a shard that is opened while the factor is lowered must know.
    */
   readonly isByPartition?: true;
+  /** One up at every `GenerationStore.replaceControl`, the condition of the next; 0 where there was none. */
+  readonly version?: number;
+  /** How often outputs were made anew (`--outputs again`): a part of their lineage from then on. */
+  readonly epoch?: number;
+  /** The checkpoint that is being taken. */
+  readonly checkpoint?: CheckpointLease;
+  /** The rewind that has begun and neither ended nor been undone. */
+  readonly rewind?: RewindWork;
+}
+
+/** Who takes a checkpoint now. */
+export interface CheckpointLease {
+  /** Of the checkpoint. */
+  readonly id: string;
+  /** Until then nobody else goes on with it, milliseconds since the epoch: when Lambda ends the process that does. */
+  readonly untilMs: number;
+}
+
+/**
+ * What becomes of the outputs of a replay. `same`: they are published again under their ids. `again`: in a lineage of
+ * their own, so that the next pipeline counts them anew. `suppress`: they are not published.
+ */
+export type ReplayOutputs = 'same' | 'again' | 'suppress';
+
+/**
+ * How far a rewind is, each step begun when the one before is done. `seal`: the old generation's shards are sealed.
+ * `restore`: the checkpoint's items are written into the new one, and verified. `replay`: the new one is current, and
+ * the records from the checkpoint to the seals are processed again. `release`: it is live.
+ */
+export type RewindStep = 'seal' | 'restore' | 'replay' | 'release';
+
+export interface RewindWork {
+  readonly id: string;
+  readonly checkpoint: string;
+  /** The generation that is left. */
+  readonly from: number;
+  /** The generation that is made. */
+  readonly to: number;
+  readonly step: RewindStep;
+  readonly outputs: ReplayOutputs;
+  /** Milliseconds since the epoch. */
+  readonly startedMs: number;
 }
 
 /** Per shard and generation: how far the shard has come, and what is known of attempts that died. */

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe } from 'vitest';
 import { startDynalite, type DynamoDbEngine } from '../../support/dynamodb-engine.ts';
 import { storesOn } from './dynamodb-store-under-test.ts';
+import { generationStoreContract } from './generation-store-contract.ts';
 import { spillingContract } from './spilling-contract.ts';
 import { stateStoreContract } from './state-store-contract.ts';
 
@@ -13,6 +14,7 @@ describe('DynamoDbStateStore on dynalite, by single writes', () => {
 
   const make = storesOn(() => engine, 'single');
   spillingContract(make);
+  generationStoreContract({ make });
   stateStoreContract({
     make,
     writesPerRequest: 1,

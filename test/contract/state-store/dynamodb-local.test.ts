@@ -5,6 +5,7 @@ import {
   type DynamoDbEngine,
 } from '../../support/dynamodb-engine.ts';
 import { storesOn } from './dynamodb-store-under-test.ts';
+import { generationStoreContract } from './generation-store-contract.ts';
 import { spillingContract } from './spilling-contract.ts';
 import { stateStoreContract } from './state-store-contract.ts';
 
@@ -20,6 +21,7 @@ describe.skipIf(problem !== undefined)(`DynamoDbStateStore on DynamoDB Local, by
 
   const make = storesOn(() => engine, 'partiql');
   spillingContract(make);
+  generationStoreContract({ make });
   stateStoreContract({
     make,
     writesPerRequest: 25,

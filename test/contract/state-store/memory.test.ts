@@ -1,14 +1,22 @@
 import { describe } from 'vitest';
+import { MemoryGenerationStore } from '../../../shared/state/memory-generation-store.ts';
 import { MemoryStateStore } from '../../../shared/state/memory-state-store.ts';
+import type { Control } from '../../../shared/state/state-store.ts';
+import { generationStoreContract } from './generation-store-contract.ts';
 import { spillingContract } from './spilling-contract.ts';
-import { stateStoreContract, type StateStoreUnderTest } from './state-store-contract.ts';
+import { stateStoreContract } from './state-store-contract.ts';
 
 describe('MemoryStateStore', () => {
-  const make: StateStoreUnderTest['make'] = async () => {
+  const make = async () => {
     const store = new MemoryStateStore();
-    return { store, setControl: async (control) => store.setControl(control) };
+    return {
+      store,
+      generations: new MemoryGenerationStore(store),
+      setControl: async (control: Control) => store.setControl(control),
+    };
   };
   spillingContract(make);
+  generationStoreContract({ make });
   stateStoreContract({
     make,
     writesPerRequest: 25,

@@ -4,6 +4,7 @@ import { DynamoDbSinkPort } from '../../../shared/output/dynamodb-sink.ts';
 import type { Delivery } from '../../../shared/output/sink-port.ts';
 import { startDynalite, type DynamoDbEngine } from '../../support/dynamodb-engine.ts';
 import { delivery } from './deliveries.ts';
+import { firstRevision } from '../../../shared/state/revision.ts';
 
 let engine: DynamoDbEngine;
 let table = '';
@@ -62,6 +63,11 @@ describe('a table as a sink', () => {
       delivery({}, { position: { sequence: '99', sub: 0 }, element: 3 }),
       delivery({ json: '2' }, { position: { sequence: '99', sub: 1 } }),
     ],
+    [
+      'of a later generation, whose revisions are higher',
+      delivery({}, { revision: firstRevision(1, 1_800_000_000_000) }),
+      delivery({ pk: '2/s/k', json: '2' }, { revision: firstRevision(2, 1_700_000_000_000) }),
+    ],
     ['of a later element', delivery({}, { element: 9 }), delivery({ json: '2' }, { element: 10 })],
     ['of a later index', delivery({}, { index: 9 }), delivery({ json: '2' }, { index: 10 })],
   ])('is not overwritten by what is older: a value %s', async (_, older, newer) => {
@@ -76,7 +82,6 @@ describe('a table as a sink', () => {
 
   it.each([
     ['another item', delivery({ pk: '1/s/other', json: '2' }, { revision: 1 })],
-    ['another generation', delivery({ pk: '2/s/k', json: '2' }, { revision: 1 })],
     [
       'another lane in the same revision',
       delivery({ json: '2' }, { lane: 'stream/1', position: { sequence: '1', sub: 0 } }),
