@@ -56,14 +56,9 @@ export class DynamoDbGenerationStore implements GenerationStore {
 
   async replaceControl(before: Control, after: Control): Promise<Control | undefined> {
     const version = before.version ?? 0;
-    const {
-      [CONTROL.pk]: _,
-      [CONTROL.byPartition]: __,
-      ...row
-    } = encodeControl({
-      ...after,
-      version: version + 1,
-    });
+    const row = encodeControl({ ...after, version: version + 1 });
+    delete row[CONTROL.pk];
+    delete row[CONTROL.byPartition];
     const names = Object.keys(row);
     const removed = OPTIONAL.filter((name) => row[name] === undefined);
     try {

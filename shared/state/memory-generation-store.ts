@@ -6,6 +6,7 @@ import type { MemoryStateStore } from './memory-state-store.ts';
 import { decodeControl, encodeControl, FIRST_CONTROL } from './progress-codec.ts';
 import { CONTROL_KEY, isItemOf } from './row-key.ts';
 import type { Control, StoreCosts } from './state-store.ts';
+import { without } from './without.ts';
 
 /** Rows in a page: few, so that a test meets many pages. */
 const PAGE_ROWS = 10;
@@ -40,11 +41,11 @@ export class MemoryGenerationStore implements GenerationStore {
     const row = rows.get(CONTROL_KEY);
     const current = row === undefined ? FIRST_CONTROL : decodeControl(row);
     if ((current.version ?? 0) !== (before.version ?? 0)) return undefined;
-    const { isByPartition: _, ...rest } = after;
+    const { isByPartition } = current;
     const control: Control = {
-      ...rest,
+      ...without(after, 'isByPartition'),
       version: (before.version ?? 0) + 1,
-      ...(current.isByPartition === true && { isByPartition: true }),
+      ...(isByPartition === true && { isByPartition }),
     };
     rows.set(CONTROL_KEY, encodeControl(control));
     return control;

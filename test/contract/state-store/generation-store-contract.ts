@@ -3,9 +3,10 @@ import type { GenerationStore } from '../../../shared/state/generation-store.ts'
 import { itemKey, shardItemKey } from '../../../shared/state/row-key.ts';
 import type { StateItem } from '../../../shared/state/state-item.ts';
 import type { StateStore } from '../../../shared/state/state-store.ts';
+import { without } from '../../../shared/state/without.ts';
 
 export interface GenerationStoreUnderTest {
-  make(): Promise<{ store: StateStore; generations: GenerationStore }>;
+  readonly make: () => Promise<{ store: StateStore; generations: GenerationStore }>;
 }
 
 function item(pk: string, text = ''): StateItem {
@@ -85,7 +86,7 @@ export function generationStoreContract({ make }: GenerationStoreUnderTest): voi
     // A function may note in between that lanes are by partition key.
     expect(await store.readControl(true)).toEqual({ ...begun, isByPartition: true });
     if (begun === undefined) return;
-    const { rewind: _, ...rest } = begun;
+    const rest = without(begun, 'rewind');
     const ended = await generations.replaceControl(begun, { ...rest, checkpoint: { id: 'k', untilMs: 7 } });
     expect(ended).toEqual({ ...rest, checkpoint: { id: 'k', untilMs: 7 }, version: 2, isByPartition: true });
     expect(await store.readControl()).toEqual(ended);
