@@ -1,0 +1,101 @@
+import type { Row } from '../state/attribute-bytes.ts';
+import { parseDocument } from '../state/document-json.ts';
+import type { Document } from '../state/document.ts';
+import { ITEM } from '../state/item-attributes.ts';
+import { decodeItem, encodeItem } from '../state/item-codec.ts';
+import { carriedRevision } from '../state/revision.ts';
+import { generationOf, itemKey, keyOfItem, shardItemKey, sourceOf } from '../state/row-key.ts';
+import { statesText } from '../state/spilled-states.ts';
+import type { StateItem } from '../state/state-item.ts';
+
+/**
+ * A line of a checkpoint's part: one state item as JSON, its key and its states in clear. What else is in it stands as
+ * the table has it, under the names of `item-attributes`: marks, outbox, letters. A line of the table's row, no more, so
+ * that what a restore writes is what was read; but without the table's TTL, which is stamped anew.
+ */
+interface CheckpointLine {
+  /** The key; of a shard's own item there is the shard instead. */
+  readonly key?: string;
+  readonly shard?: string;
+  readonly revision: number;
+  /** By operator. Bigints and bytes stand as `{"$bigint":"1"}` and `{"$bytes":"base64"}`. */
+  readonly states?: { readonly [operator: string]: Document };
+  readonly item: Row;
+}
+
+/**
+ * The line of an item, without its end. The same item gives the same line, in whatever order the table gave its parts.
+ * @param item with its states, wherever they are stored.
+ */
+export function checkpointLine(item: StateItem): string {
+  const { pk, revision, states } = item;
+  const row = encodeItem({ ...item, states: new Map() });
+  delete row[ITEM.pk];
+  delete row[ITEM.revision];
+  delete row[ITEM.expiry];
+  // A version of 1 beside a state goes without saying there; here the states stand apart.
+  const versions = [...item.versions].filter(([operator, version]) => version !== 1 || !states.has(operator));
+  delete row[ITEM.versions];
+  if (versions.length > 0) {
+    row[ITEM.versions] = {
+      M: Object.fromEntries(versions.map(([operator, version]) => [operator, { N: String(version) }])),
+    };
+  }
+  const key = keyOfItem(pk);
+  const owner =
+    key === undefined
+      ? `"shard":${JSON.stringify(sourceOf(pk).slice('d/'.length))}`
+      : `"key":${JSON.stringify(key)}`;
+  const held = states.size === 0 ? '' : `"states":${statesText(states).text},`;
+  return `{${owner},"revision":${revision},${held}"item":${JSON.stringify(row)}}`;
+}
+
+/**
+ * The item of a line, as it is to stand in a generation.
+ * @param from the generation whose checkpoint it is; revisions are carried from it.
+ * @throws TypeError or SyntaxError when the line is none.
+ */
+export function itemOfLine(line: string, from: number, generation: number): StateItem {
+  const { key, shard, revision, states, item } = JSON.parse(line) as CheckpointLine;
+  const pk = key === undefined ? shardItemKey(generation, shard ?? '') : itemKey(generation, key);
+  const read = decodeItem({
+    ...item,
+    [ITEM.pk]: { S: pk },
+    [ITEM.revision]: { N: String(revision) },
+  });
+  const held = new Map(
+    Object.entries(states === undefined ? {} : (parseDocument(JSON.stringify(states)) as typeof states)),
+  );
+  const versions = new Map([
+    ...[...held.keys()].map((name): [string, number] => [name, 1]),
+    ...read.versions,
+  ]);
+  return {
+    ...read,
+    revision: carriedRevision(revision, from, generation),
+    states: held,
+    versions: new Map([...versions].sort(([a], [b]) => (a < b ? -1 : 1))),
+    outbox: read.outbox.map((entry) =>
+      entry.kind === 'output'
+        ? { ...entry, revision: carriedRevision(entry.revision, from, generation) }
+        : entry,
+    ),
+  };
+}
+
+/** The line that an item of a restored generation had in the checkpoint, for comparing. */
+export function lineBefore(item: StateItem, from: number): string {
+  const { pk } = item;
+  const generation = generationOf(pk);
+  const key = keyOfItem(pk);
+  return checkpointLine({
+    ...item,
+    pk: key === undefined ? shardItemKey(from, sourceOf(pk).slice('d/'.length)) : itemKey(from, key),
+    revision: carriedRevision(item.revision, generation, from),
+    outbox: item.outbox.map((entry) =>
+      entry.kind === 'output'
+        ? { ...entry, revision: carriedRevision(entry.revision, generation, from) }
+        : entry,
+    ),
+  });
+}

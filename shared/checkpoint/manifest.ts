@@ -1,0 +1,68 @@
+/** What `manifest.json` says. A checkpoint without one does not exist. */
+export interface Manifest {
+  /** Version of the form of manifest, parts and lines. */
+  readonly format: typeof CHECKPOINT_FORMAT;
+  /** Sorts by time. */
+  readonly id: string;
+  readonly pipeline: string;
+  /** Of a savepoint: what a person called it. */
+  readonly savepoint?: string;
+  /** The generation that it shows. */
+  readonly generation: number;
+  /** Of its outputs. */
+  readonly epoch?: number;
+  /** Milliseconds since the epoch. */
+  readonly startedMs: number;
+  readonly endedMs: number;
+  /** Hash of the code that took it. */
+  readonly code?: string;
+  /** Whether lanes are by partition key: a replay begins at the stream's oldest record then. */
+  readonly isByPartition: boolean;
+  /** The time within which a record can come again, seconds. */
+  readonly horizonSeconds: number;
+  /** Stateful operators with the versions of their state, in order. */
+  readonly operators: readonly ManifestOperator[];
+  readonly shards: readonly ManifestShard[];
+  readonly parts: readonly ManifestPart[];
+  /** Lines of all parts. */
+  readonly items: number;
+  /** Sum of the SHA-256 of all lines, as hexadecimal digits: the same in whatever order they stand. */
+  readonly digest: string;
+}
+
+export const CHECKPOINT_FORMAT = 1;
+
+export interface ManifestOperator {
+  readonly name: string;
+  readonly version: number;
+}
+
+/** A shard of a stream that the pipeline reads, as it was listed before anything was scanned. */
+export interface ManifestShard {
+  /** Physical name. */
+  readonly stream: string;
+  readonly shardId: string;
+  /** Stream and shard, compact: the name of its progress row. */
+  readonly shard: string;
+  readonly parents: readonly string[];
+  /** Encoded; absent where nothing was acknowledged. */
+  readonly position?: string;
+  /** Sequence number of the position, for people. */
+  readonly sequenceNumber?: string;
+  /** Arrival of the record there, milliseconds since the epoch. */
+  readonly arrivalMs?: number;
+  /** Records acknowledged. */
+  readonly records: number;
+  /** Whether there was a progress row. */
+  readonly isKnown: boolean;
+}
+
+export interface ManifestPart {
+  /** Name in the checkpoint's folder. */
+  readonly name: string;
+  readonly lines: number;
+  /** Packed. */
+  readonly bytes: number;
+  /** Of the packed bytes, hexadecimal. */
+  readonly sha256: string;
+}
