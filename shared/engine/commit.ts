@@ -2,11 +2,11 @@ import type { SourceRecord } from '../source/record.ts';
 import { shardOfLane } from '../source/lane.ts';
 import type { StateItem } from '../state/state-item.ts';
 import type { LoadRoom } from '../state/state-store.ts';
+import { bringForward } from './bring-forward.ts';
 import { FATE, recordAt, type BatchRun, type ItemWork } from './batch-run.ts';
 import type { Element } from './elements.ts';
 import { foldItem, type Fold, type Stop } from './fold.ts';
 import { hasOpenLetters } from '../state/letters.ts';
-import { requireKnownVersions } from './known-versions.ts';
 import { COMMIT_TRIES } from './limits.ts';
 import { entryBytes } from './outbox-draft.ts';
 import { isRedriveLane } from './redrive-lane.ts';
@@ -60,8 +60,7 @@ async function read({ runtime }: BatchRun, works: readonly ItemWork[], room?: Lo
 }
 
 function take({ runtime }: BatchRun, work: ItemWork, item: StateItem | undefined): void {
-  if (item !== undefined) requireKnownVersions(runtime.program, item);
-  work.item = item;
+  work.item = item && bringForward(runtime.program, item);
   work.isLoaded = true;
 }
 

@@ -19,11 +19,11 @@ import { generationOf, itemKey, keyOfItem } from '../state/row-key.ts';
 import type { OutboxEntry, StateItem } from '../state/state-item.ts';
 import { documentsBytes } from '../state/canonical-document.ts';
 import type { Control } from '../state/state-store.ts';
+import { bringForward } from './bring-forward.ts';
 import { stamped } from './commit.ts';
 import { forEachElement, type Element } from './elements.ts';
 import { foldItem, type FoldScope } from './fold.ts';
 import { FreshValues } from './fresh-values.ts';
-import { requireKnownVersions } from './known-versions.ts';
 import { DEADLINE_MARGIN_MS } from './limits.ts';
 import type { Program } from './program.ts';
 import { addDelivery, deliver, letterOf, type Deliveries } from './publish-committed.ts';
@@ -458,8 +458,7 @@ class LetterWork {
 
   async #load(pk: string): Promise<StateItem | undefined> {
     const item = (await this.#runtime.store.load([pk])).get(pk);
-    if (item !== undefined) requireKnownVersions(this.#runtime.program, item);
-    return item;
+    return item && bringForward(this.#runtime.program, item);
   }
 
   async #commit(item: StateItem, loaded: StateItem | undefined): Promise<boolean> {

@@ -72,6 +72,10 @@ export interface StatefulStage {
   readonly name: string;
   /** Version of the state's form; 1 where the user gave none. */
   readonly version: number;
+  /** Names that it had before: state under them is its own. */
+  readonly renamedFrom?: readonly string[];
+  /** By version: brings a state of that version to the next. */
+  readonly migrate?: ReadonlyMap<number, (state: unknown, key: string) => unknown>;
   /**
    * `event`: every output counts. `change`: an output is the key's new value and only the newest counts. `same`: it
    * passes values on, as what they were.

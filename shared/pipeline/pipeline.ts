@@ -33,6 +33,14 @@ interface StatefulOptions<S> {
   initial?: (key: string) => S;
   /** Version of the state's form, a whole number from 1. Code that meets newer state than its own refuses it. */
   version?: number;
+  /**
+   * By version, what brings a state of that version to the next: `{ 1: (old: Before) => … }` where `version` is 2. Runs when
+   * old state is loaded, as often as that happens: it must depend on nothing but what it is given. Where it throws, the
+   * shard waits for mended code; no record is lost for it.
+   */
+  migrate?: { readonly [version: number]: (state: never, key: string) => unknown };
+  /** A name, or names, that the operator had before: it takes over what state there is under them. */
+  renamedFrom?: string | readonly string[];
 }
 
 interface ChangeOptions<S> extends StatefulOptions<S> {
@@ -55,6 +63,39 @@ function variableForm(sinkName: string): string {
 }
 
 const NOTHING: readonly unknown[] = Object.freeze([]);
+
+/** The names under which an operator finds its state. */
+function namesOf({ name, renamedFrom = [] }: StatefulStage): readonly string[] {
+  return [name, ...renamedFrom];
+}
+
+/** @throws TypeError where a version is none that can be migrated, or a step towards `version` is missing. */
+function migrationsOf(
+  name: string,
+  version: number,
+  migrate: NonNullable<StatefulOptions<unknown>['migrate']>,
+): NonNullable<StatefulStage['migrate']> {
+  const from = Object.keys(migrate)
+    .map(Number)
+    .sort((a, b) => a - b);
+  const isInRow = from.every((each, place) => each === version - from.length + place);
+  if (from.length === 0 || !isInRow || (from[0] as number) < 1) {
+    throw new TypeError(
+      `Operator '${name}': 'migrate' has the versions ${from.join(', ') || 'none'}; each brings state to the next, so ` +
+        `they are whole numbers in a row up to ${version - 1}, which is one below 'version'.`,
+    );
+  }
+  return new Map(
+    from.map((each) => {
+      const step = migrate[each] as (state: unknown, key: string) => unknown;
+      return [
+        each,
+        (state, key) =>
+          requireSynchronous(step(state, key), `the migration of operator '${name}' from version ${each}`),
+      ];
+    }),
+  );
+}
 
 /** Where a pipeline begins. */
 export interface PipelineStart {
@@ -290,12 +331,13 @@ export class KeyedStream<T> implements Pipeline {
   #stateful<U, S>(
     name: string,
     fold: StatefulStage['fold'],
-    { initial, version = 1 }: StatefulOptions<S>,
+    { initial, version = 1, migrate, renamedFrom = [] }: StatefulOptions<S>,
     outputs: StatefulStage['outputs'],
   ): KeyedStream<U> {
     if (!Number.isInteger(version) || version < 1) {
       throw new TypeError(`Operator '${name}': version is ${version}; it is a whole number from 1.`);
     }
+    const earlier = typeof renamedFrom === 'string' ? [renamedFrom] : renamedFrom;
     return this.#operator({
       kind: 'stateful',
       name,
@@ -305,17 +347,20 @@ export class KeyedStream<T> implements Pipeline {
       ...(initial && {
         initial: (key) => requireSynchronous(initial(key), `initial of operator '${name}'`),
       }),
+      ...(migrate && { migrate: migrationsOf(name, version, migrate) }),
+      ...(earlier.length > 0 && { renamedFrom: Object.freeze([...earlier]) }),
     });
   }
 
   #operator<U>(stage: StatefulStage): KeyedStream<U> {
-    const { name } = stage;
-    requireName('operator', name);
     const { name: pipelineName, keyedStages } = this.definition;
-    if (keyedStages.some((other) => other.kind === 'stateful' && other.name === name)) {
+    const others = keyedStages.flatMap((other) => (other.kind === 'stateful' ? namesOf(other) : []));
+    for (const [place, each] of namesOf(stage).entries()) {
+      requireName('operator', each);
+      if (!others.includes(each) && namesOf(stage).indexOf(each) === place) continue;
       throw new TypeError(
-        `Pipeline '${pipelineName}' has two operators named '${name}'; the name is where the state is stored, so ` +
-          `give each its own${stage.outputs === 'same' ? " with the option 'name'" : ''}.`,
+        `Pipeline '${pipelineName}' has two operators named '${each}', now or once; the name is where the state is ` +
+          `stored, so give each its own${stage.outputs === 'same' ? " with the option 'name'" : ''}.`,
       );
     }
     return this.#then(stage);

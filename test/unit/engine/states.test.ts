@@ -164,6 +164,20 @@ describe('a state', () => {
   });
 });
 
+/** Sinks that take nothing: what is committed stays pending. */
+const REFUSING = {
+  sinks: new Map([
+    [
+      'out',
+      {
+        maximumDeliveries: 500,
+        maximumBytes: 5_000_000,
+        deliver: async (deliveries: readonly unknown[]) => deliveries.map(() => false),
+      },
+    ],
+  ]),
+};
+
 describe('a state of another version', () => {
   const versioned = (version: number): Pipeline =>
     source.keyBy(() => 'k').updateStateByKey<number>('n', (_, n = 0) => n + 1, { version });
@@ -178,5 +192,118 @@ describe('a state of another version', () => {
     await expect(deliver(world, records([2], 1))).rejects.toThrow(message);
     expect(before.store.items().get('1/s/k')?.states.get('n')).toBe(1);
     expect(before.store.progress(1, records([1])[0]?.lane ?? '')?.records).toBe(1);
+  });
+
+  interface Counted {
+    readonly seen: number;
+    readonly by: string;
+  }
+  const migrating = (migrate: Record<number, (state: never, key: string) => unknown>): Pipeline =>
+    source
+      .keyBy(() => 'k')
+      .updateStateByKey<Counted>(
+        'n',
+        (_, state) => ({ seen: (state?.seen ?? 0) + 1, by: state?.by ?? 'new' }),
+        {
+          version: 3,
+          migrate,
+        },
+      )
+      .to(kinesis('out'));
+  const MIGRATE = {
+    1: (state: number) => ({ seen: state }),
+    2: (state: { seen: number }, key: string) => ({ ...state, by: key }),
+  };
+
+  it('is migrated step by step when it is loaded, and written with the next record', async () => {
+    const before = testWorld(versioned(1));
+    await drain(before, records([1, 1]));
+    const world = testWorld(migrating(MIGRATE), { store: before.store });
+    await drain(world, records([2], 2));
+    const item = before.store.items().get('1/s/k');
+    expect(item?.states.get('n')).toEqual({ by: 'k', seen: 3 });
+    expect(item?.versions.get('n')).toBe(3);
+    await drain(world, records([2], 3));
+    expect(before.store.items().get('1/s/k')?.states.get('n')).toEqual({ by: 'k', seen: 4 });
+  });
+
+  it('is migrated for what is pending too, where no record runs', async () => {
+    const before = testWorld(
+      source
+        .keyBy(() => 'k')
+        .updateStateByKey<number>('n', (_, n = 0) => n + 1)
+        .to(kinesis('out')),
+      REFUSING,
+    );
+    await deliver(before, records([1]));
+    const world = testWorld(migrating(MIGRATE), { store: before.store });
+    await drain(world, records([1]));
+    expect(world.sinks.get('out')?.values()).toEqual([{ by: 'k', seen: 1 }]);
+  });
+
+  it.each([
+    [
+      'throws',
+      {
+        1: () => {
+          throw new Error('no such state');
+        },
+        2: MIGRATE[2],
+      },
+      /from version 1 failed .*no such state/,
+    ],
+    ['gives nothing', { 1: () => undefined, 2: MIGRATE[2] }, /from version 1 failed .*gave undefined/],
+    ['gives what is no state', { ...MIGRATE, 2: () => ({ f: () => 1 }) }, /from version 2 failed/],
+    ['gives a Promise', { ...MIGRATE, 2: async () => ({ seen: 1 }) }, /from version 2 failed .*Promise/],
+    ['is too large', { ...MIGRATE, 2: () => 'x'.repeat(9_000_000) }, /from version 2 failed .*bytes/],
+    [
+      'does not reach back so far',
+      { 2: MIGRATE[2] },
+      /no migration from it; give the operator 'migrate: \{ 1/,
+    ],
+  ])('whose migration %s refuses the batch, and no record is lost', async (_, migrate, message) => {
+    const before = testWorld(versioned(1));
+    await drain(before, records([1]));
+    const world = testWorld(migrating(migrate), { store: before.store });
+    await expect(deliver(world, records([2], 1))).rejects.toThrow(message);
+    expect(before.store.items().get('1/s/k')?.states.get('n')).toBe(1);
+  });
+});
+
+describe('an operator that was renamed', () => {
+  const named = (name: string, renamedFrom?: string | string[]): Pipeline =>
+    source
+      .keyBy(() => 'k')
+      .updateStateByKey<number>(name, (_, n = 0) => n + 1, renamedFrom === undefined ? {} : { renamedFrom })
+      .to(kinesis('out'));
+
+  it.each([
+    ['takes over its state', 'was'],
+    ['takes over the state of any name before', ['earlier', 'was']],
+  ])('%s, and leaves nothing under the name before', async (_, renamedFrom) => {
+    const before = testWorld(named('was'));
+    await drain(before, records([1, 1]));
+    const world = testWorld(named('is', renamedFrom), { store: before.store });
+    await drain(world, records([1], 2));
+    const item = before.store.items().get('1/s/k');
+    expect(item?.states).toEqual(new Map([['is', 3]]));
+    expect(item?.versions).toEqual(new Map([['is', 1]]));
+  });
+
+  it('publishes what was pending under the name before', async () => {
+    const before = testWorld(named('was'), REFUSING);
+    await deliver(before, records([1]));
+    const world = testWorld(named('is', 'was'), { store: before.store });
+    await drain(world, records([1]));
+    expect(world.sinks.get('out')?.values()).toEqual([1]);
+  });
+
+  it('refuses an item that has state under both names', async () => {
+    const before = testWorld(named('was'));
+    await drain(before, records([1]));
+    const both = testWorld(named('is'), { store: before.store });
+    await drain(both, records([1], 1));
+    const world = testWorld(named('is', 'was'), { store: before.store });
+    await expect(deliver(world, records([1], 2))).rejects.toThrow(/of operator 'is' and of 'was'/);
   });
 });

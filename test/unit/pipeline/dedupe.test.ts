@@ -47,7 +47,7 @@ describe('dedupeBy', () => {
   it('twice in one pipeline needs a name', () => {
     const once = orders.dedupeBy(({ id }) => id, { within: { hours: 1 } });
     expect(() => once.dedupeBy(({ id }) => id, { within: { hours: 1 } })).toThrow(
-      /two operators named 'dedupe'; .* give each its own with the option 'name'/,
+      /two operators named 'dedupe', .* give each its own with the option 'name'/,
     );
     expect(
       once.dedupeBy(({ id }) => id, { within: { hours: 1 }, name: 'again' }).definition.keyedStages,

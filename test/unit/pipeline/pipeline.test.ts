@@ -60,6 +60,31 @@ describe('a pipeline', () => {
     );
   });
 
+  it.each([
+    [2, {}, /'migrate' has the versions none/],
+    [2, { 2: (s: number) => s }, /has the versions 2; .* up to 1/],
+    [4, { 1: (s: number) => s, 3: (s: number) => s }, /has the versions 1, 3; .* up to 3/],
+    [1, { 0: (s: number) => s }, /has the versions 0/],
+    [2, { '1.5': (s: number) => s }, /has the versions 1\.5/],
+  ])('refuses migrations to version %i that lead nowhere: %j', (version, migrate, message) => {
+    const keyed = pipeline('p').from(kinesis<number>('s')).keyBy(String);
+    expect(() => keyed.updateStateByKey<number>('n', () => 1, { version, migrate })).toThrow(message);
+  });
+
+  it.each([
+    ['the name of another operator', 'a', 'a'],
+    ['what another was named before', 'x', 'before'],
+    ['its own name', 'x', 'x'],
+  ])('refuses an operator that was renamed from %s', (_, name, renamedFrom) => {
+    const keyed = pipeline('p')
+      .from(kinesis<number>('s'))
+      .keyBy(String)
+      .updateStateByKey<number>('a', () => 1, { renamedFrom: 'before' });
+    expect(() => keyed.updateStateByKey<number>(name, () => 1, { renamedFrom })).toThrow(
+      /two operators named/,
+    );
+  });
+
   it('refuses two operators of one name, because the name is where the state is stored', () => {
     const counted = keyed.updateStateByKey<number>('count', (_, count = 0) => count + 1);
     expect(() => counted.mapWithState('count', () => undefined)).toThrow(/two operators named 'count'/);
