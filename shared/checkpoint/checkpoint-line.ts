@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Row } from '../state/attribute-bytes.ts';
 import { parseDocument } from '../state/document-json.ts';
 import type { Document } from '../state/document.ts';
@@ -22,6 +23,9 @@ interface CheckpointLine {
   readonly states?: { readonly [operator: string]: Document };
   readonly item: Row;
 }
+
+/** 128 bits. */
+const STATES_HASH_CHARACTERS = 22;
 
 /**
  * The line of an item, without its end. The same item gives the same line, in whatever order the table gave its parts.
@@ -98,4 +102,33 @@ export function lineBefore(item: StateItem, from: number): string {
         : entry,
     ),
   });
+}
+
+/** Whether the line is that of this key, without reading the rest of it. */
+export function isLineOfKey(line: string, key: string): boolean {
+  return line.startsWith(`{"key":${JSON.stringify(key)},`);
+}
+
+/** The key and the states of a line; `undefined` for a shard's own. What is not a state is not read further. */
+export function keyAndStatesOf(
+  line: string,
+): { readonly key: string; readonly states: ReadonlyMap<string, Document> } | undefined {
+  const { key, states } = JSON.parse(line) as CheckpointLine;
+  if (key === undefined) return undefined;
+  const held = states === undefined ? {} : (parseDocument(JSON.stringify(states)) as typeof states);
+  return { key, states: new Map(Object.entries(held)) };
+}
+
+/**
+ * The key of a line and a hash that equal states have in common; `undefined` for a shard's own, for a key without a
+ * state, and for one that is not wanted.
+ */
+export function statesOfLine(
+  line: string,
+  isWanted: (key: string) => boolean,
+): { readonly key: string; readonly hash: string } | undefined {
+  const { key, states } = JSON.parse(line) as CheckpointLine;
+  if (key === undefined || states === undefined || !isWanted(key)) return undefined;
+  const hash = createHash('sha256').update(JSON.stringify(states)).digest('base64url');
+  return { key, hash: hash.slice(0, STATES_HASH_CHARACTERS) };
 }

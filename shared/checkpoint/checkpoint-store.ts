@@ -1,0 +1,70 @@
+import type { Manifest } from './manifest.ts';
+
+/** Where the checkpoints of a pipeline lie in the bucket: each in a folder of its id. */
+export function checkpointPrefix(pipeline: string): string {
+  return `checkpoints/${pipeline}/`;
+}
+
+/** In a checkpoint's folder: what makes it one. */
+export const MANIFEST_NAME = 'manifest.json';
+/** How far its taking is, until the manifest is there. */
+export const WORK_NAME = 'work.json';
+
+/** A folder of a checkpoint. */
+export interface CheckpointFolder {
+  readonly id: string;
+  /** Without one it is none: it is being taken, or is left over. */
+  readonly hasManifest: boolean;
+}
+
+/** How far the taking of a checkpoint is, as text, with what tells this version of it from others. */
+export interface KeptWork {
+  readonly text: string;
+  readonly version: string;
+}
+
+/**
+ * The checkpoints of one pipeline. What a put has confirmed is read and listed by whoever asks afterwards. One contract
+ * suite runs on every version of it.
+ */
+export interface CheckpointStore {
+  /** Writes a part; it takes the place of one of the same name. @throws when the outcome is unknown. */
+  putPart(id: string, name: string, packed: Uint8Array): Promise<void>;
+
+  /** @returns a part's bytes, unchecked; `undefined` where there is none. `partLines` checks them. */
+  getPart(id: string, name: string): Promise<Uint8Array | undefined>;
+
+  /**
+   * Writes the manifest where there is none, which makes the checkpoint exist.
+   * @returns `exists` where there is one: somebody else's, or that of this call's own first try.
+   * @throws when the outcome is unknown.
+   */
+  putManifest(manifest: Manifest): Promise<'stored' | 'exists'>;
+
+  /**
+   * @returns `undefined` where there is none.
+   * @throws CheckpointError where it cannot be read, or is of a later form.
+   */
+  getManifest(id: string): Promise<Manifest | undefined>;
+
+  /**
+   * Writes how far the taking is, where nobody else has written since.
+   * @param before the version it goes on from; `undefined` where there must be none yet.
+   * @returns the new version; `undefined` where somebody else wrote it.
+   * @throws when the outcome is unknown.
+   */
+  putWork(id: string, text: string, before: string | undefined): Promise<string | undefined>;
+
+  getWork(id: string): Promise<KeptWork | undefined>;
+
+  removeWork(id: string): Promise<void>;
+
+  /** Every folder, the oldest first. */
+  folders(): Promise<CheckpointFolder[]>;
+
+  /**
+   * Removes a checkpoint, or what is left of one: the manifest first, so that it does not exist while parts of it are
+   * gone. What is not there is no error.
+   */
+  remove(id: string): Promise<void>;
+}

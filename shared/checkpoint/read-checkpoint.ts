@@ -1,0 +1,173 @@
+import { CheckpointError } from './checkpoint-error.ts';
+import { isCheckpointId, LATEST } from './checkpoint-id.ts';
+import { isLineOfKey, statesOfLine } from './checkpoint-line.ts';
+import type { CheckpointStore } from './checkpoint-store.ts';
+import { LineDigest } from './line-digest.ts';
+import type { Manifest, ManifestPart } from './manifest.ts';
+import { partLines } from './part-form.ts';
+
+/** The ids of the checkpoints that exist, the oldest first. */
+export async function checkpointIds(store: CheckpointStore): Promise<string[]> {
+  return (await store.folders()).filter(({ hasManifest }) => hasManifest).map(({ id }) => id);
+}
+
+/**
+ * Finds a checkpoint.
+ * @param which its id, the name of a savepoint (of several of one name the newest), or `latest`.
+ * @throws CheckpointError where there is none, or its manifest cannot be read.
+ */
+export async function openCheckpoint(store: CheckpointStore, which: string): Promise<Manifest> {
+  const found = await findCheckpoint(store, which);
+  if (found !== undefined) return found;
+  throw new CheckpointError(
+    which === LATEST
+      ? 'There is no checkpoint yet.'
+      : `There is no checkpoint ${JSON.stringify(which)}: give an id, the name of a savepoint, or "${LATEST}".`,
+  );
+}
+
+/** As `openCheckpoint`; `undefined` where there is none. */
+export async function findCheckpoint(store: CheckpointStore, which: string): Promise<Manifest | undefined> {
+  if (isCheckpointId(which)) return store.getManifest(which);
+  for (const id of (await checkpointIds(store)).reverse()) {
+    const manifest = await store.getManifest(id);
+    // Removed in between.
+    if (manifest === undefined) continue;
+    if (which === LATEST || manifest.savepoint === which) return manifest;
+  }
+  return undefined;
+}
+
+/**
+ * The lines of one part, checked as a whole before the first is given.
+ * @throws CheckpointError that says what is wrong with it.
+ */
+export async function readPart(
+  store: CheckpointStore,
+  id: string,
+  part: ManifestPart,
+): Promise<Iterable<string>> {
+  return partLines(id, part, await store.getPart(id, part.name));
+}
+
+/** All lines of a checkpoint, part by part. @throws CheckpointError at a part that is not as the manifest says. */
+export async function* checkpointLines(store: CheckpointStore, manifest: Manifest): AsyncGenerator<string> {
+  for (const part of manifest.parts) yield* await readPart(store, manifest.id, part);
+}
+
+export interface VerifyReport {
+  readonly parts: number;
+  readonly items: number;
+  /** Packed. */
+  readonly bytes: number;
+  /** What is wrong, in sentences; none where the checkpoint is good. */
+  readonly problems: readonly string[];
+}
+
+/**
+ * Reads every part and compares it with the manifest: bytes, hashes, counts, and the digest of all lines.
+ * @param onPart told behind each part.
+ */
+export async function verifyCheckpoint(
+  store: CheckpointStore,
+  manifest: Manifest,
+  onPart: (part: ManifestPart) => void = () => undefined,
+): Promise<VerifyReport> {
+  const problems: string[] = [];
+  const digest = new LineDigest();
+  let items = 0;
+  let bytes = 0;
+  for (const part of manifest.parts) {
+    try {
+      for (const line of await readPart(store, manifest.id, part)) {
+        digest.add(line);
+        items += 1;
+      }
+      bytes += part.bytes;
+    } catch (error) {
+      if (!(error instanceof CheckpointError)) throw error;
+      problems.push(error.message);
+    }
+    onPart(part);
+  }
+  if (problems.length === 0) {
+    if (items !== manifest.items) {
+      problems.push(`The parts hold ${items} items, and the manifest says ${manifest.items}.`);
+    }
+    if (String(digest) !== manifest.digest) {
+      problems.push(
+        `The digest of all lines is ${String(digest)}, and the manifest says ${manifest.digest}.`,
+      );
+    }
+  }
+  return { parts: manifest.parts.length, items, bytes, problems };
+}
+
+/** The line of one key; `undefined` where the checkpoint has none. Reads part by part until it is found. */
+export async function findLine(
+  store: CheckpointStore,
+  manifest: Manifest,
+  key: string,
+): Promise<string | undefined> {
+  for (const part of manifest.parts) {
+    for (const line of await readPart(store, manifest.id, part)) if (isLineOfKey(line, key)) return line;
+  }
+  return undefined;
+}
+
+export interface KeyDifference {
+  readonly key: string;
+  readonly kind: 'added' | 'removed' | 'changed';
+}
+
+/** Keys that are compared in one pass: they take some 100 MB then. */
+const KEYS_PER_PASS = 400_000;
+
+/**
+ * The keys whose states differ. A key without a state is as good as none; how far its records are, and what is not
+ * published yet, is no difference.
+ *
+ * Memory stays bounded by passes: each reads both checkpoints and compares the keys of one share of all hashes. Neither
+ * is sorted, and sorting would take a disk, which Lambda has little of.
+ * @param keysPerPass how many keys one pass compares, about.
+ */
+export async function* diffCheckpoints(
+  store: CheckpointStore,
+  before: Manifest,
+  after: Manifest,
+  keysPerPass = KEYS_PER_PASS,
+): AsyncGenerator<KeyDifference> {
+  const passes = Math.max(1, Math.ceil(Math.max(before.items, after.items) / keysPerPass));
+  for (let pass = 0; pass < passes; pass++) {
+    const known = new Map<string, string>();
+    for await (const { key, hash } of keyedHashes(store, before, pass, passes)) known.set(key, hash);
+    for await (const { key, hash } of keyedHashes(store, after, pass, passes)) {
+      const earlier = known.get(key);
+      known.delete(key);
+      if (earlier === undefined) yield { key, kind: 'added' };
+      else if (earlier !== hash) yield { key, kind: 'changed' };
+    }
+    for (const key of known.keys()) yield { key, kind: 'removed' };
+  }
+}
+
+async function* keyedHashes(
+  store: CheckpointStore,
+  manifest: Manifest,
+  pass: number,
+  passes: number,
+): AsyncGenerator<{ readonly key: string; readonly hash: string }> {
+  for (const part of manifest.parts) {
+    for (const line of await readPart(store, manifest.id, part)) {
+      const found = statesOfLine(line, (key) => shareOf(key, passes) === pass);
+      if (found !== undefined) yield found;
+    }
+  }
+}
+
+/** Which share of all keys it is in, from 0: by FNV-1a, for which no key is worse than another. */
+function shareOf(key: string, shares: number): number {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < key.length; at++) hash = Math.imul(hash ^ key.charCodeAt(at), 0x01000193);
+  return (hash >>> 0) % shares;
+}
