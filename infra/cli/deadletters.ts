@@ -6,7 +6,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { isUtf8 } from 'node:buffer';
 import type { LetterOutcome, LetterResult } from '../../shared/engine/redrive.ts';
 import type { DeadLetter } from '../../shared/output/dead-letter-store.ts';
-import { S3DeadLetterStore } from '../../shared/output/s3-dead-letters.ts';
+import { deadLetterPrefix, S3DeadLetterStore } from '../../shared/output/s3-dead-letters.ts';
 import { runErrand } from './letter-errand.ts';
 import { letterId, selectLetters, type LetterFilter, type SelectedLetter } from './letter-selection.ts';
 import type { OperatorContext } from './operator-context.ts';
@@ -137,7 +137,7 @@ async function withAccess(
 }
 
 function storeOf({ s3, bucket, pipeline }: PipelineAccess): S3DeadLetterStore {
-  return new S3DeadLetterStore(s3, bucket, pipeline);
+  return new S3DeadLetterStore(s3, bucket, deadLetterPrefix(pipeline));
 }
 
 async function list(

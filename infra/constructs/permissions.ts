@@ -3,7 +3,7 @@ import { PolicyStatement, type Role } from 'aws-cdk-lib/aws-iam';
 import type { IStream } from 'aws-cdk-lib/aws-kinesis';
 import type { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { CfnBucket, type Bucket } from 'aws-cdk-lib/aws-s3';
-import { deadLetterPrefix } from '../../shared/output/s3-dead-letters.ts';
+import { closedLetterPrefix, deadLetterPrefix } from '../../shared/output/s3-dead-letters.ts';
 import { spilledPrefix } from '../../shared/state/spilled-states.ts';
 import type { AnyTable } from './keyed-table.ts';
 import type { SinkDestinations } from './sink-destinations.ts';
@@ -69,6 +69,16 @@ export function grantPipeline(role: Role, resources: PipelineResources): void {
     }),
   );
 
+  const closedLetters = `${closedLetterPrefix(resources.pipelineName)}*`;
+  allow(role, ['s3:GetObject', 's3:PutObject'], resources.bucket.arnForObjects(closedLetters));
+  role.addToPrincipalPolicy(
+    new PolicyStatement({
+      actions: ['s3:ListBucket'],
+      resources: [resources.bucket.bucketArn],
+      conditions: { StringLike: { 's3:prefix': closedLetters } },
+    }),
+  );
+
   const spilled = `${spilledPrefix(resources.pipelineName)}*`;
   allow(role, ['s3:DeleteObject', 's3:GetObject', 's3:PutObject'], resources.bucket.arnForObjects(spilled));
   role.addToPrincipalPolicy(
@@ -122,6 +132,12 @@ function acknowledgeWildcards(role: Role, bucket: Bucket, pipelineName: string):
       reason:
         "A dead letter's object key holds generation, shard, position and key, which are not known before it is " +
         'written; the wildcard ends inside the folder of this pipeline.',
+    },
+    {
+      id: `AwsSolutions-IAM5[Resource::<${bucketId}.Arn>/${closedLetterPrefix(pipelineName)}*]`,
+      reason:
+        'A closed letter keeps the name of the dead letter that it was; the wildcard ends inside the folder of this ' +
+        'pipeline.',
     },
     {
       id: `AwsSolutions-IAM5[Resource::<${bucketId}.Arn>/${spilledPrefix(pipelineName)}*]`,

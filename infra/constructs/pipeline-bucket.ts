@@ -7,6 +7,7 @@ import {
   type IBucket,
 } from 'aws-cdk-lib/aws-s3';
 import type { Construct } from 'constructs';
+import { closedLetterPrefix } from '../../shared/output/s3-dead-letters.ts';
 import { spilledPrefix } from '../../shared/state/spilled-states.ts';
 
 /** How long an overwritten or deleted object can still be brought back. */
@@ -16,6 +17,9 @@ const ABANDONED_UPLOAD_AGE = Duration.days(1);
 
 /** Spilled states are written anew with every change of a large state: earlier ones would be most of the bucket. */
 const NONCURRENT_SPILLED_RETENTION = Duration.days(1);
+
+/** A rewind to a checkpoint that is older than this does not redo what was redriven or dropped before it. */
+const CLOSED_LETTER_RETENTION = Duration.days(30);
 
 export interface PipelineBucketProps {
   readonly pipelineName: string;
@@ -39,6 +43,7 @@ export function pipelineBucket(scope: Construct, props: PipelineBucketProps): Bu
     lifecycleRules: [
       { abortIncompleteMultipartUploadAfter: ABANDONED_UPLOAD_AGE },
       { noncurrentVersionExpiration: NONCURRENT_RETENTION, expiredObjectDeleteMarker: true },
+      { prefix: closedLetterPrefix(props.pipelineName), expiration: CLOSED_LETTER_RETENTION },
       // Of two rules that hold for an object the one with the shorter time takes effect.
       {
         prefix: spilledPrefix(props.pipelineName),

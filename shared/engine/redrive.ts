@@ -186,7 +186,7 @@ class LetterWork {
     const { generation, phase } = this.#control;
     if (phase !== 'live') return { outcome: 'notBegun', reason: `the pipeline is in phase '${phase}'` };
     if (letter.generation !== generation) {
-      if (isDrop) return this.#remove('dropped');
+      if (isDrop) return this.#takeOut('dropped');
       return {
         outcome: 'stale',
         reason: `it is of generation ${letter.generation}, and generation ${generation} has processed its record anew; drop it`,
@@ -207,7 +207,7 @@ class LetterWork {
       const pending = await this.#settle(letter, item);
       if (pending === 'failed') return NOT_PUBLISHED;
       if (pending === 'cleared') continue;
-      if (status === 'closed') return this.#remove('alreadyDone');
+      if (status === 'closed') return this.#putAway(letter, 'alreadyDone');
       const obstacle = this.#obstacle(item, number);
       if (obstacle !== undefined) return { outcome: 'waiting', reason: obstacle };
 
@@ -226,7 +226,7 @@ class LetterWork {
       };
       if (!(await this.#commit(written, item))) continue;
       if ((await this.#settle(letter, written)) === 'failed') return NOT_PUBLISHED;
-      return this.#remove('redriven');
+      return this.#putAway(letter, 'redriven');
     }
     return BUSY;
   }
@@ -246,7 +246,7 @@ class LetterWork {
     const rejection = rejections.find(isOwn);
     if (rejection !== undefined || (isOne && own.size === 0)) {
       const { letters = NO_LETTERS } = (await this.#load(letter.item)) ?? {};
-      if (letterStatus(letters, letter.number) === 'closed') return this.#remove('alreadyDone');
+      if (letterStatus(letters, letter.number) === 'closed') return this.#putAway(letter, 'alreadyDone');
       return rejection === undefined ? NO_ELEMENT : rejectedAgain(rejection);
     }
     const pks = [...own.keys()].map((key) => itemKey(letter.generation, key));
@@ -265,7 +265,7 @@ class LetterWork {
     }
     const ending = await this.#finish(letter, pks);
     if (ending !== undefined) return ending;
-    return this.#remove(wasClosed ? 'alreadyDone' : 'redriven');
+    return this.#putAway(letter, wasClosed ? 'alreadyDone' : 'redriven');
   }
 
   /** One key's share of a whole record. `closed`: the letter is, and with it every share. */
@@ -303,7 +303,7 @@ class LetterWork {
     const { elements } = elementsOf(this.#runtime.program, this.#recordOf(letter));
     const pks = [...elements.keys()].map((key) => itemKey(letter.generation, key));
     const ending = await this.#finish(letter, letter.key === undefined ? pks : [letter.item]);
-    return ending ?? this.#remove(closing === 'closed' ? 'alreadyDone' : 'dropped');
+    return ending ?? this.#putAway(letter, closing === 'closed' ? 'alreadyDone' : 'dropped');
   }
 
   /** Publishes what is pending of redrives in these items, and takes the letter's mark out. */
@@ -451,7 +451,21 @@ class LetterWork {
     return false;
   }
 
-  async #remove(outcome: LetterOutcome): Promise<Ending> {
+  /**
+   * A letter that is closed goes to the closed ones, before it leaves the open ones. Which of a redrive and a drop once
+   * closed it, its item does not say: what was asked for now is what the person wants.
+   */
+  async #putAway(letter: DeadLetter, outcome: LetterOutcome): Promise<Ending> {
+    const { action } = this.#request;
+    const closed = {
+      outcome: action === 'drop' ? ('dropped' as const) : ('redriven' as const),
+      atMs: this.#runtime.clock.nowMs(),
+    };
+    await this.#runtime.closedLetters.put(this.#name, { ...letter, closed });
+    return this.#takeOut(outcome);
+  }
+
+  async #takeOut(outcome: LetterOutcome): Promise<Ending> {
     await this.#runtime.deadLetters.remove(this.#name);
     return { outcome };
   }

@@ -36,6 +36,8 @@ export interface Runtime {
 /** A runtime that takes dead letters too. */
 export interface RedriveRuntime extends Runtime {
   readonly deadLetters: DeadLetterStore;
+  /** Keeps letters that were redriven or dropped. */
+  readonly closedLetters: DeadLetterSink;
 }
 
 /** How one batch went, in figures. */

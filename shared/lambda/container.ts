@@ -65,7 +65,8 @@ export async function makeContainer(
     program: programOf(definition),
     store,
     sinks: await sinkPorts(sinksOf(definition), definition.name, settings, dynamodb, trace),
-    deadLetters: deadLetterStore(settings.bucket, definition.name, trace),
+    deadLetters: lettersIn(settings.bucket, definition.name, 'open', trace),
+    closedLetters: lettersIn(settings.bucket, definition.name, 'closed', trace),
     shardRanges: shardRanges(trace),
     clock,
     wait: (ms) => wait(ms),
@@ -124,11 +125,16 @@ async function sinkPorts(
   return ports;
 }
 
-function deadLetterStore(bucket: string, pipeline: string, trace: Trace): DeadLetterStore {
+function lettersIn(
+  bucket: string,
+  pipeline: string,
+  which: 'open' | 'closed',
+  trace: Trace,
+): DeadLetterStore {
   let loading: Promise<DeadLetterStore> | undefined;
   const load = (): Promise<DeadLetterStore> =>
     (loading ??= import('./s3-ports.ts').then(({ s3DeadLetterStore }) =>
-      s3DeadLetterStore(bucket, pipeline, trace),
+      s3DeadLetterStore(bucket, pipeline, which, trace),
     ));
   return {
     put: async (name, letter) => (await load()).put(name, letter),

@@ -1,6 +1,6 @@
 import { S3Client } from '@aws-sdk/client-s3';
 import type { DeadLetterStore } from '../output/dead-letter-store.ts';
-import { S3DeadLetterStore } from '../output/s3-dead-letters.ts';
+import { closedLetterPrefix, deadLetterPrefix, S3DeadLetterStore } from '../output/s3-dead-letters.ts';
 import type { BlobStore } from '../state/blob-store.ts';
 import { S3BlobStore } from '../state/s3-blob-store.ts';
 import { spilledPrefix } from '../state/spilled-states.ts';
@@ -11,11 +11,16 @@ import type { Trace } from './trace.ts';
  * Its own module, loaded at the first dead letter or spilled state: most containers never see one, and S3's client is
  * the largest.
  */
-export function s3DeadLetterStore(bucket: string, pipeline: string, trace: Trace): DeadLetterStore {
+export function s3DeadLetterStore(
+  bucket: string,
+  pipeline: string,
+  which: 'open' | 'closed',
+  trace: Trace,
+): DeadLetterStore {
   return new S3DeadLetterStore(
     trace.client(new S3Client({ requestHandler: REQUEST_LIMITS })),
     bucket,
-    pipeline,
+    which === 'open' ? deadLetterPrefix(pipeline) : closedLetterPrefix(pipeline),
   );
 }
 

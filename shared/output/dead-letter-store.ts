@@ -23,6 +23,8 @@ export interface DeadLetter {
   readonly arrivalMs: number;
   /** The record's bytes as they came, base64. */
   readonly data: string;
+  /** Of a letter that was closed: what became of it, and when, milliseconds since the epoch. */
+  readonly closed?: { readonly outcome: 'redriven' | 'dropped'; readonly atMs: number };
 }
 
 /** Where a batch leaves its dead letters. */

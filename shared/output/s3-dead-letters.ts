@@ -13,16 +13,25 @@ export function deadLetterPrefix(pipeline: string): string {
   return `dead-letters/${pipeline}/`;
 }
 
+/**
+ * Where the letters of a pipeline lie that were redriven or dropped: a rewind to before that does it again. Of their
+ * records it has the only copy once they have left the stream.
+ */
+export function closedLetterPrefix(pipeline: string): string {
+  return `closed-letters/${pipeline}/`;
+}
+
 /** Stores each dead letter as one JSON object in a bucket. */
 export class S3DeadLetterStore implements DeadLetterStore {
   readonly #client: S3Client;
   readonly #bucket: string;
   readonly #folder: string;
 
-  constructor(client: S3Client, bucket: string, pipeline: string) {
+  /** @param folder the beginning of all names in the bucket: `deadLetterPrefix` or `closedLetterPrefix`. */
+  constructor(client: S3Client, bucket: string, folder: string) {
     this.#client = client;
     this.#bucket = bucket;
-    this.#folder = deadLetterPrefix(pipeline);
+    this.#folder = folder;
   }
 
   async put(name: string, letter: DeadLetter): Promise<void> {

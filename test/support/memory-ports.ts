@@ -46,6 +46,7 @@ export interface TestWorld {
   readonly blobs: MemoryBlobStore;
   readonly sinks: ReadonlyMap<string, MemorySink>;
   readonly letters: Map<string, DeadLetter>;
+  readonly closedLetters: Map<string, DeadLetter>;
   readonly logged: string[];
   /** By shard id. Each shard has the whole range unless a test says otherwise. */
   readonly ranges: Map<string, HashRange>;
@@ -62,6 +63,7 @@ export function testWorld(
   const store = new MemoryStateStore();
   const blobs = new MemoryBlobStore(() => world.nowMs);
   const letters = new Map<string, DeadLetter>();
+  const closedLetters = new Map<string, DeadLetter>();
   const logged: string[] = [];
   const whole = hashRange('0', String(2n ** 128n - 1n));
   const ranges = new Map(Array.from({ length: SHARDS }, (_, shard) => [shardId(shard), whole]));
@@ -72,6 +74,7 @@ export function testWorld(
     blobs,
     sinks,
     letters,
+    closedLetters,
     logged,
     ranges,
     runtime: {
@@ -79,6 +82,7 @@ export function testWorld(
       store: new SpillingStateStore({ store, blobs }),
       sinks,
       deadLetters: new MemoryDeadLetterStore(() => world.nowMs, letters),
+      closedLetters: new MemoryDeadLetterStore(() => world.nowMs, closedLetters),
       shardRanges: new MemoryShardRanges(ranges),
       clock: { nowMs: () => world.nowMs },
       wait: async (ms) => void (world.nowMs += ms),

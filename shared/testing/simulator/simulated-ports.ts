@@ -1,4 +1,4 @@
-import type { DeadLetterStore } from '../../output/dead-letter-store.ts';
+import type { DeadLetterSink, DeadLetterStore } from '../../output/dead-letter-store.ts';
 import { envelopeJson } from '../../output/envelope.ts';
 import { partitionKeyOf } from '../../output/kinesis-sink.ts';
 import type { MemoryDeadLetterStore } from '../../output/memory-dead-letters.ts';
@@ -25,6 +25,7 @@ export interface PipelineResources {
   readonly store: MemoryStateStore;
   readonly blobs: MemoryBlobStore;
   readonly letters: MemoryDeadLetterStore;
+  readonly closedLetters: MemoryDeadLetterStore;
   readonly checker: Checker;
   /** By sink: the stream that it feeds; a sink without one is only watched. */
   readonly sinkStreams: ReadonlyMap<string, MemoryStream>;
@@ -40,6 +41,7 @@ type Io = <T>(call: string, effect: () => Promise<T>) => Promise<T>;
 export class SimulatedPorts {
   readonly store: StateStore;
   readonly deadLetters: DeadLetterStore;
+  readonly closedLetters: DeadLetterSink;
   readonly shardRanges: ShardRanges;
   readonly #world: World;
   readonly #resources: PipelineResources;
@@ -54,6 +56,9 @@ export class SimulatedPorts {
     this.#invocation = invocation;
     this.store = new SpillingStateStore({ store: this.#faultyStore(), blobs: this.#faultyBlobs() });
     this.deadLetters = this.#faultyLetters();
+    this.closedLetters = {
+      put: (name, letter) => io('putClosedLetter', () => resources.closedLetters.put(name, letter)),
+    };
     this.shardRanges = {
       rangeOf: (_, shardId) => io('rangeOf', async () => rangeOf(resources.stream, shardId)),
     };

@@ -102,6 +102,7 @@ describe('the bucket', () => {
               NoncurrentVersionExpiration: { NoncurrentDays: 30 },
               ExpiredObjectDeleteMarker: true,
             },
+            { Status: 'Enabled', Prefix: 'closed-letters/orders/', ExpirationInDays: 30 },
             {
               Status: 'Enabled',
               Prefix: 'spilled/orders/',

@@ -60,6 +60,7 @@ export function gated(runtime: RedriveRuntime, gate: Gate): RedriveRuntime {
     ...runtime,
     store: behindGate(runtime.store, ['load', 'commit', 'readControl']),
     deadLetters: behindGate(runtime.deadLetters, ['get', 'put', 'remove']),
+    closedLetters: behindGate(runtime.closedLetters, ['put']),
     sinks: new Map(
       [...runtime.sinks].map(([name, sink]): [string, SinkPort] => [name, behindGate(sink, ['deliver'])]),
     ),

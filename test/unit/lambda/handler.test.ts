@@ -184,7 +184,7 @@ describe('a client of a pipeline', () => {
       batch: async <R>(work: () => Promise<R>): Promise<R> => work(),
     };
     kinesisSinkPort('stream', 'p', trace);
-    s3DeadLetterStore('bucket', 'p', trace);
+    s3DeadLetterStore('bucket', 'p', 'open', trace);
     expect(made).toHaveLength(2);
     for (const { config } of made) {
       const { requestHandler } = config;
