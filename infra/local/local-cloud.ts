@@ -12,7 +12,8 @@ import { endpointVariables } from './engines/engine-endpoints.ts';
 import type { EngineOptions, Engines } from './engines/engines.ts';
 import { LOCAL_ACCOUNT, LOCAL_REGION } from './engines/local-account.ts';
 import { keepJson, keptJson } from './kept-json.ts';
-import { startInvokeApi } from './lambda/invoke-api.ts';
+import { startLambdaApi } from './lambda/lambda-api.ts';
+import type { MappingControl } from './lambda/mapping-requests.ts';
 import { type LambdaFigures, type LocalLambda, startLambda } from './lambda/local-lambda.ts';
 import type { LocalChaos } from './local-chaos.ts';
 import { type LocalGround, startGround } from './local-ground.ts';
@@ -128,8 +129,9 @@ export async function startLocalCloud(options: LocalCloudOptions): Promise<Local
       onLog: (line, functionName) => options.onLog(line, pipelineOf.get(functionName) ?? functionName),
       ...(options.chaos && { chaos: options.chaos.plan }),
     });
-    door = await openDoor(options, engines, described, lambda);
-    return new RunningCloud(options, ground, described, lambda, door);
+    const mappings: MappingControl[] = [];
+    door = await openDoor(options, engines, described, lambda, mappings);
+    return new RunningCloud(options, ground, described, lambda, door, mappings);
   } catch (error) {
     await door?.close();
     await lambda?.close();
@@ -148,9 +150,10 @@ async function openDoor(
   { endpoints }: Engines,
   stacks: readonly PipelineStackHere[],
   lambda: LocalLambda,
+  mappings: readonly MappingControl[],
 ): Promise<Door> {
   const functionNames = stacks.flatMap(({ stack }) => stack.functions.map(({ name }) => name));
-  const api = await startInvokeApi(lambda, functionNames);
+  const api = await startLambdaApi({ lambda, functionNames, mappings });
   try {
     const withdraw = announceCloud({
       processId: process.pid,
@@ -250,6 +253,7 @@ class RunningCloud implements LocalCloud {
     stacks: readonly PipelineStackHere[],
     lambda: LocalLambda,
     door: Door,
+    controls: MappingControl[],
   ) {
     this.engines = ground.engines;
     this.#ground = ground;
@@ -265,6 +269,7 @@ class RunningCloud implements LocalCloud {
         driver: this.#driver(here.stack, mapping, kept ? kept.mappings[mapping.id] : undefined),
       }));
       this.#mappings.push(...running);
+      for (const { mapping, driver } of running) controls.push(controlOf(mapping, driver, here.stack));
       return { ...here, mappingStatuses: () => running.map(({ driver }) => driver.status()) };
     });
     for (const { driver } of this.#mappings) driver.start();
@@ -310,22 +315,12 @@ class RunningCloud implements LocalCloud {
     })());
   }
 
-  #driver(
-    { functions, stackName }: LocalStack,
-    mapping: LocalMapping,
-    snapshot: MappingSnapshot | undefined,
-  ): MappingDriver {
+  #driver(stack: LocalStack, mapping: LocalMapping, snapshot: MappingSnapshot | undefined): MappingDriver {
     const { chaos, clock, onNotice } = this.#options;
     const { kinesis, sqs, s3 } = this.engines.clients();
-    const functionArn = functions.find(({ name }) => name === mapping.functionName)?.arn;
-    if (functionArn === undefined) {
-      throw new Error(
-        `Mapping ${mapping.logicalId} feeds ${mapping.functionName}, which is not in stack ${stackName}.`,
-      );
-    }
     const identity = {
       mappingId: mapping.id,
-      functionArn,
+      functionArn: functionArnOf(mapping, stack),
       invokeIdentityArn: `arn:aws:iam::${LOCAL_ACCOUNT}:role/${mapping.functionName}`,
     };
     return createMappingDriver({
@@ -376,6 +371,28 @@ function sourceFirst({ stack, resources }: PipelineStackHere): LocalMapping[] {
   );
   if (source?.streamName === resources.streamName) return [source, ...others];
   throw new Error(`Nothing in ${stack.stackName} reads stream ${resources.streamName}.`);
+}
+
+/** @throws Error where the mapping feeds a function that is not in its stack. */
+function functionArnOf(mapping: LocalMapping, { functions, stackName }: LocalStack): string {
+  const functionArn = functions.find(({ name }) => name === mapping.functionName)?.arn;
+  if (functionArn !== undefined) return functionArn;
+  throw new Error(
+    `Mapping ${mapping.logicalId} feeds ${mapping.functionName}, which is not in stack ${stackName}.`,
+  );
+}
+
+function controlOf(mapping: LocalMapping, driver: MappingDriver, stack: LocalStack): MappingControl {
+  const { id, streamArn, functionName } = mapping;
+  return {
+    id,
+    streamArn,
+    functionName,
+    functionArn: functionArnOf(mapping, stack),
+    status: () => driver.status(),
+    enable: () => driver.enable(),
+    disable: () => driver.disable(),
+  };
 }
 
 function isAlive(processId: number): boolean {

@@ -2,11 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { LocalLambda } from './local-lambda.ts';
 import { closeServer, listenOnLoopback } from './loopback-server.ts';
+import { answerMappingRequest, type MappingControl, type MappingReply } from './mapping-requests.ts';
 import { readBody } from './message-body.ts';
 import { MAXIMUM_REQUEST_BYTES } from './payload-limits.ts';
 
-/** Lambda's Invoke API on this machine. */
-export interface InvokeApi {
+/** Lambda's API on this machine: invocations, and event source mappings. */
+export interface LambdaApi {
   readonly endpoint: string;
   close(): Promise<void>;
 }
@@ -14,13 +15,21 @@ export interface InvokeApi {
 /** AWS Lambda API Reference, Invoke. The name may be an ARN. */
 const INVOCATIONS = /^\/2015-03-31\/functions\/([^/]+)\/invocations$/;
 
-/** Serves synchronous invocations to clients of Lambda, on 127.0.0.1 and a port that the system chooses. */
-export async function startInvokeApi(
-  lambda: Pick<LocalLambda, 'invoke'>,
-  functionNames: readonly string[],
-): Promise<InvokeApi> {
+/** What is served. */
+export interface ServedLambda {
+  readonly lambda: Pick<LocalLambda, 'invoke'>;
+  readonly functionNames: readonly string[];
+  /** May grow while it is served. */
+  readonly mappings: readonly MappingControl[];
+}
+
+/**
+ * Serves synchronous invocations, and the state of event source mappings, to clients of Lambda, on 127.0.0.1 and a port
+ * that the system chooses.
+ */
+export async function startLambdaApi(served: ServedLambda): Promise<LambdaApi> {
   const server = createServer((request, reply) => {
-    serve(request, reply, lambda, functionNames).catch((error: unknown) =>
+    serve(request, reply, served).catch((error: unknown) =>
       refuse(reply, 500, 'ServiceException', String(error)),
     );
   });
@@ -31,18 +40,24 @@ export async function startInvokeApi(
 async function serve(
   request: IncomingMessage,
   reply: ServerResponse,
-  lambda: Pick<LocalLambda, 'invoke'>,
-  functionNames: readonly string[],
+  { lambda, functionNames, mappings }: ServedLambda,
 ): Promise<void> {
   const body = await readBody(request, MAXIMUM_REQUEST_BYTES);
-  const { pathname } = new URL(request.url ?? '/', 'http://127.0.0.1');
-  const asked = INVOCATIONS.exec(pathname)?.[1];
-  if (request.method !== 'POST' || asked === undefined) {
-    return refuse(reply, 404, 'UnknownOperationException', 'Only functions are invoked here.');
-  }
+  const url = new URL(request.url ?? '/', 'http://127.0.0.1');
   // What no page of a browser can send unasked.
   if (request.headers.authorization === undefined) {
     return refuse(reply, 403, 'MissingAuthenticationTokenException', 'The request is not signed.');
+  }
+  const answer = answerMappingRequest(mappings, request.method ?? '', url, body?.toString('utf8') ?? '');
+  if (answer !== undefined) return send(reply, answer);
+  const asked = INVOCATIONS.exec(url.pathname)?.[1];
+  if (request.method !== 'POST' || asked === undefined) {
+    return refuse(
+      reply,
+      404,
+      'UnknownOperationException',
+      'Only functions are invoked, and mappings listed, enabled and disabled, here.',
+    );
   }
   const name = decodeURIComponent(asked)
     .replace(/^.*:function:/, '')
@@ -81,6 +96,16 @@ async function serve(
     ...(isError && { 'x-amz-function-error': 'Unhandled' }),
   });
   reply.end(JSON.stringify(payload) ?? 'null');
+}
+
+function send(reply: ServerResponse, { status, body }: MappingReply): void {
+  const code = '__type' in body ? { 'x-amzn-errortype': String(body.__type) } : {};
+  reply.writeHead(status, {
+    'content-type': 'application/json',
+    'x-amzn-requestid': randomUUID(),
+    ...code,
+  });
+  reply.end(JSON.stringify(body));
 }
 
 function refuse(reply: ServerResponse, status: number, code: string, message: string): void {
