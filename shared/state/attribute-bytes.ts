@@ -22,6 +22,7 @@ function attributeBytes(value: AttributeValue): number {
     return value.L.reduce((bytes, element) => bytes + 1 + attributeBytes(element), 3);
   }
   if (value.B !== undefined) return value.B.length;
+  if (value.SS !== undefined) return value.SS.reduce((bytes, text) => bytes + Buffer.byteLength(text), 0);
   if (value.NS !== undefined) return value.NS.reduce((bytes, text) => bytes + decimalBytes(text), 0);
   if (value.BOOL !== undefined || value.NULL !== undefined) return 1;
   throw new TypeError(`An attribute of type ${Object.keys(value).join()} is none that Tidemark writes.`);

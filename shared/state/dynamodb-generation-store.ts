@@ -1,32 +1,50 @@
-import { ScanCommand, UpdateItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { readUnits, rowBytes } from './attribute-bytes.ts';
+import {
+  GetItemCommand,
+  PutItemCommand,
+  ScanCommand,
+  TransactWriteItemsCommand,
+  UpdateItemCommand,
+  type DynamoDBClient,
+  type TransactWriteItem,
+} from '@aws-sdk/client-dynamodb';
+import { readUnits, rowBytes, type Row } from './attribute-bytes.ts';
 import { CostCounter } from './cost-counter.ts';
-import { isConditionFailure } from './dynamodb-table.ts';
-import type { GenerationStore, ScanPage, ScanRequest } from './generation-store.ts';
+import type { WriteMode } from './dynamodb-state-store.ts';
+import { cancellationCodes, isConditionFailure, MAX_SENDS, pauseMs } from './dynamodb-table.ts';
+import type { GenerationStore, ProgressChange, ScanPage, ScanRequest } from './generation-store.ts';
 import { ITEM } from './item-attributes.ts';
 import { decodeItem } from './item-codec.ts';
-import { CONTROL, decodeControl, encodeControl } from './progress-codec.ts';
-import { CONTROL_KEY, isItemOf } from './row-key.ts';
-import type { Control, StoreCosts } from './state-store.ts';
+import { CONTROL, decodeControl, encodeControl, newProgressRow, PROGRESS, ROSTER } from './progress-codec.ts';
+import { newProgressPut, rosterUpdate } from './progress-writes.ts';
+import { CONTROL_KEY, isItemOf, progressKey, rosterKey } from './row-key.ts';
+import type { Control, Phase, StoreCosts } from './state-store.ts';
 
 export interface DynamoDbGenerationStoreOptions {
   readonly client: DynamoDBClient;
   /** The table's name. */
   readonly table: string;
+  /** `single`: without transactions, for one machine only. */
+  readonly writes: WriteMode;
+  /** Waits, in milliseconds, before something is repeated. */
+  readonly delay: (ms: number) => Promise<void>;
 }
 
 /** Attributes that `replaceControl` takes away where the new control does not have them. */
-const OPTIONAL = [CONTROL.epoch, CONTROL.checkpoint, CONTROL.rewind] as const;
+const OPTIONAL = [CONTROL.epoch, CONTROL.rank, CONTROL.checkpoint, CONTROL.rewind] as const;
 
 /** The GenerationStore on a DynamoDB table. */
 export class DynamoDbGenerationStore implements GenerationStore {
   readonly #client: DynamoDBClient;
   readonly #table: string;
+  readonly #writes: WriteMode;
+  readonly #delay: (ms: number) => Promise<void>;
   readonly #costs = new CostCounter();
 
-  constructor({ client, table }: DynamoDbGenerationStoreOptions) {
+  constructor({ client, table, writes, delay }: DynamoDbGenerationStoreOptions) {
     this.#client = client;
     this.#table = table;
+    this.#writes = writes;
+    this.#delay = delay;
   }
 
   /** A page is what DynamoDB reads for one request: 1 MB. Rows of other generations are read, and paid for, too. */
@@ -88,7 +106,146 @@ export class DynamoDbGenerationStore implements GenerationStore {
     }
   }
 
+  async shards(generation: number): Promise<readonly string[]> {
+    const roster = await this.#read(rosterKey(generation));
+    return [...(roster?.[ROSTER.shards]?.SS ?? [])].sort();
+  }
+
+  async changeProgress(
+    generation: number,
+    shard: string,
+    change: ProgressChange,
+    version: number,
+  ): Promise<'done' | 'missing' | 'superseded'> {
+    const pk = progressKey(generation, shard);
+    const writes = changesOf(this.#table, generation, shard, change);
+    if (this.#writes === 'single') return this.#changeAfterRead(writes, change.kind, version);
+    for (let send = 1; ; send++) {
+      this.#costs.add({ writeRequests: 1, writes: 1, wcu: 2 * (writes.length + 1) });
+      try {
+        const check = {
+          TableName: this.#table,
+          Key: { [CONTROL.pk]: { S: CONTROL_KEY } },
+          ConditionExpression: '#version = :version',
+          ExpressionAttributeNames: { '#version': CONTROL.version },
+          ExpressionAttributeValues: { ':version': { N: String(version) } },
+        };
+        await this.#client.send(
+          new TransactWriteItemsCommand({ TransactItems: [{ ConditionCheck: check }, ...writes] }),
+        );
+        return 'done';
+      } catch (error) {
+        const codes = cancellationCodes(error);
+        if (codes === undefined) throw error;
+        if (codes[0] === 'ConditionalCheckFailed') return 'superseded';
+        if (codes.includes('ConditionalCheckFailed')) return change.kind === 'insert' ? 'done' : 'missing';
+        // A batch that is under way writes the same row, or the table is throttled.
+        if (send === MAX_SENDS) throw error;
+        await this.#delay(pauseMs(send, pk));
+      }
+    }
+  }
+
+  /** The roster is written before the row: no row may be missing in it. */
+  async #changeAfterRead(
+    writes: readonly TransactWriteItem[],
+    kind: ProgressChange['kind'],
+    version: number,
+  ): Promise<'done' | 'missing' | 'superseded'> {
+    const row = await this.#read(CONTROL_KEY);
+    if (row === undefined || (decodeControl(row).version ?? 0) !== version) return 'superseded';
+    try {
+      for (const { Put, Update } of writes.toReversed()) {
+        this.#costs.add({ writeRequests: 1, writes: 1, wcu: 1 });
+        if (Put !== undefined) await this.#client.send(new PutItemCommand(Put));
+        if (Update?.UpdateExpression !== undefined) {
+          await this.#client.send(
+            new UpdateItemCommand({ ...Update, UpdateExpression: Update.UpdateExpression }),
+          );
+        }
+      }
+    } catch (error) {
+      if (!isConditionFailure(error)) throw error;
+      return kind === 'insert' ? 'done' : 'missing';
+    }
+    return 'done';
+  }
+
+  async #read(pk: string): Promise<Row | undefined> {
+    this.#costs.add({ readRequests: 1, reads: 1 });
+    const { Item: row, ConsumedCapacity: consumed } = await this.#client.send(
+      new GetItemCommand({
+        TableName: this.#table,
+        Key: { [PROGRESS.pk]: { S: pk } },
+        ConsistentRead: true,
+        ReturnConsumedCapacity: 'TOTAL',
+      }),
+    );
+    this.#costs.add({
+      rcu: consumed?.CapacityUnits ?? readUnits(row === undefined ? 0 : rowBytes(row)),
+    });
+    return row;
+  }
+
   costs(): StoreCosts {
     return this.#costs.total();
+  }
+}
+
+/** The writes of a change, the progress row's own first. */
+function changesOf(
+  table: string,
+  generation: number,
+  shard: string,
+  change: ProgressChange,
+): readonly TransactWriteItem[] {
+  const pk = progressKey(generation, shard);
+  const row = { TableName: table, Key: { [PROGRESS.pk]: { S: pk } } };
+  const exists = { ConditionExpression: 'attribute_exists(#pk)' };
+  const names = { '#pk': PROGRESS.pk, '#sealed': PROGRESS.sealed };
+  switch (change.kind) {
+    case 'insert':
+      return [
+        newProgressPut(table, newProgressRow(pk, change.progress)),
+        rosterUpdate(table, generation, shard),
+      ];
+    case 'seal':
+      return [
+        {
+          Update: {
+            ...row,
+            ...exists,
+            UpdateExpression: 'SET #sealed = :true',
+            ExpressionAttributeNames: names,
+            ExpressionAttributeValues: { ':true': { BOOL: true } },
+          },
+        },
+      ];
+    case 'unseal': {
+      const { rank } = change;
+      return [
+        {
+          Update: {
+            ...row,
+            ...exists,
+            UpdateExpression: rank === undefined ? 'REMOVE #sealed' : 'SET #rank = :rank REMOVE #sealed',
+            ExpressionAttributeNames: rank === undefined ? names : { ...names, '#rank': PROGRESS.rank },
+            ...(rank !== undefined && { ExpressionAttributeValues: { ':rank': { N: String(rank) } } }),
+          },
+        },
+      ];
+    }
+    case 'release':
+      return [
+        {
+          Update: {
+            ...row,
+            ...exists,
+            UpdateExpression: 'SET #phase = :live',
+            ExpressionAttributeNames: { '#pk': PROGRESS.pk, '#phase': PROGRESS.phase },
+            ExpressionAttributeValues: { ':live': { S: 'live' satisfies Phase } },
+          },
+        },
+      ];
   }
 }

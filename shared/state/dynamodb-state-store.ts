@@ -4,14 +4,19 @@ import {
   TransactWriteItemsCommand,
   UpdateItemCommand,
   type DynamoDBClient,
-  type TransactionCanceledException,
   type UpdateItemCommandInput,
 } from '@aws-sdk/client-dynamodb';
 import { encodePosition, type Position } from '../source/position.ts';
 import { readUnits, rowBytes, type Row } from './attribute-bytes.ts';
 import { loadInBatches } from './batch-load.ts';
 import { CostCounter } from './cost-counter.ts';
-import { isConditionFailure, MAX_SENDS, pauseMs, type DynamoDbTable } from './dynamodb-table.ts';
+import {
+  cancellationCodes,
+  isConditionFailure,
+  MAX_SENDS,
+  pauseMs,
+  type DynamoDbTable,
+} from './dynamodb-table.ts';
 import { prepareWrites } from './prepared-write.ts';
 import {
   attemptsToForget,
@@ -24,8 +29,9 @@ import {
   PROGRESS,
   turnDeadlines,
 } from './progress-codec.ts';
+import { newProgressPut, rosterUpdate } from './progress-writes.ts';
 import { commitByPuts } from './put-commit.ts';
-import { CONTROL_KEY, progressKey } from './row-key.ts';
+import { CONTROL_KEY, progressKey, rosterKey } from './row-key.ts';
 import { sealedOrMissing } from './sealed-error.ts';
 import type { StateItem } from './state-item.ts';
 import { commitByStatements } from './statement-commit.ts';
@@ -35,6 +41,7 @@ import type {
   CommitResult,
   Control,
   ItemWrite,
+  NewProgress,
   Progress,
   StateStore,
   StoreCosts,
@@ -144,10 +151,14 @@ export class DynamoDbStateStore implements StateStore {
     return { kind: 'open', progress };
   }
 
-  async createProgress(generation: number, shard: string): Promise<'created' | 'exists' | 'refused'> {
+  async createProgress(
+    generation: number,
+    shard: string,
+    given: NewProgress = {},
+  ): Promise<'created' | 'exists' | 'refused'> {
     return this.#writes === 'partiql'
-      ? this.#createInTransaction(generation, shard)
-      : this.#createAfterRead(generation, shard);
+      ? this.#createInTransaction(generation, shard, given)
+      : this.#createAfterRead(generation, shard, given);
   }
 
   async readProgress(generation: number, shard: string): Promise<Progress | undefined> {
@@ -209,16 +220,6 @@ export class DynamoDbStateStore implements StateStore {
     return 'advanced';
   }
 
-  async seal(generation: number, shard: string): Promise<Progress | undefined> {
-    const row = await this.#update(progressKey(generation, shard), {
-      UpdateExpression: 'SET #sealed = :true',
-      ConditionExpression: 'attribute_exists(#pk)',
-      ExpressionAttributeNames: OPEN_NAMES,
-      ExpressionAttributeValues: { ':true': { BOOL: true } },
-    });
-    return row === undefined ? undefined : decodeProgress(row);
-  }
-
   costs(): StoreCosts {
     return this.#table.costs.total();
   }
@@ -260,7 +261,11 @@ export class DynamoDbStateStore implements StateStore {
     return row !== undefined;
   }
 
-  async #createInTransaction(generation: number, shard: string): Promise<'created' | 'exists' | 'refused'> {
+  async #createInTransaction(
+    generation: number,
+    shard: string,
+    given: NewProgress,
+  ): Promise<'created' | 'exists' | 'refused'> {
     const { client, name, costs, delay } = this.#table;
     const pk = progressKey(generation, shard);
     for (let send = 1; ; send++) {
@@ -273,22 +278,23 @@ export class DynamoDbStateStore implements StateStore {
                 ConditionCheck: {
                   TableName: name,
                   Key: { [CONTROL.pk]: { S: CONTROL_KEY } },
-                  ConditionExpression: '#generation = :generation AND #phase = :live',
-                  ExpressionAttributeNames: { '#generation': CONTROL.generation, '#phase': CONTROL.phase },
+                  ConditionExpression:
+                    '#generation = :generation AND #phase = :live AND ' +
+                    (given.rank === undefined ? 'attribute_not_exists(#rank)' : '#rank = :rank'),
+                  ExpressionAttributeNames: {
+                    '#generation': CONTROL.generation,
+                    '#phase': CONTROL.phase,
+                    '#rank': CONTROL.rank,
+                  },
                   ExpressionAttributeValues: {
                     ':generation': { N: String(generation) },
                     ':live': { S: 'live' },
+                    ...(given.rank !== undefined && { ':rank': { N: String(given.rank) } }),
                   },
                 },
               },
-              {
-                Put: {
-                  TableName: name,
-                  Item: newProgressRow(pk),
-                  ConditionExpression: 'attribute_not_exists(#pk)',
-                  ExpressionAttributeNames: { '#pk': PROGRESS.pk },
-                },
-              },
+              newProgressPut(name, newProgressRow(pk, given)),
+              rosterUpdate(name, generation, shard),
             ],
             ReturnConsumedCapacity: 'TOTAL',
           }),
@@ -303,9 +309,9 @@ export class DynamoDbStateStore implements StateStore {
         });
         return 'created';
       } catch (error) {
-        if (!isCancelled(error)) throw error;
+        const codes = cancellationCodes(error);
+        if (codes === undefined) throw error;
         costs.add({ writes: 1, wcu: TRANSACTION_UNITS });
-        const codes = (error.CancellationReasons ?? []).map((reason) => reason.Code);
         if (codes[0] === 'ConditionalCheckFailed') return 'refused';
         if (codes[1] === 'ConditionalCheckFailed') return 'exists';
         // Another container's transaction or a write was under way on one of the rows, or the table is throttled.
@@ -315,12 +321,28 @@ export class DynamoDbStateStore implements StateStore {
     }
   }
 
-  async #createAfterRead(generation: number, shard: string): Promise<'created' | 'exists' | 'refused'> {
+  /** The roster is written before the row: no row may be missing in it. */
+  async #createAfterRead(
+    generation: number,
+    shard: string,
+    given: NewProgress,
+  ): Promise<'created' | 'exists' | 'refused'> {
     const row = await this.#read(CONTROL_KEY);
     if (row === undefined) return 'refused';
     const control = decodeControl(row);
     if (control.generation !== generation || control.phase !== 'live') return 'refused';
-    return (await this.#putNew(newProgressRow(progressKey(generation, shard)))) ? 'created' : 'exists';
+    if (control.rank !== given.rank) return 'refused';
+    const { UpdateExpression, ExpressionAttributeNames, ExpressionAttributeValues } = rosterUpdate(
+      this.#table.name,
+      generation,
+      shard,
+    ).Update;
+    await this.#update(rosterKey(generation), {
+      UpdateExpression,
+      ExpressionAttributeNames,
+      ExpressionAttributeValues,
+    });
+    return (await this.#putNew(newProgressRow(progressKey(generation, shard), given))) ? 'created' : 'exists';
   }
 
   async #read(pk: string): Promise<Row | undefined> {
@@ -396,12 +418,8 @@ export class DynamoDbStateStore implements StateStore {
 const OPEN = 'attribute_exists(#pk) AND attribute_not_exists(#sealed)';
 const OPEN_NAMES = { '#pk': PROGRESS.pk, '#sealed': PROGRESS.sealed };
 
-/** Twice a unit for the control row that is checked, and twice one for the row that is written. */
-const TRANSACTION_UNITS = 4;
-
-function isCancelled(error: unknown): error is TransactionCanceledException {
-  return error instanceof Error && error.name === 'TransactionCanceledException';
-}
+/** Twice a unit for the control row that is checked, and for each of the two rows that are written. */
+const TRANSACTION_UNITS = 6;
 
 /** A name to take out of one of the row's maps; a name that is not there is no error. */
 interface Removal {

@@ -1,4 +1,4 @@
-import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import type { DynamoDBClient, TransactionCanceledException } from '@aws-sdk/client-dynamodb';
 import type { CostCounter } from './cost-counter.ts';
 
 /** What every request of the DynamoDB store needs. */
@@ -47,6 +47,12 @@ export function isRefusal(code: string): boolean {
 
 export function isConditionFailure(error: unknown): boolean {
   return error instanceof Error && error.name === 'ConditionalCheckFailedException';
+}
+
+/** Why each action of a transaction was not done; `undefined` for any other error. */
+export function cancellationCodes(error: unknown): readonly (string | undefined)[] | undefined {
+  if (!(error instanceof Error) || error.name !== 'TransactionCanceledException') return undefined;
+  return ((error as TransactionCanceledException).CancellationReasons ?? []).map(({ Code }) => Code);
 }
 
 export function asError(error: unknown): Error {

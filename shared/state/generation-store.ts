@@ -1,5 +1,5 @@
 import type { StateItem } from './state-item.ts';
-import type { Control } from './state-store.ts';
+import type { Control, NewProgress } from './state-store.ts';
 
 export interface ScanRequest {
   readonly generation: number;
@@ -16,6 +16,18 @@ export interface ScanPage {
   /** Where the next page begins; absent at the end of the segment. */
   readonly next?: string;
 }
+
+/**
+ * - `insert`: makes the row where there is none.
+ * - `seal`: nothing of it can be acknowledged any more. Its position no longer changes.
+ * - `unseal`: takes that back. @param rank from then on; unchanged unless given.
+ * - `release`: it takes live events, and no replay's.
+ */
+export type ProgressChange =
+  | { readonly kind: 'insert'; readonly progress: NewProgress }
+  | { readonly kind: 'seal' }
+  | { readonly kind: 'unseal'; readonly rank?: number }
+  | { readonly kind: 'release' };
 
 /**
  * What checkpoints and rewinds do to the table of a pipeline, beside the batches that go on meanwhile. One contract
@@ -36,6 +48,25 @@ export interface GenerationStore {
    * @throws when the outcome is unknown.
    */
   replaceControl(before: Control, after: Control): Promise<Control | undefined>;
+
+  /**
+   * The shards of all progress rows of a generation: every one that exists when it is asked. None can come to it any
+   * more once the control row has left the generation or phase `live`.
+   */
+  shards(generation: number): Promise<readonly string[]>;
+
+  /**
+   * Changes a shard's progress row in one transaction with a look at the control row's version: what a driver does that
+   * somebody else has taken over from comes to nothing, however late it comes. Doing it again changes nothing.
+   * @returns `missing` where there is no row to change; `superseded` where the control row has another version.
+   * @throws when the outcome is unknown.
+   */
+  changeProgress(
+    generation: number,
+    shard: string,
+    change: ProgressChange,
+    version: number,
+  ): Promise<'done' | 'missing' | 'superseded'>;
 
   /** Units and requests used since it was made. */
   costs(): { readonly rcu: number; readonly readRequests: number };

@@ -1,11 +1,11 @@
-import { readUnits, rowBytes } from './attribute-bytes.ts';
+import { readUnits, rowBytes, type Row } from './attribute-bytes.ts';
 import { CostCounter } from './cost-counter.ts';
-import type { GenerationStore, ScanPage, ScanRequest } from './generation-store.ts';
+import type { GenerationStore, ProgressChange, ScanPage, ScanRequest } from './generation-store.ts';
 import { decodeItem } from './item-codec.ts';
 import type { MemoryStateStore } from './memory-state-store.ts';
-import { decodeControl, encodeControl, FIRST_CONTROL } from './progress-codec.ts';
-import { CONTROL_KEY, isItemOf } from './row-key.ts';
-import type { Control, StoreCosts } from './state-store.ts';
+import { decodeControl, encodeControl, FIRST_CONTROL, PROGRESS, ROSTER } from './progress-codec.ts';
+import { CONTROL_KEY, isItemOf, progressKey, rosterKey } from './row-key.ts';
+import type { Control, Phase, StoreCosts } from './state-store.ts';
 import { without } from './without.ts';
 
 /** Rows in a page: few, so that a test meets many pages. */
@@ -51,8 +51,48 @@ export class MemoryGenerationStore implements GenerationStore {
     return control;
   }
 
+  async shards(generation: number): Promise<readonly string[]> {
+    this.#costs.add({ readRequests: 1, reads: 1, rcu: 1 });
+    return [...(this.#store.rows.get(rosterKey(generation))?.[ROSTER.shards]?.SS ?? [])].sort();
+  }
+
+  async changeProgress(
+    generation: number,
+    shard: string,
+    change: ProgressChange,
+    version: number,
+  ): Promise<'done' | 'missing' | 'superseded'> {
+    const { rows } = this.#store;
+    this.#costs.add({ writes: 1, writeRequests: 1, wcu: change.kind === 'insert' ? 6 : 4 });
+    const control = rows.get(CONTROL_KEY);
+    if (control === undefined || (decodeControl(control).version ?? 0) !== version) return 'superseded';
+    if (change.kind === 'insert') {
+      this.#store.insertProgress(generation, shard, change.progress);
+      return 'done';
+    }
+    const pk = progressKey(generation, shard);
+    const row = rows.get(pk);
+    if (row === undefined) return 'missing';
+    rows.set(pk, changedRow(row, change));
+    return 'done';
+  }
+
   costs(): StoreCosts {
     return this.#costs.total();
+  }
+}
+
+function changedRow(row: Row, change: Exclude<ProgressChange, { kind: 'insert' }>): Row {
+  switch (change.kind) {
+    case 'seal':
+      return { ...row, [PROGRESS.sealed]: { BOOL: true } };
+    case 'unseal': {
+      const { rank } = change;
+      const open = without(row, PROGRESS.sealed);
+      return rank === undefined ? open : { ...open, [PROGRESS.rank]: { N: String(rank) } };
+    }
+    case 'release':
+      return { ...row, [PROGRESS.phase]: { S: 'live' satisfies Phase } };
   }
 }
 

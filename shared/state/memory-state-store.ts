@@ -16,9 +16,10 @@ import {
   isSealed,
   newProgressRow,
   PROGRESS,
+  ROSTER,
   turnDeadlines,
 } from './progress-codec.ts';
-import { checkRowKey, CONTROL_KEY, progressKey } from './row-key.ts';
+import { checkRowKey, CONTROL_KEY, progressKey, rosterKey } from './row-key.ts';
 import { sealedOrMissing } from './sealed-error.ts';
 import type { StateItem } from './state-item.ts';
 import type {
@@ -27,6 +28,7 @@ import type {
   CommitResult,
   Control,
   ItemWrite,
+  NewProgress,
   Progress,
   StateStore,
   StoreCosts,
@@ -108,16 +110,32 @@ export class MemoryStateStore implements StateStore {
     return { kind: 'open', progress };
   }
 
-  async createProgress(generation: number, shard: string): Promise<'created' | 'exists' | 'refused'> {
-    // A transaction costs twice, for the row that is checked and for the row that is written.
-    this.#costs.add({ writes: 1, writeRequests: 1, wcu: 4 });
-    const control = this.rows.get(CONTROL_KEY);
-    const { generation: current, phase } = control === undefined ? FIRST_CONTROL : decodeControl(control);
-    if (control === undefined || current !== generation || phase !== 'live') return 'refused';
+  async createProgress(
+    generation: number,
+    shard: string,
+    given: NewProgress = {},
+  ): Promise<'created' | 'exists' | 'refused'> {
+    // A transaction costs twice, for the row that is checked and for the rows that are written.
+    this.#costs.add({ writes: 1, writeRequests: 1, wcu: 6 });
+    const row = this.rows.get(CONTROL_KEY);
+    const control = row === undefined ? FIRST_CONTROL : decodeControl(row);
+    if (row === undefined || control.generation !== generation) return 'refused';
+    if (control.phase !== 'live' || control.rank !== given.rank) return 'refused';
+    return this.insertProgress(generation, shard, given) ? 'created' : 'exists';
+  }
+
+  /** Makes the row and names it in the roster; costs nothing. @returns whether there was none. */
+  insertProgress(generation: number, shard: string, given: NewProgress): boolean {
     const pk = progressKey(generation, shard);
-    if (this.rows.has(pk)) return 'exists';
-    this.rows.set(pk, newProgressRow(pk));
-    return 'created';
+    if (this.rows.has(pk)) return false;
+    this.rows.set(pk, newProgressRow(pk, given));
+    const roster = rosterKey(generation);
+    const named = this.rows.get(roster)?.[ROSTER.shards]?.SS ?? [];
+    this.rows.set(roster, {
+      [ROSTER.pk]: { S: roster },
+      [ROSTER.shards]: { SS: [...new Set([...named, shard])] },
+    });
+    return true;
   }
 
   async readProgress(generation: number, shard: string): Promise<Progress | undefined> {
@@ -173,19 +191,6 @@ export class MemoryStateStore implements StateStore {
     return 'advanced';
   }
 
-  async seal(generation: number, shard: string): Promise<Progress | undefined> {
-    const pk = progressKey(generation, shard);
-    this.#costs.add({ writeRequests: 1 });
-    const row = this.rows.get(pk);
-    const sealed: Row = { ...row, [PROGRESS.sealed]: { BOOL: true } };
-    if (row === undefined) {
-      this.#costs.add({ writes: 1, wcu: 1 });
-      return undefined;
-    }
-    this.#write(pk, sealed);
-    return decodeProgress(sealed);
-  }
-
   costs(): StoreCosts {
     return this.#costs.total();
   }
@@ -193,6 +198,12 @@ export class MemoryStateStore implements StateStore {
   /** What a rewind does to the control row, without its conditions: for tests; costs nothing. */
   setControl(control: Control): void {
     this.rows.set(CONTROL_KEY, encodeControl(control));
+  }
+
+  /** Seals a progress row as a rewind does, without its conditions: for tests; costs nothing. */
+  seal(generation: number, shard: string): void {
+    const pk = progressKey(generation, shard);
+    this.rows.set(pk, { ...this.rows.get(pk), [PROGRESS.sealed]: { BOOL: true } });
   }
 
   /** Every state item, of all generations, by key: for tests and checkers; costs nothing. */

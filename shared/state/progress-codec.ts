@@ -1,8 +1,8 @@
-import { decodePosition } from '../source/position.ts';
+import { decodePosition, encodePosition } from '../source/position.ts';
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import type { Row } from './attribute-bytes.ts';
 import { CONTROL_KEY } from './row-key.ts';
-import type { CheckpointLease, Control, Phase, Progress, RewindWork } from './state-store.ts';
+import type { CheckpointLease, Control, NewProgress, Phase, Progress, RewindWork } from './state-store.ts';
 
 /** Every attribute of a progress row. */
 export const PROGRESS = {
@@ -24,6 +24,20 @@ export const PROGRESS = {
   suspects: 'u',
   /** BOOL. Present and true once the row is sealed. */
   sealed: 'z',
+  /** S. The encoded position at which the first batch began. */
+  first: 'f',
+  /** N. The rank of its outputs' revisions, where that is not its generation. */
+  rank: 'k',
+  /** N. The epoch of its outputs; absent for 0. */
+  epoch: 'e',
+} as const;
+
+/** The row that names the shards of a generation's progress rows. */
+export const ROSTER = {
+  /** S. The partition key. */
+  pk: 'pk',
+  /** SS. The shards; absent where there is none. */
+  shards: 's',
 } as const;
 
 /** Every attribute of the control row. */
@@ -42,6 +56,8 @@ export const CONTROL = {
   version: 'v',
   /** N. The epoch of outputs; absent for 0. */
   epoch: 'e',
+  /** N. The rank of outputs' revisions, where that is not the generation. */
+  rank: 'r',
   /** S. JSON: who takes a checkpoint. */
   checkpoint: 'k',
   /** S. JSON: the rewind that is under way. */
@@ -51,14 +67,21 @@ export const CONTROL = {
 /** What a table without a control row begins with. */
 export const FIRST_CONTROL: Control = { generation: 1, nextGeneration: 2, phase: 'live' };
 
-/** A progress row before the first batch. */
-export function newProgressRow(pk: string): Row {
+/** A progress row before the first batch of its generation. */
+export function newProgressRow(pk: string, given: NewProgress): Row {
+  const { position, arrivalMs, first, rank, epoch } = given;
   return {
     [PROGRESS.pk]: { S: pk },
-    [PROGRESS.records]: { N: '0' },
-    [PROGRESS.phase]: { S: 'live' satisfies Phase },
+    [PROGRESS.records]: { N: String(given.records ?? 0) },
+    [PROGRESS.phase]: { S: given.phase ?? ('live' satisfies Phase) },
     [PROGRESS.attempts]: { M: {} },
     [PROGRESS.suspects]: { M: {} },
+    ...(position !== undefined && { [PROGRESS.position]: { S: encodePosition(position) } }),
+    ...(arrivalMs !== undefined && { [PROGRESS.arrivalMs]: { N: String(arrivalMs) } }),
+    ...(given.isByPartition === true && { [PROGRESS.byPartition]: { BOOL: true } }),
+    ...(first !== undefined && { [PROGRESS.first]: { S: encodePosition(first) } }),
+    ...(rank !== undefined && { [PROGRESS.rank]: { N: String(rank) } }),
+    ...(epoch !== undefined && { [PROGRESS.epoch]: { N: String(epoch) } }),
   };
 }
 
@@ -66,7 +89,11 @@ export function newProgressRow(pk: string): Row {
 export function decodeProgress(row: Row): Progress {
   const position = row[PROGRESS.position]?.S;
   const arrivalMs = row[PROGRESS.arrivalMs]?.N;
+  const first = row[PROGRESS.first]?.S;
   return {
+    ...(first !== undefined && { first: decodePosition(first) }),
+    ...(row[PROGRESS.rank] !== undefined && { rank: Number(row[PROGRESS.rank]?.N) }),
+    ...(row[PROGRESS.epoch] !== undefined && { epoch: Number(row[PROGRESS.epoch]?.N) }),
     ...(position === undefined ? {} : { position: decodePosition(position) }),
     ...(arrivalMs === undefined ? {} : { arrivalMs: Number(arrivalMs) }),
     records: Number(row[PROGRESS.records]?.N ?? 0),
@@ -90,6 +117,7 @@ export function encodeControl(control: Control): Row {
     ...(control.isByPartition === true && { [CONTROL.byPartition]: { BOOL: true } }),
     ...(control.version !== undefined && { [CONTROL.version]: { N: String(control.version) } }),
     ...(control.epoch !== undefined && { [CONTROL.epoch]: { N: String(control.epoch) } }),
+    ...(control.rank !== undefined && { [CONTROL.rank]: { N: String(control.rank) } }),
     ...(control.checkpoint !== undefined && {
       [CONTROL.checkpoint]: { S: JSON.stringify(control.checkpoint) },
     }),
@@ -113,6 +141,7 @@ export function decodeControl(row: Row): Control {
     ...(row[CONTROL.byPartition]?.BOOL === true && { isByPartition: true }),
     ...(row[CONTROL.version] !== undefined && { version: Number(row[CONTROL.version]?.N) }),
     ...(row[CONTROL.epoch] !== undefined && { epoch: Number(row[CONTROL.epoch]?.N) }),
+    ...(row[CONTROL.rank] !== undefined && { rank: Number(row[CONTROL.rank]?.N) }),
     ...(checkpoint !== undefined && { checkpoint: JSON.parse(checkpoint) as CheckpointLease }),
     ...(rewind !== undefined && { rewind: JSON.parse(rewind) as RewindWork }),
   };

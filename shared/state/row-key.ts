@@ -40,6 +40,11 @@ export function progressKey(generation: number, shard: string): string {
   return `${generation}/p/${shard}`;
 }
 
+/** The shards that have a progress row in the generation. */
+export function rosterKey(generation: number): string {
+  return `${generation}/r`;
+}
+
 /** 64 bits. */
 const SHOWN_HASH_CHARACTERS = 11;
 

@@ -12,6 +12,7 @@ import type {
   Control,
   ItemWrite,
   LoadRoom,
+  NewProgress,
   Progress,
   StateStore,
   StoreCosts,
@@ -117,8 +118,12 @@ export class SpillingStateStore implements StateStore {
     return this.#store.beginAttempt(generation, shard, first, isByPartition);
   }
 
-  createProgress(generation: number, shard: string): Promise<'created' | 'exists' | 'refused'> {
-    return this.#store.createProgress(generation, shard);
+  createProgress(
+    generation: number,
+    shard: string,
+    given?: NewProgress,
+  ): Promise<'created' | 'exists' | 'refused'> {
+    return this.#store.createProgress(generation, shard, given);
   }
 
   readProgress(generation: number, shard: string): Promise<Progress | undefined> {
@@ -137,10 +142,6 @@ export class SpillingStateStore implements StateStore {
 
   advance(generation: number, shard: string, advance: Advance): Promise<'advanced' | 'sealed'> {
     return this.#store.advance(generation, shard, advance);
-  }
-
-  seal(generation: number, shard: string): Promise<Progress | undefined> {
-    return this.#store.seal(generation, shard);
   }
 
   /**

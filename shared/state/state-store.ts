@@ -18,8 +18,16 @@ export interface Control {
   readonly isByPartition?: true;
   /** One up at every `GenerationStore.replaceControl`, the condition of the next; 0 where there was none. */
   readonly version?: number;
-  /** How often outputs were made anew (`--outputs again`): a part of their lineage from then on. */
+  /**
+   * A part of the lineage of outputs since they were made anew (`--outputs again`): the generation with which that was
+   * done, so that none is used twice.
+   */
   readonly epoch?: number;
+  /**
+   * The generation as which revisions are published, where it is not the current one: a rewind was undone that had
+   * published, and whoever keeps the highest revision must take what comes now for newer than that.
+   */
+  readonly rank?: number;
   /** The checkpoint that is being taken. */
   readonly checkpoint?: CheckpointLease;
   /** The rewind that has begun and neither ended nor been undone. */
@@ -43,9 +51,11 @@ export type ReplayOutputs = 'same' | 'again' | 'suppress';
 /**
  * How far a rewind is, each step begun when the one before is done. `seal`: the old generation's shards are sealed.
  * `restore`: the checkpoint's items are written into the new one, and verified. `replay`: the new one is current, and
- * the records from the checkpoint to the seals are processed again. `release`: it is live.
+ * the records from the checkpoint to the seals are processed again. `release`: its shards are opened to live events,
+ * which cannot be taken back, and in phase `live` only the mapping is left to be enabled. `undo`: the old generation is
+ * current again and its shards are unsealed; in phase `live` likewise.
  */
-export type RewindStep = 'seal' | 'restore' | 'replay' | 'release';
+export type RewindStep = 'seal' | 'restore' | 'replay' | 'release' | 'undo';
 
 export interface RewindWork {
   readonly id: string;
@@ -58,10 +68,22 @@ export interface RewindWork {
   readonly outputs: ReplayOutputs;
   /** Milliseconds since the epoch. */
   readonly startedMs: number;
+  /** Epoch of the generation that is left; absent for 0. */
+  readonly epochBefore?: number;
+  /** Records that the stream holds no more are left out. */
+  readonly allowsGap?: true;
+  /** The state goes back, and the stream goes on from where it is. */
+  readonly skipsReplay?: true;
 }
 
 /** Per shard and generation: how far the shard has come, and what is known of attempts that died. */
 export interface Progress {
+  /** Where the first batch that was ever handed in of the shard began. */
+  readonly first?: Position;
+  /** See `Control.rank`. */
+  readonly rank?: number;
+  /** See `Control.epoch`. */
+  readonly epoch?: number;
   /** Everything at or below it is committed, published and acknowledged (I5); absent before the first batch. */
   readonly position?: Position;
   /** Arrival of the record at `position`, milliseconds since the epoch. */
@@ -83,6 +105,14 @@ export interface Progress {
    */
   readonly suspects: ReadonlyMap<string, readonly number[]>;
 }
+
+/** What a progress row may begin with; nothing, in phase `live`, unless given. */
+export type NewProgress = Partial<
+  Pick<
+    Progress,
+    'first' | 'rank' | 'epoch' | 'position' | 'arrivalMs' | 'records' | 'phase' | 'isByPartition'
+  >
+>;
 
 export type BeginResult =
   | { readonly kind: 'open'; readonly progress: Progress }
@@ -186,9 +216,15 @@ export interface StateStore {
 
   /**
    * Makes the shard's progress row, in a transaction that checks that the control row still has this generation and
-   * phase `live`: else a shard that appears while a rewind seals would be acknowledged in a dead generation.
+   * phase `live`: else a shard that appears while a rewind seals would be acknowledged in a dead generation. The shard is
+   * named in the generation's roster with it, so that a rewind finds every row that it has to seal.
+   * @param given its rank is the control row's, or it is refused.
    */
-  createProgress(generation: number, shard: string): Promise<'created' | 'exists' | 'refused'>;
+  createProgress(
+    generation: number,
+    shard: string,
+    given?: NewProgress,
+  ): Promise<'created' | 'exists' | 'refused'>;
 
   /** The shard's progress row, read consistently; `undefined` where there is none. */
   readProgress(generation: number, shard: string): Promise<Progress | undefined>;
@@ -213,12 +249,6 @@ export interface StateStore {
    * @throws when the outcome is unknown.
    */
   advance(generation: number, shard: string, advance: Advance): Promise<'advanced' | 'sealed'>;
-
-  /**
-   * Seals the progress row for ever: nothing of its generation can be acknowledged any more. A sealed row stays sealed.
-   * @returns the row, which no longer changes; `undefined` where there is none.
-   */
-  seal(generation: number, shard: string): Promise<Progress | undefined>;
 
   costs(): StoreCosts;
 }

@@ -72,10 +72,6 @@ export class PlainStateStore implements StateStore {
     return 'advanced';
   }
 
-  async seal(): Promise<Progress> {
-    return this.#progress;
-  }
-
   costs(): StoreCosts {
     return NO_COSTS;
   }

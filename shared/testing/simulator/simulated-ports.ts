@@ -91,7 +91,6 @@ export class SimulatedPorts {
             checker.advanced(shard, advance, store.progress(generation, shard)?.position);
           return result;
         }),
-      seal: (...given) => io('seal', () => store.seal(...given)),
       costs: () => store.costs(),
     };
   }

@@ -25,7 +25,7 @@ describe.skipIf(problem !== undefined)(`DynamoDbStateStore on DynamoDB Local, by
   stateStoreContract({
     make,
     writesPerRequest: 25,
-    // DynamoDB Local reports the written row alone; AWS bills the checked one too.
+    // DynamoDB Local reports the written rows alone, once; AWS bills the checked one too.
     createProgress: { reads: 0, rcu: 0, wcu: 2 },
   });
 });

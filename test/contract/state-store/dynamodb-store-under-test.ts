@@ -22,7 +22,7 @@ export function storesOn(
     const delay = async (): Promise<void> => undefined;
     return {
       store: new DynamoDbStateStore({ client, table, writes, delay }),
-      generations: new DynamoDbGenerationStore({ client, table }),
+      generations: new DynamoDbGenerationStore({ client, table, writes, delay }),
       setControl: async (control) => {
         await client.send(new PutItemCommand({ TableName: table, Item: encodeControl(control) }));
       },

@@ -1,8 +1,9 @@
 import { expect, it } from 'vitest';
+import type { Position } from '../../../shared/source/position.ts';
 import type { GenerationStore } from '../../../shared/state/generation-store.ts';
 import { itemKey, shardItemKey } from '../../../shared/state/row-key.ts';
 import type { StateItem } from '../../../shared/state/state-item.ts';
-import type { StateStore } from '../../../shared/state/state-store.ts';
+import type { Control, StateStore } from '../../../shared/state/state-store.ts';
 import { without } from '../../../shared/state/without.ts';
 
 export interface GenerationStoreUnderTest {
@@ -103,4 +104,116 @@ export function generationStoreContract({ make }: GenerationStoreUnderTest): voi
     });
     expect((await store.readControl()).nextGeneration).toBe(3);
   });
+
+  /** A pipeline whose shard has come to position 7, and a control row of version 1. */
+  const begun = async (): Promise<{
+    store: StateStore;
+    generations: GenerationStore;
+    control: Control;
+    version: number;
+  }> => {
+    const made = await make();
+    const first = await made.store.readControl();
+    await made.store.createProgress(1, SHARD, { first: at('5') });
+    const advance = { first: at('5'), position: at('7'), arrivalMs: 9, records: 3, endedTurns: [] };
+    await made.store.advance(1, SHARD, advance);
+    const control = await made.generations.replaceControl(first, { ...first, phase: 'replay' });
+    if (control === undefined) throw new Error('The control row is another.');
+    return { ...made, control, version: control.version ?? 0 };
+  };
+  const moved = { first: at('7'), position: at('8'), records: 1, endedTurns: [] };
+
+  it('names the shards of all progress rows of a generation', async () => {
+    const { store, generations } = await make();
+    await store.readControl();
+    expect(await generations.shards(1)).toEqual([]);
+    for (const shard of ['b', 'a', 'b']) await store.createProgress(1, shard);
+    await store.createProgress(2, 'c');
+    expect(await generations.shards(1)).toEqual(['a', 'b']);
+    expect(await generations.shards(2)).toEqual([]);
+  });
+
+  it('seals a progress row, which takes nothing any more (I7), and unseals it', async () => {
+    const { store, generations, control, version } = await begun();
+    for (let time = 0; time < 2; time++)
+      expect(await generations.changeProgress(1, SHARD, { kind: 'seal' }, version)).toBe('done');
+    const sealed = await store.readProgress(1, SHARD);
+    expect(sealed).toMatchObject({ first: at('5'), position: at('7'), records: 3 });
+    expect(await store.beginAttempt(1, SHARD, at('7'))).toEqual({ kind: 'sealed' });
+    for (const change of [moved, { ...moved, position: at('1') }, without(moved, 'position')])
+      expect(await store.advance(1, SHARD, change)).toBe('sealed');
+    await expect(store.suspect(1, SHARD, 'turn', 1_000)).rejects.toThrow(/sealed or missing/);
+    expect(await store.readProgress(1, SHARD)).toEqual(sealed);
+    const live = await generations.replaceControl(control, { ...control, phase: 'live' });
+    expect(await store.createProgress(1, SHARD)).toBe('exists');
+    const unseal = { kind: 'unseal', rank: 4 } as const;
+    expect(await generations.changeProgress(1, SHARD, unseal, live?.version ?? 0)).toBe('done');
+    expect(await store.advance(1, SHARD, moved)).toBe('advanced');
+    expect(await store.readProgress(1, SHARD)).toMatchObject({ position: at('8'), rank: 4 });
+    await generations.changeProgress(1, SHARD, { kind: 'unseal' }, live?.version ?? 0);
+    expect(await store.readProgress(1, SHARD)).toMatchObject({ rank: 4 });
+  });
+
+  it('inserts a progress row once, as it is given, and releases it', async () => {
+    const { store, generations, version } = await begun();
+    const progress = {
+      first: at('1'),
+      position: at('3', 2),
+      arrivalMs: 8,
+      records: 2,
+      phase: 'replay',
+      isByPartition: true,
+      epoch: 2,
+    } as const;
+    const insert = { kind: 'insert', progress } as const;
+    expect(await generations.changeProgress(2, SHARD, insert, version)).toBe('done');
+    expect(await store.readProgress(2, SHARD)).toEqual({
+      ...progress,
+      attempts: new Map(),
+      suspects: new Map(),
+    });
+    expect(await generations.shards(2)).toEqual([SHARD]);
+    await store.advance(2, SHARD, moved);
+    expect(await generations.changeProgress(2, SHARD, insert, version)).toBe('done');
+    expect(await store.readProgress(2, SHARD)).toMatchObject({ position: at('8'), phase: 'replay' });
+    expect(await generations.changeProgress(2, SHARD, { kind: 'release' }, version)).toBe('done');
+    expect(await store.readProgress(2, SHARD)).toMatchObject({ position: at('8'), phase: 'live' });
+  });
+
+  it('changes no progress row for who has been superseded, and none that is missing', async () => {
+    const { store, generations, control, version } = await begun();
+    const before = await store.readProgress(1, SHARD);
+    await generations.replaceControl(control, control);
+    const changes = [
+      { kind: 'insert', progress: {} },
+      { kind: 'seal' },
+      { kind: 'unseal' },
+      { kind: 'release' },
+    ] as const;
+    for (const change of changes) {
+      expect(await generations.changeProgress(1, SHARD, change, version)).toBe('superseded');
+      expect(await generations.changeProgress(2, SHARD, change, version)).toBe('superseded');
+      if (change.kind === 'insert') continue;
+      expect(await generations.changeProgress(2, SHARD, change, version + 1)).toBe('missing');
+    }
+    expect(await store.readProgress(1, SHARD)).toEqual(before);
+    expect(await store.readProgress(2, SHARD)).toBeUndefined();
+    expect(await generations.shards(2)).toEqual([]);
+  });
+
+  it('makes a progress row only with the rank that the control row has', async () => {
+    const { store, generations } = await make();
+    const first = await store.readControl();
+    expect(await store.createProgress(1, SHARD, { rank: 3 })).toBe('refused');
+    await generations.replaceControl(first, { ...first, rank: 3 });
+    expect(await store.createProgress(1, SHARD)).toBe('refused');
+    expect(await store.createProgress(1, SHARD, { rank: 3 })).toBe('created');
+    expect(await store.readProgress(1, SHARD)).toMatchObject({ rank: 3 });
+  });
+}
+
+const SHARD = 'x3Fa_q/0';
+
+function at(sequence: string, sub = 0): Position {
+  return { sequence, sub };
 }

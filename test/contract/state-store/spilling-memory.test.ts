@@ -14,6 +14,6 @@ describe('SpillingStateStore, of what it does not spill', () => {
       };
     },
     writesPerRequest: 25,
-    createProgress: { reads: 0, rcu: 0, wcu: 4 },
+    createProgress: { reads: 0, rcu: 0, wcu: 6 },
   });
 });

@@ -64,7 +64,6 @@ function mortal(store: StateStore, mine: Life): StateStore {
     readProgress: (...args) => mine.port(() => store.readProgress(...args)),
     suspect: (...args) => mine.port(() => store.suspect(...args)),
     advance: (...args) => mine.port(() => store.advance(...args)),
-    seal: (...args) => mine.port(() => store.seal(...args)),
     costs: () => store.costs(),
   };
 }

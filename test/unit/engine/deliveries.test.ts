@@ -477,7 +477,7 @@ describe('a generation', () => {
     const batch = records([A, A]);
     await drain(world, batch);
     const shard = batch[0]?.lane ?? '';
-    await world.store.seal(1, shard);
+    world.store.seal(1, shard);
     const next = records([A], 2);
     const result = await deliver(world, next);
     expect(result.failedFrom).toEqual(next[0]?.position);
@@ -493,7 +493,7 @@ describe('a generation', () => {
     const batch = records([A, A]);
     store.commit = async (writes) => {
       const results = await commit(writes);
-      await store.seal(1, batch[0]?.lane ?? '');
+      store.seal(1, batch[0]?.lane ?? '');
       return results;
     };
     const result = await deliver(world, batch);
@@ -505,7 +505,7 @@ describe('a generation', () => {
     const world = testWorld(subject);
     const batch = records([A, A]);
     await drain(world, batch);
-    await world.store.seal(1, batch[0]?.lane ?? '');
+    world.store.seal(1, batch[0]?.lane ?? '');
     world.store.setControl({ generation: 2, nextGeneration: 3, phase: 'live' });
     const { failedFrom, report } = await deliver(world, batch);
     expect(failedFrom).toBeUndefined();
