@@ -5,6 +5,14 @@ import { DEATHS_BEFORE_SUSPICION } from './limits.ts';
 import type { Runtime } from './runtime.ts';
 import { isKiller } from './turn.ts';
 
+/**
+ * What hands a batch in. `live`: the mapping. `replay`: a rewind, for the generation that it makes and for no other: where
+ * that is left again, its positions say nothing of another one's.
+ */
+export type BatchOrigin =
+  | { readonly kind: 'live' }
+  | { readonly kind: 'replay'; readonly generation: number; readonly until: Position };
+
 /** A batch that may be processed. */
 export interface Opened {
   readonly kind: 'opened';
@@ -29,19 +37,29 @@ const OPEN_TRIES = 5;
 
 /**
  * Step 1: counts the attempt in the shard's progress row and reads it, with one write. The control row is read only
- * where this container knows no generation, or where the progress row is missing or sealed.
+ * where this container knows no generation, or where the progress row is missing, sealed or in a replay.
  */
-export async function open(runtime: Runtime, batch: RecordBatch, first: Position): Promise<Opened | Refused> {
+export async function open(
+  runtime: Runtime,
+  batch: RecordBatch,
+  first: Position,
+  origin: BatchOrigin,
+): Promise<Opened | Refused> {
   const { store } = runtime;
   for (let tries = 0; tries < OPEN_TRIES; tries++) {
-    const generation = runtime.generation ?? (await readControl(runtime)).generation;
+    const generation =
+      origin.kind === 'replay'
+        ? origin.generation
+        : (runtime.generation ?? (await readControl(runtime)).generation);
     const begun = await store.beginAttempt(generation, batch.shard, first, runtime.isByPartition);
     if (begun.kind === 'open') {
       const { progress } = begun;
-      if (progress.phase !== 'live') {
+      if (progress.phase !== origin.kind) {
         // The attempt ends here, in order: batches that wait for the end of a replay must not be taken for killers.
         await store.advance(generation, batch.shard, { first, records: 0, endedTurns: [] });
-        return refused(`the pipeline is in phase '${progress.phase}'`);
+        // A rewind that was undone has left its generation for ever.
+        if (origin.kind === 'live' && (await readControl(runtime)).generation !== generation) continue;
+        return refused(`the shard is in phase '${progress.phase}'`);
       }
       return {
         kind: 'opened',
@@ -52,11 +70,17 @@ export async function open(runtime: Runtime, batch: RecordBatch, first: Position
         killers: killersOf(progress, runtime.clock.nowMs()),
       };
     }
+    if (origin.kind === 'replay') return refused(`its progress row is ${begun.kind}: the rewind is undone`);
     const control = await readControl(runtime);
     if (control.generation !== generation) continue;
     if (begun.kind === 'sealed') return refused('the shard is sealed: a rewind is under way');
     if (control.phase !== 'live') return refused(`the pipeline is in phase '${control.phase}'`);
-    await store.createProgress(generation, batch.shard);
+    const { rank, epoch } = control;
+    await store.createProgress(generation, batch.shard, {
+      first,
+      ...(rank !== undefined && { rank }),
+      ...(epoch !== undefined && { epoch }),
+    });
   }
   return refused('its progress row cannot be made, or changes all the time');
 }

@@ -7,7 +7,7 @@ import { foldAndCommit, load } from './commit.ts';
 import { FreshValues } from './fresh-values.ts';
 import { DEADLINE_MARGIN_MS, DECODING_SHARE, KILLERS_REMEMBERED, TURN_REMEMBERED_MS } from './limits.ts';
 import { processOneByOne, TurnError } from './one-by-one.ts';
-import { open, type Opened } from './open.ts';
+import { open, type BatchOrigin, type Opened } from './open.ts';
 import { publishCommitted } from './publish-committed.ts';
 import type { BatchReport, Runtime } from './runtime.ts';
 
@@ -32,17 +32,19 @@ export async function processBatch(
   runtime: Runtime,
   delivered: RecordBatch,
   deadlineMs: number,
+  origin: BatchOrigin = LIVE,
 ): Promise<BatchResult> {
   const { program, shardRanges } = runtime;
   const isFiltered = program.definition.source.outsideShard !== 'keep';
-  const handedIn = await unpackAggregates(delivered, { ranges: shardRanges, isFiltered });
+  const unpacked = await unpackAggregates(delivered, { ranges: shardRanges, isFiltered });
+  const handedIn = origin.kind === 'replay' ? upTo(unpacked, origin.until) : unpacked;
   const { left = [] } = handedIn;
   const first = (handedIn.records[0] as SourceRecord).position;
   const report: BatchReport = emptyReport(handedIn);
   const keepGoing = (): boolean => runtime.clock.nowMs() < deadlineMs - DEADLINE_MARGIN_MS;
 
   // 1. Open
-  const opened = await open(runtime, handedIn, first);
+  const opened = await open(runtime, handedIn, first, origin);
   if (opened.kind === 'refused') {
     runtime.log.warn(`The batch is refused and comes again: ${opened.reason}`, { shard: handedIn.shard });
     return { failedFrom: first, report: { ...report, unfinished: report.records } };
@@ -100,6 +102,15 @@ export async function processBatch(
   // 9. Answer
   report.unfinished = report.records - (advanced === 'sealed' ? 0 : finished);
   return { failedFrom, report };
+}
+
+const LIVE: BatchOrigin = { kind: 'live' };
+
+/** A replay ends where the old generation was sealed: what lies behind is the mapping's, the rest of an aggregate too. */
+function upTo(batch: RecordBatch, until: Position): RecordBatch {
+  const isWithin = ({ position }: SourceRecord): boolean => comparePositions(position, until) <= 0;
+  const { records, left = [] } = batch;
+  return { ...batch, records: records.filter(isWithin), left: left.filter(isWithin) };
 }
 
 /**

@@ -8,6 +8,8 @@ import { publishTo, type Published } from '../output/publish.ts';
 import type { Delivery } from '../output/sink-port.ts';
 import type { DeadLetterEntry, OutboxEntry, OutputEntry, StateItem } from '../state/state-item.ts';
 import type { SourceRecord } from '../source/record.ts';
+import { carriedRevision } from '../state/revision.ts';
+import type { Control } from '../state/state-store.ts';
 import { firstUncommitted, lower, recordAt, type BatchRun } from './batch-run.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -34,6 +36,7 @@ export async function publishCommitted(run: BatchRun): Promise<Position | undefi
   const bound = firstUncommitted(run);
   const deliveries: Deliveries = new Map();
   const letters: Letter[] = [];
+  const standing = { generation: run.opened.generation, ...run.opened.progress };
   for (const { item, key, pk } of run.works) {
     for (const entry of item?.outbox ?? []) {
       if (shardOfLane(entry.lane) !== run.batch.shard) continue;
@@ -41,7 +44,7 @@ export async function publishCommitted(run: BatchRun): Promise<Position | undefi
       if (!isInHand(run, entry)) continue;
       if (scope.published.has(entry)) continue;
       if (entry.kind === 'deadLetter') letters.push({ entry, key, pk });
-      else addDelivery(deliveries, runtime.program.definition.name, item as StateItem, entry);
+      else addDelivery(deliveries, runtime.program.definition.name, item as StateItem, entry, standing);
     }
   }
   for (const delivery of run.relayed) {
@@ -114,12 +117,16 @@ function isInHand({ records, batch }: BatchRun, { lane, position }: OutboxEntry)
   return comparePositions(first.position, position) <= 0 && comparePositions(position, last.position) <= 0;
 }
 
+/** As what the outputs of a generation are published. */
+export type Standing = Pick<Control, 'generation' | 'rank' | 'epoch'>;
+
 /** Adds an output of the item to what is to be delivered. */
 export function addDelivery(
   deliveries: Deliveries,
   pipeline: string,
   item: StateItem,
   entry: OutputEntry,
+  { generation, rank, epoch }: Standing,
 ): void {
   const json =
     'json' in entry.value ? entry.value.json : JSON.stringify(item.states.get(entry.value.stateOf));
@@ -128,6 +135,8 @@ export function addDelivery(
     destinationKey: entry.destinationKey,
     json,
     pk: item.pk,
+    revision: rank === undefined ? entry.revision : carriedRevision(entry.revision, generation, rank),
+    ...(epoch !== undefined && { epoch }),
     entry,
   };
   append(deliveries, delivery);

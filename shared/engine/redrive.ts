@@ -417,7 +417,7 @@ class LetterWork {
     for (const entry of item.outbox) {
       if (!isRedriveLane(entry.lane)) continue;
       if (entry.kind === 'output') {
-        addDelivery(deliveries, pipeline, item, entry);
+        addDelivery(deliveries, pipeline, item, entry, this.#control);
       } else {
         if (!isOfRecord(entry, letter)) continue;
         const { generation, stream } = letter;

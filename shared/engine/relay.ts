@@ -51,5 +51,5 @@ export function relayed(
     arrivalMs,
     value: { json },
   };
-  return { id: outputId(definition.name, entry), destinationKey, json, pk: NO_ITEM.pk, entry };
+  return { id: outputId(definition.name, entry), destinationKey, json, ...NO_ITEM, entry };
 }

@@ -34,13 +34,13 @@ export class DynamoDbSinkPort implements SinkPort {
     return Promise.all(deliveries.map((delivery) => this.#upsert(delivery)));
   }
 
-  async #upsert({ id, destinationKey, json, pk, entry }: Delivery): Promise<boolean> {
+  async #upsert({ id, destinationKey, json, pk, entry, revision }: Delivery): Promise<boolean> {
     const item = {
       pk: { S: this.#upsertBy === 'id' ? id : destinationKey },
       id: { S: id },
       value: encodeDocument(JSON.parse(json) as Document),
       source: { S: sourceOf(pk) },
-      revision: { N: String(entry.revision) },
+      revision: { N: String(revision) },
       lane: { S: entry.lane },
       order: { S: orderOf(entry) },
     };

@@ -20,13 +20,14 @@ export interface OutputEnvelope {
 }
 
 /** The envelope as JSON text. The value is JSON text already and is not parsed for it. */
-export function envelopeJson(lineage: string, { id, destinationKey, json, pk, entry }: Delivery): string {
+export function envelopeJson(pipeline: string, delivery: Delivery): string {
+  const { id, destinationKey, json, pk, entry, revision, epoch } = delivery;
   const provenance: OutputEnvelope['provenance'] = {
-    lineage,
+    lineage: epoch === undefined ? pipeline : `${pipeline}~${epoch}`,
     lane: entry.lane,
     sink: entry.sink,
     source: hashOfKey(sourceOf(pk)),
-    revision: entry.revision,
+    revision,
     destination: hashOfKey(destinationKey),
     position: encodeMarkPosition({ ...entry.position, element: entry.element, index: entry.index }),
     arrivalMs: entry.originArrivalMs ?? entry.arrivalMs,

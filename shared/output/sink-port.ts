@@ -9,6 +9,10 @@ export interface Delivery {
   readonly json: string;
   /** The item that holds the output. */
   readonly pk: string;
+  /** As which it is told to be newer or older than others of its item: see `Control.rank`. */
+  readonly revision: number;
+  /** See `Control.epoch`. */
+  readonly epoch?: number;
   readonly entry: OutputEntry;
 }
 

@@ -169,7 +169,9 @@ export class TestPipeline<R> {
       arrivalMs: this.nowMs,
       value: { json },
     } as const;
-    const delivery = { id: `test/${this.#envelopes}`, destinationKey: key, json, pk: itemKey(1, key), entry };
+    const { revision } = entry;
+    const id = `test/${this.#envelopes}`;
+    const delivery = { id, destinationKey: key, json, pk: itemKey(1, key), revision, entry };
     return Buffer.from(envelopeJson('test', delivery)).toString('base64');
   }
 

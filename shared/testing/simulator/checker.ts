@@ -670,7 +670,7 @@ export class Checker {
     let last: Delivery | undefined;
     for (const delivery of this.deliveries.get(sink) ?? []) {
       if (delivery.pk !== pk || delivery.destinationKey !== destinationKey) continue;
-      if (last === undefined || delivery.entry.revision >= last.entry.revision) last = delivery;
+      if (last === undefined || delivery.revision >= last.revision) last = delivery;
     }
     if (last !== undefined && !isDeepStrictEqual(JSON.parse(last.json), value)) {
       this.#say('I4', `${what} is not what a consumer ends with, which is ${last.json}`);

@@ -12,6 +12,7 @@ export function delivery(
     destinationKey,
     json,
     pk: '1/s/k',
+    revision: entry.revision ?? 5,
     ...changes,
     entry: {
       kind: 'output',
