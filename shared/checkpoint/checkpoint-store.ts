@@ -10,13 +10,6 @@ export const MANIFEST_NAME = 'manifest.json';
 /** How far its taking is, until the manifest is there. */
 export const WORK_NAME = 'work.json';
 
-/** A folder of a checkpoint. */
-export interface CheckpointFolder {
-  readonly id: string;
-  /** Without one it is none: it is being taken, or is left over. */
-  readonly hasManifest: boolean;
-}
-
 /** How far the taking of a checkpoint is, as text, with what tells this version of it from others. */
 export interface KeptWork {
   readonly text: string;
@@ -59,8 +52,11 @@ export interface CheckpointStore {
 
   removeWork(id: string): Promise<void>;
 
-  /** Every folder, the oldest first. */
-  folders(): Promise<CheckpointFolder[]>;
+  /** Every folder, the oldest first: checkpoints, what is being taken, and what is left over. */
+  folders(): Promise<string[]>;
+
+  /** Whether a folder is a checkpoint. */
+  hasManifest(id: string): Promise<boolean>;
 
   /**
    * Removes a checkpoint, or what is left of one: the manifest first, so that it does not exist while parts of it are

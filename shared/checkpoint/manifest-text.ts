@@ -20,9 +20,10 @@ export function readManifest(id: string, text: string): Manifest {
         'earlier version for a day.',
     );
   }
-  if (manifest.format !== CHECKPOINT_FORMAT) {
+  const format: unknown = manifest.format;
+  if (format !== CHECKPOINT_FORMAT) {
     throw new CheckpointError(
-      `Checkpoint ${id} has the form ${String(manifest.format as unknown)}, and this version reads ${CHECKPOINT_FORMAT}: use the ` +
+      `Checkpoint ${id} has the form ${JSON.stringify(format)}, and this version reads ${CHECKPOINT_FORMAT}: use the ` +
         'version that took it, or a later one.',
     );
   }

@@ -1,10 +1,4 @@
-import {
-  MANIFEST_NAME,
-  WORK_NAME,
-  type CheckpointFolder,
-  type CheckpointStore,
-  type KeptWork,
-} from './checkpoint-store.ts';
+import { MANIFEST_NAME, WORK_NAME, type CheckpointStore, type KeptWork } from './checkpoint-store.ts';
 import type { Manifest } from './manifest.ts';
 import { manifestText, readManifest } from './manifest-text.ts';
 
@@ -54,9 +48,12 @@ export class MemoryCheckpointStore implements CheckpointStore {
     this.objects.delete(`${id}/${WORK_NAME}`);
   }
 
-  async folders(): Promise<CheckpointFolder[]> {
-    const ids = [...new Set([...this.objects.keys()].map((name) => name.slice(0, name.indexOf('/'))))];
-    return ids.sort().map((id) => ({ id, hasManifest: this.objects.has(`${id}/${MANIFEST_NAME}`) }));
+  async folders(): Promise<string[]> {
+    return [...new Set([...this.objects.keys()].map((name) => name.slice(0, name.indexOf('/'))))].sort();
+  }
+
+  async hasManifest(id: string): Promise<boolean> {
+    return this.objects.has(`${id}/${MANIFEST_NAME}`);
   }
 
   async remove(id: string): Promise<void> {

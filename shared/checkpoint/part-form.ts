@@ -33,17 +33,23 @@ export interface PackedPart {
 export class PartPacker {
   readonly #members: Buffer[] = [];
   readonly #digest = new LineDigest();
+  readonly #limitBytes: number;
   #pending: string[] = [];
   #pendingBytes = 0;
   #bytes = 0;
   #lines = 0;
+
+  /** @param limitBytes where it is full, before packing. */
+  constructor(limitBytes = PART_BYTES) {
+    this.#limitBytes = limitBytes;
+  }
 
   get lines(): number {
     return this.#lines;
   }
 
   get isFull(): boolean {
-    return this.#bytes >= PART_BYTES;
+    return this.#bytes >= this.#limitBytes;
   }
 
   /** @param line without its end. */

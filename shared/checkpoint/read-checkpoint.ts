@@ -4,11 +4,23 @@ import { isLineOfKey, statesOfLine } from './checkpoint-line.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
 import { LineDigest } from './line-digest.ts';
 import type { Manifest, ManifestPart } from './manifest.ts';
+import { inParallel } from '../state/in-parallel.ts';
 import { partLines } from './part-form.ts';
+
+/** Asked at a time whether they are checkpoints. */
+const FOLDERS_IN_FLIGHT = 16;
 
 /** The ids of the checkpoints that exist, the oldest first. */
 export async function checkpointIds(store: CheckpointStore): Promise<string[]> {
-  return (await store.folders()).filter(({ hasManifest }) => hasManifest).map(({ id }) => id);
+  const folders = await store.folders();
+  const exist = await inParallel(folders, FOLDERS_IN_FLIGHT, (id) => store.hasManifest(id));
+  return folders.filter((_, place) => exist[place]);
+}
+
+/** The id of the newest checkpoint that exists. */
+export async function newestCheckpoint(store: CheckpointStore): Promise<string | undefined> {
+  for (const id of (await store.folders()).reverse()) if (await store.hasManifest(id)) return id;
+  return undefined;
 }
 
 /**
@@ -29,9 +41,8 @@ export async function openCheckpoint(store: CheckpointStore, which: string): Pro
 /** As `openCheckpoint`; `undefined` where there is none. */
 export async function findCheckpoint(store: CheckpointStore, which: string): Promise<Manifest | undefined> {
   if (isCheckpointId(which)) return store.getManifest(which);
-  for (const id of (await checkpointIds(store)).reverse()) {
+  for (const id of (await store.folders()).reverse()) {
     const manifest = await store.getManifest(id);
-    // Removed in between.
     if (manifest === undefined) continue;
     if (which === LATEST || manifest.savepoint === which) return manifest;
   }

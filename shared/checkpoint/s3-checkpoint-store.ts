@@ -8,20 +8,15 @@ import {
   type PutObjectCommandInput,
   type S3Client,
 } from '@aws-sdk/client-s3';
-import { inParallel } from '../state/in-parallel.ts';
 import {
   checkpointPrefix,
   MANIFEST_NAME,
   WORK_NAME,
-  type CheckpointFolder,
   type CheckpointStore,
   type KeptWork,
 } from './checkpoint-store.ts';
 import type { Manifest } from './manifest.ts';
 import { manifestText, readManifest } from './manifest-text.ts';
-
-/** Requests at a time that only ask, or remove. */
-const REQUESTS_IN_FLIGHT = 16;
 
 /** How often a conditional write is made that S3 answers with "conflict, try again" (409); the SDK does not. */
 const CONDITIONAL_TRIES = 5;
@@ -81,7 +76,7 @@ export class S3CheckpointStore implements CheckpointStore {
     await this.#client.send(new DeleteObjectCommand(this.#object(id, WORK_NAME)));
   }
 
-  async folders(): Promise<CheckpointFolder[]> {
+  async folders(): Promise<string[]> {
     const ids: string[] = [];
     let token: string | undefined;
     do {
@@ -97,10 +92,11 @@ export class S3CheckpointStore implements CheckpointStore {
         ids.push(Prefix.slice(this.#prefix.length, -1));
       token = page.NextContinuationToken;
     } while (token !== undefined);
-    return inParallel(ids.sort(), REQUESTS_IN_FLIGHT, async (id) => ({
-      id,
-      hasManifest: await this.#isListed(id, MANIFEST_NAME),
-    }));
+    return ids.sort();
+  }
+
+  async hasManifest(id: string): Promise<boolean> {
+    return this.#isListed(id, MANIFEST_NAME);
   }
 
   async remove(id: string): Promise<void> {

@@ -6,7 +6,7 @@ export interface ScanRequest {
   /** Which of the `segments` parts of the table, from 0. */
   readonly segment: number;
   readonly segments: number;
-  /** Where an earlier page of the same segment ended: its `next`. */
+  /** Where an earlier page of the same segment ended: its `next`; or the key of any item of such a page. */
   readonly after?: string;
 }
 

@@ -105,6 +105,20 @@ export function generationStoreContract({ make }: GenerationStoreUnderTest): voi
     expect((await store.readControl()).nextGeneration).toBe(3);
   });
 
+  it('goes on behind any item of a page', async () => {
+    const { store, generations } = await make();
+    await store.readControl();
+    const items = Array.from({ length: 9 }, (_, index) => item(itemKey(1, `key ${index}`)));
+    await store.commit(items.map((each) => ({ item: each, expectedRevision: undefined, spills: false })));
+    for (const segment of [0, 1]) {
+      const whole = await generations.scan({ generation: 1, segment, segments: 2 });
+      for (const [place, { pk }] of whole.items.entries()) {
+        const rest = await generations.scan({ generation: 1, segment, segments: 2, after: pk });
+        expect(rest.items).toEqual(whole.items.slice(place + 1));
+      }
+    }
+  });
+
   /** A pipeline whose shard has come to position 7, and a control row of version 1. */
   const begun = async (): Promise<{
     store: StateStore;

@@ -1,0 +1,44 @@
+import { LineDigest } from './line-digest.ts';
+import type { Manifest, ManifestPart, ManifestShard } from './manifest.ts';
+
+/** How far the taking of a checkpoint is: what the next invocation goes on from. */
+export interface CheckpointWork {
+  readonly id: string;
+  readonly savepoint?: string;
+  readonly generation: number;
+  readonly epoch?: number;
+  readonly startedMs: number;
+  readonly isByPartition: boolean;
+  /** Read before anything was scanned. */
+  readonly shards: readonly ManifestShard[];
+  readonly segments: readonly SegmentWork[];
+  /** Who has written this: no two invocations are called the same. */
+  readonly holder: string;
+}
+
+export interface SegmentWork {
+  /** The scan goes on behind it; absent before the first page. */
+  readonly after?: string;
+  readonly isDone: boolean;
+  /** What is stored of the items up to there. */
+  readonly parts: readonly ManifestPart[];
+  readonly items: number;
+  readonly digest: string;
+}
+
+export const NO_WORK: SegmentWork = { isDone: false, parts: [], items: 0, digest: String(new LineDigest()) };
+
+/** Of all segments. */
+export function totalsOf({ segments }: CheckpointWork): Pick<Manifest, 'parts' | 'items' | 'digest'> & {
+  readonly bytes: number;
+} {
+  const parts = segments.flatMap((segment) => segment.parts);
+  const digest = new LineDigest();
+  for (const segment of segments) digest.merge(new LineDigest(segment.digest));
+  return {
+    parts,
+    items: segments.reduce((sum, { items }) => sum + items, 0),
+    bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
+    digest: String(digest),
+  };
+}

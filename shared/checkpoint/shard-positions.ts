@@ -1,0 +1,43 @@
+import { encodePosition } from '../source/position.ts';
+import { shardLane } from '../source/lane.ts';
+import type { StreamShards } from '../source/stream-shards.ts';
+import { inParallel } from '../state/in-parallel.ts';
+import type { StateStore } from '../state/state-store.ts';
+import type { ManifestShard } from './manifest.ts';
+
+/** Progress rows that are read at a time. */
+const ROWS_IN_FLIGHT = 16;
+
+/**
+ * How far a generation is in every shard of its streams. Shards are listed first: one that appears afterwards is a
+ * child of a listed one, and a replay reads it from its beginning.
+ * @param streams physical names.
+ */
+export async function shardPositions(
+  store: Pick<StateStore, 'readProgress'>,
+  streamShards: StreamShards,
+  generation: number,
+  streams: readonly string[],
+): Promise<ManifestShard[]> {
+  const listed: Pick<ManifestShard, 'stream' | 'shardId' | 'shard' | 'parents'>[] = [];
+  for (const stream of streams) {
+    for (const { shardId, parentShardId, adjacentParentShardId } of await streamShards.shardsOf(stream)) {
+      const parents = [parentShardId, adjacentParentShardId].filter((parent) => parent !== undefined);
+      listed.push({ stream, shardId, shard: shardLane(stream, shardId), parents });
+    }
+  }
+  return inParallel(listed, ROWS_IN_FLIGHT, async (shard) => {
+    const progress = await store.readProgress(generation, shard.shard);
+    const position = progress?.position;
+    return {
+      ...shard,
+      ...(position !== undefined && {
+        position: encodePosition(position),
+        sequenceNumber: position.sequence,
+      }),
+      ...(progress?.arrivalMs !== undefined && { arrivalMs: progress.arrivalMs }),
+      records: progress?.records ?? 0,
+      isKnown: progress !== undefined,
+    };
+  });
+}
