@@ -88,7 +88,8 @@ export async function open(
 async function readControl(runtime: Runtime): Promise<Control> {
   const control = await runtime.store.readControl(runtime.parallelizationFactor > 1);
   runtime.generation = control.generation;
-  runtime.isByPartition = control.isByPartition === true;
+  // The factor is that of a repartition's back half. What a relay puts is known by its lane, which must stay the same.
+  runtime.isByPartition = control.isByPartition === true && runtime.program.relay === undefined;
   return control;
 }
 
