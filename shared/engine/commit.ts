@@ -124,7 +124,8 @@ export async function foldAndCommit(run: BatchRun, works: readonly ItemWork[]): 
 /**
  * A tombstone may go when nothing can come again that its marks must stop, and then nothing of its outbox can be
  * published any more either, for that needs the record in hand. An item with an open letter stays: it alone says that
- * the letter is open, and what number comes next. The table's TTL counts from the write.
+ * the letter is open, and what number comes next. One stays too that holds what a redrive has not published yet: that
+ * needs no record, however late the redrive goes on. The table's TTL counts from the write.
  */
 export function stamped(runtime: Runtime, item: StateItem): StateItem {
   if (hasOpenLetters(item.letters)) return item;
@@ -132,6 +133,7 @@ export function stamped(runtime: Runtime, item: StateItem): StateItem {
   for (const name of item.states.keys()) {
     if (operators.find((operator) => operator.name === name)?.forgetsAfterSeconds === undefined) return item;
   }
+  if (item.outbox.some(({ lane }) => isRedriveLane(lane))) return item;
   const nowSeconds = Math.ceil(runtime.clock.nowMs() / 1_000);
   // A record that is processed after the item is gone has arrived at most a retention earlier, and so, by its own
   // time, after the horizon too: it finds no state either way.

@@ -1,6 +1,8 @@
 import type { DeadLetter } from '../output/dead-letter-store.ts';
 import { deadLetterName, readDeadLetterName } from '../output/dead-letter-name.ts';
+import type { Delivery } from '../output/sink-port.ts';
 import { ConfigurationError } from '../pipeline/configuration-error.ts';
+import type { KinesisSink } from '../pipeline/definition.ts';
 import { comparePositions, encodePosition, type Position } from '../source/position.ts';
 import { isAggregate } from '../source/aggregate.ts';
 import type { Rejection } from '../source/record-error.ts';
@@ -24,10 +26,12 @@ import { stamped } from './commit.ts';
 import { forEachElement, type Element } from './elements.ts';
 import { foldItem, type FoldScope } from './fold.ts';
 import { FreshValues } from './fresh-values.ts';
-import { DEADLINE_MARGIN_MS } from './limits.ts';
+import { DEADLINE_MARGIN_MS, INLINE_STATE_LIMIT_BYTES } from './limits.ts';
+import { entryBytes } from './outbox-draft.ts';
 import type { Program } from './program.ts';
 import { addDelivery, deliver, letterOf, type Deliveries } from './publish-committed.ts';
 import { isRedriveLane, letterMark, RedriveLane } from './redrive-lane.ts';
+import { relayed } from './relay.ts';
 import type { RedriveRuntime } from './runtime.ts';
 
 export interface LettersRequest {
@@ -145,7 +149,8 @@ type Ending = Omit<LetterResult, 'name'>;
 
 /** One letter's way. */
 class LetterWork {
-  readonly #runtime: RedriveRuntime;
+  /** Of the half that rejected the record, once that is known. */
+  #runtime: RedriveRuntime;
   readonly #request: LettersRequest;
   readonly #control: Control;
   readonly #lane: RedriveLane;
@@ -182,6 +187,9 @@ class LetterWork {
   async #run(): Promise<Ending> {
     const letter = await this.#runtime.deadLetters.get(this.#name);
     if (letter === undefined) return { outcome: 'missing' };
+    const { deadLetters, closedLetters, runtimeFor } = this.#runtime;
+    const half = runtimeFor?.(letter.stream);
+    if (half !== undefined) this.#runtime = { ...half, deadLetters, closedLetters };
     const isDrop = this.#request.action === 'drop';
     const { generation, phase } = this.#control;
     if (phase !== 'live') return { outcome: 'notBegun', reason: `the pipeline is in phase '${phase}'` };
@@ -193,6 +201,8 @@ class LetterWork {
       };
     }
     if (isDrop) return this.#drop(letter);
+    const { relay } = this.#runtime.program;
+    if (relay !== undefined) return this.#redriveRelayed(letter, relay);
     return letter.key === undefined ? this.#redriveWhole(letter) : this.#redriveForKey(letter, letter.key);
   }
 
@@ -238,8 +248,7 @@ class LetterWork {
    */
   async #redriveWhole(letter: DeadLetter): Promise<Ending> {
     const { elements, rejections } = elementsOf(this.#runtime.program, this.#recordOf(letter));
-    // The other elements of a record of which one had no key were applied with the record.
-    const isOne = letter.stage === 'key';
+    const isOne = isOfOneElement(letter);
     const isOwn = ({ number }: { readonly number: number }): boolean => !isOne || number === letter.element;
     const own = new Map<string, readonly Element[]>();
     for (const [key, all] of elements) if (all.some(isOwn)) own.set(key, all.filter(isOwn));
@@ -266,6 +275,51 @@ class LetterWork {
     const ending = await this.#finish(letter, pks);
     if (ending !== undefined) return ending;
     return this.#putAway(letter, wasClosed ? 'alreadyDone' : 'redriven');
+  }
+
+  /**
+   * What the front of a repartition has rejected: one write of the shard's item closes the letter and holds what the
+   * record becomes, until it is put into the internal stream. Put again after a crash it has the same provenance.
+   */
+  async #redriveRelayed(letter: DeadLetter, relay: KinesisSink): Promise<Ending> {
+    const { number } = letter;
+    const { program, clock } = this.#runtime;
+    for (let tries = 0; tries < REDRIVE_TRIES && this.#keepGoing(); tries++) {
+      const item = await this.#load(letter.item);
+      const status = letterStatus(item?.letters ?? NO_LETTERS, number);
+      if (item === undefined || status === 'unknown') return UNKNOWN_LETTER;
+      const pending = await this.#settle(letter, item);
+      if (pending === 'failed') return NOT_PUBLISHED;
+      if (pending === 'cleared') continue;
+      if (status === 'closed') return this.#putAway(letter, 'alreadyDone');
+      if (hasTooManyGaps(item.letters ?? NO_LETTERS, number)) return TOO_MANY_GAPS;
+
+      const record = this.#recordOf(letter);
+      const deliveries = deliveriesOf(
+        program,
+        relay,
+        record,
+        isOfOneElement(letter) ? letter.element : undefined,
+      );
+      if ('stage' in deliveries) return rejectedAgain(deliveries);
+      if (isOfOneElement(letter) && deliveries.length === 0) return NO_ELEMENT;
+      const revision = item.revision + 1;
+      const origin = { lane: letter.lane, position: positionOf(letter) };
+      const entries = deliveries.map(({ entry }): OutboxEntry => {
+        // Who marks what it has seen by arrival must not forget it at once.
+        return { ...entry, origin, revision, arrivalMs: clock.nowMs() };
+      });
+      const bytes = entries.reduce((sum, entry) => sum + entryBytes(entry), 0);
+      if (bytes > INLINE_STATE_LIMIT_BYTES) return TOO_LARGE;
+      const written = rewritten(item, {
+        outbox: [...item.outbox.filter((entry) => !isLetter(entry, number)), ...entries],
+        letters: closeLetter(item.letters ?? NO_LETTERS, number),
+      });
+      if (!(await this.#commit(written, item))) continue;
+      if ((await this.#settle(letter, written)) === 'failed') return NOT_PUBLISHED;
+      return this.#putAway(letter, 'redriven');
+    }
+    return BUSY;
   }
 
   /** One key's share of a whole record. `closed`: the letter is, and with it every share. */
@@ -300,10 +354,16 @@ class LetterWork {
   async #drop(letter: DeadLetter): Promise<Ending> {
     const closing = await this.#close(letter);
     if (typeof closing === 'object') return closing;
-    const { elements } = elementsOf(this.#runtime.program, this.#recordOf(letter));
-    const pks = [...elements.keys()].map((key) => itemKey(letter.generation, key));
-    const ending = await this.#finish(letter, letter.key === undefined ? pks : [letter.item]);
+    const ending = await this.#finish(letter, this.#itemsOf(letter));
     return ending ?? this.#putAway(letter, closing === 'closed' ? 'alreadyDone' : 'dropped');
+  }
+
+  /** The items in which a redrive of the letter leaves something. */
+  #itemsOf(letter: DeadLetter): string[] {
+    const { program } = this.#runtime;
+    if (letter.key !== undefined || program.relay !== undefined) return [letter.item];
+    const { elements } = elementsOf(program, this.#recordOf(letter));
+    return [...elements.keys()].map((key) => itemKey(letter.generation, key));
   }
 
   /** Publishes what is pending of redrives in these items, and takes the letter's mark out. */
@@ -515,6 +575,13 @@ const TOO_MANY_GAPS = {
   reason: `letters were passed over in ${CLOSED_RANGES_LIMIT} places, the limit; redrive or drop the earliest first`,
 } as const satisfies Ending;
 
+const TOO_LARGE: Ending = {
+  outcome: 'rejected',
+  reason:
+    `what its record becomes for the repartition takes more than the ${INLINE_STATE_LIMIT_BYTES} bytes that an item can ` +
+    'hold for it; let the producer send it again, and drop it',
+};
+
 function hasTooManyGaps(letters: Letters, number: number): boolean {
   return closeLetter(letters, number).closed.length > CLOSED_RANGES_LIMIT;
 }
@@ -550,6 +617,33 @@ function elementsOf(
     else own.push(element);
   });
   return { elements, rejections };
+}
+
+/** The other elements of a record of which one had no key, or could not pass a repartition, were applied with the record. */
+function isOfOneElement({ key, stage }: DeadLetter): boolean {
+  return key === undefined && (stage === 'key' || stage === 'output');
+}
+
+/** What a relay makes of the record, or of the one element that is meant; or why it cannot. */
+function deliveriesOf(
+  program: Program,
+  relay: KinesisSink,
+  record: SourceRecord,
+  only: number | undefined,
+): readonly Delivery[] | Rejection {
+  const deliveries: Delivery[] = [];
+  const { elements, rejections } = elementsOf(program, record);
+  const isMeant = ({ number }: { readonly number: number }): boolean => (only ?? number) === number;
+  let rejection: Rejection | undefined = rejections.find(isMeant);
+  for (const [key, all] of elements) {
+    for (const element of all.filter(isMeant)) {
+      if (element.rejection !== undefined) continue;
+      const output = relayed(program, relay, record, key, element);
+      if ('entry' in output) deliveries.push(output);
+      else rejection ??= output;
+    }
+  }
+  return rejection ?? deliveries;
 }
 
 /** The item with changes in what a redrive does beside the fold. */

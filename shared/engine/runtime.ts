@@ -38,6 +38,8 @@ export interface RedriveRuntime extends Runtime {
   readonly deadLetters: DeadLetterStore;
   /** Keeps letters that were redriven or dropped. */
   readonly closedLetters: DeadLetterSink;
+  /** With a repartition: that of the half which reads the stream of this physical name. */
+  readonly runtimeFor?: (stream: string) => Runtime;
 }
 
 /** How one batch went, in figures. */

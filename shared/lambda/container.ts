@@ -90,12 +90,8 @@ export async function makeContainer(
     // Lanes by partition key would each leave a mark behind the relay.
     parallelizationFactor: 1,
   };
-  return {
-    runtime,
-    runtimeFor: (stream) => (stream === settings.sinks.get(name) ? runtime : front),
-    spilled,
-    trace,
-  };
+  const runtimeFor = (stream: string): Runtime => (stream === settings.sinks.get(name) ? runtime : front);
+  return { runtime: { ...runtime, runtimeFor }, runtimeFor, spilled, trace };
 }
 
 async function sinkPorts(

@@ -8,6 +8,7 @@ import type { Delivery, SinkPort } from '../../../shared/output/sink-port.ts';
 import type { SourceRecord } from '../../../shared/source/record.ts';
 import { sourceRecord, testWorld, type TestWorld } from '../../support/memory-ports.ts';
 import { deliver, drain, letters, rest, stateOf } from './deliver.ts';
+import { dying, gated, MOMENTS, outcomes, pausing, redrive } from './redriving.ts';
 
 interface Flight {
   readonly from: string;
@@ -170,6 +171,20 @@ describe('the front of a repartition', () => {
     expect(stream.records.map(({ partitionKey }) => partitionKey)).toEqual(['A', 'B']);
   });
 
+  it('goes by the shard as its lane, although lanes behind it are by partition key', async () => {
+    const stream = new InternalStream();
+    const batch = flights(0, 0, [flight('A', 1)], [flight('A', 2)]);
+    const early = frontWorld(stream);
+    early.store.advance = () => Promise.reject(new Error('died'));
+    await expect(deliver(early, batch)).rejects.toThrow('died');
+    const late = frontWorld(stream);
+    await late.store.readControl(true);
+    await drain(late, batch);
+
+    expect(stream.records).toHaveLength(4);
+    expect(await stateBehind(stream, 'A')).toEqual([1, 2]);
+  });
+
   it('that is to stop at a bad record puts nothing at or above it', async () => {
     const strict = pipeline('arrivals', { onRecordError: 'stop' })
       .from(kinesis<Flight>('flights'))
@@ -233,6 +248,138 @@ describe('the front of a repartition', () => {
     const put = stream.records.map(({ data }) => Buffer.from(data, 'base64').toString());
     expect(put.some((text) => text.includes('"number":2'))).toBe(false);
     for (const number of [1, 3]) expect(put.some((text) => text.includes(`"number":${number}`))).toBe(true);
+  });
+});
+
+describe('a redrive of what the front of a repartition rejected', () => {
+  const arrivalsBy = (isMended: boolean) =>
+    pipeline('arrivals')
+      .from(kinesis<{ readonly flights: readonly Flight[] }>('flights'))
+      .flatMap(({ flights }) => {
+        if (!isMended && flights.some(({ number }) => number === 2)) throw new Error('bad');
+        return flights;
+      })
+      .repartition('by-destination', (each) => {
+        if (!isMended && each.number === 4) throw new Error('bad');
+        return each.to;
+      })
+      .keyBy(({ to }) => to);
+
+  const mixed = flights(
+    0,
+    0,
+    [flight('A', 1)],
+    [flight('A', 2), flight('B', 3)],
+    [flight('A', 4), flight('A', 5)],
+  );
+
+  function idsIn({ records }: InternalStream): string[] {
+    return records.map(
+      ({ data }) => (JSON.parse(Buffer.from(data, 'base64').toString()) as { readonly id: string }).id,
+    );
+  }
+
+  /** A world of the old code in which a whole record and one element of another are rejected; and then of the new. */
+  async function mendedWorld(stream: SinkPort): Promise<TestWorld> {
+    const old = frontWorld(stream, arrivalsBy(false) as never);
+    await drain(old, mixed);
+    const program = relayProgramOf(arrivalsBy(true).definition) as Program;
+    return { ...old, runtime: { ...old.runtime, program, cache: new ItemCache() } };
+  }
+
+  it('puts it into the internal stream, under the ids that it would have had', async () => {
+    const stream = new InternalStream();
+    const world = await mendedWorld(stream);
+    expect(letters(world).map(({ stage }) => stage)).toEqual(['stateless', 'key']);
+
+    expect(await outcomes(world)).toEqual(['redriven', 'redriven']);
+    expect(world.letters.size).toBe(0);
+    const never = new InternalStream();
+    await drain(frontWorld(never, arrivalsBy(true) as never), mixed);
+    expect(idsIn(stream).toSorted()).toEqual(idsIn(never).toSorted());
+    expect(await stateBehind(stream, 'A')).toEqual([1, 5, 2, 4]);
+    expect(await stateBehind(stream, 'B')).toEqual([3]);
+    expect([...world.store.items().values()]).toMatchObject([{ outbox: [], letters: { next: 2 } }]);
+  });
+
+  it('gives it its effect once, wherever the process dies', async () => {
+    for (const when of MOMENTS) {
+      for (let at = 1; ; at++) {
+        const stream = new InternalStream();
+        const world = await mendedWorld(stream);
+        const gate = dying(at, when);
+        await redrive(
+          world,
+          {},
+          gated({ ...world.runtime, sinks: new Map([['by-destination', stream]]) }, gate),
+        ).catch(() => undefined);
+        await redrive(world);
+
+        expect(world.letters.size).toBe(0);
+        expect(await stateBehind(stream, 'A'), `dies ${when} call ${at}`).toEqual([1, 5, 2, 4]);
+        expect(await stateBehind(stream, 'B')).toEqual([3]);
+        if (gate.calls.length < at) break;
+      }
+    }
+  });
+
+  it('gives it its effect once, although two do it at once', async () => {
+    for (const when of MOMENTS) {
+      for (let at = 1; ; at++) {
+        const stream = new InternalStream();
+        const world = await mendedWorld(stream);
+        const gate = pausing(at, when, () => redrive(world));
+        await redrive(world, {}, gated(world.runtime, gate));
+        await redrive(world);
+
+        expect(world.letters.size).toBe(0);
+        expect(await stateBehind(stream, 'A'), `another comes ${when} call ${at}`).toEqual([1, 5, 2, 4]);
+        if (gate.calls.length < at) break;
+      }
+    }
+  });
+
+  it('holds what it could not put, without a time to expire, and puts it when it is redriven again', async () => {
+    let isRefused = false;
+    const stream = new InternalStream(() => (isRefused ? 'refused' : 'put'));
+    const world = await mendedWorld(stream);
+    isRefused = true;
+    const [first, second] = [...world.letters.keys()].toSorted() as [string, string];
+    expect(await outcomes(world, { names: [first] })).toEqual(['unfinished']);
+    expect(await outcomes(world, { names: [second], action: 'drop' })).toEqual(['unfinished']);
+    const [item] = world.store.items().values();
+    expect(item?.outbox.map(({ kind }) => kind)).toEqual(['output', 'output']);
+    expect(item?.expiresAtSeconds).toBeUndefined();
+
+    isRefused = false;
+    expect(await outcomes(world)).toEqual(['alreadyDone', 'alreadyDone']);
+    expect(await stateBehind(stream, 'A')).toEqual([1, 5, 2]);
+  });
+
+  it('is rejected again by code that is not mended, and then dropped', async () => {
+    const stream = new InternalStream();
+    const { runtime, ...world } = await mendedWorld(stream);
+    const old = {
+      ...world,
+      runtime: { ...runtime, program: relayProgramOf(arrivalsBy(false).definition) as Program },
+    };
+    expect(await outcomes(old)).toEqual(['rejected', 'rejected']);
+    expect(await outcomes(old, { action: 'drop' })).toEqual(['dropped', 'dropped']);
+    expect(old.letters.size).toBe(0);
+    expect(await stateBehind(stream, 'A')).toEqual([1, 5]);
+  });
+
+  it('is refused where an item cannot hold what becomes of it', async () => {
+    const stream = new InternalStream();
+    const world = frontWorld(stream, arrivalsBy(false) as never);
+    const many = Array.from({ length: 2_500 }, (_, place) => flight(`K${place}`.padEnd(80, 'x'), 2));
+    await drain(world, flights(0, 0, many));
+    const program = relayProgramOf(arrivalsBy(true).definition) as Program;
+    const [result] = await redrive({ ...world, runtime: { ...world.runtime, program } });
+
+    expect(result).toMatchObject({ outcome: 'rejected' });
+    expect(result?.reason).toContain('let the producer send it again');
+    expect(stream.records).toEqual([]);
   });
 });
 
