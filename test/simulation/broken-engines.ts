@@ -32,6 +32,7 @@ const FOCUS = {
     'const parallelizationFactor = 2 + upTo(1);',
   ],
   lowers: [WORLD, 'reshards.length === 0 && chance(0.3)', 'reshards.length === 0'],
+  repartitioned: [WORLD, 'random() < 1 / 6 ?', 'random() < 1 ?'],
   killers: [
     WORLD,
     'const poison = chance(0.25) ? pick(POISONS) : undefined;',
@@ -293,4 +294,64 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     'this.#letters = { next: next + count,',
     'this.#letters = { next: next + 0 * count,',
   ]),
+
+  // Of repartitions.
+  broken(
+    'acknowledges in front of a repartition before the put is confirmed',
+    1_000,
+    [
+      PUBLISH,
+      'failed = lower(failed, result.firstFailed);',
+      'if (run.relayed.length === 0) failed = lower(failed, result.firstFailed);',
+    ],
+    FOCUS.repartitioned,
+  ),
+  broken(
+    'puts what a relay passes on without the hash of the destination key',
+    1_000,
+    ['shared/output/envelope.ts', 'destination: hashOfKey(destinationKey),', "destination: 'any',"],
+    FOCUS.repartitioned,
+  ),
+  broken(
+    'puts what a relay passes on under a number of its own',
+    1_000,
+    [
+      'shared/output/envelope.ts',
+      'encodeMarkPosition({ ...entry.position, element: entry.element, index: entry.index })',
+      'encodeMarkPosition({ sequence: String(++(globalThis as unknown as { puts: number }).puts), sub: 0, element: 0, index: 0 })',
+    ],
+    [
+      'shared/output/envelope.ts',
+      'export interface OutputEnvelope {',
+      'Object.assign(globalThis, { puts: 1e9 });\nexport interface OutputEnvelope {',
+    ],
+    FOCUS.repartitioned,
+  ),
+  broken(
+    'goes by partition keys in front of a repartition as it does behind it',
+    1_000,
+    [
+      'shared/engine/open.ts',
+      'control.isByPartition === true && runtime.program.relay === undefined;',
+      'control.isByPartition === true;',
+    ],
+    FOCUS.repartitioned,
+    FOCUS.loweredFactor,
+  ),
+  broken(
+    'closes a letter of a relay without holding what is to be put',
+    1_000,
+    ['shared/engine/redrive.ts', 'isLetter(entry, number)), ...entries],', 'isLetter(entry, number))],'],
+    FOCUS.repartitioned,
+  ),
+  broken(
+    'puts what a relay rejected under a new lane each time that it is redriven',
+    5_000,
+    [
+      'shared/engine/redrive.ts',
+      "if (entry.kind === 'output') {\n        addDelivery(deliveries, pipeline, item, entry);",
+      "if (entry.kind === 'output') {\n        addDelivery(deliveries, pipeline, item, { ...entry, ...this.#lane.next() });",
+    ],
+    FOCUS.repartitioned,
+  ),
 ];

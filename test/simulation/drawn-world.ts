@@ -1,9 +1,19 @@
 import { drawFaults } from '../../shared/testing/simulator/drawn-faults.ts';
+import type { Pipeline } from '../../shared/pipeline/definition.ts';
 import type { Fault, FaultBudget } from '../../shared/testing/simulator/faults.ts';
 import { MemoryStream } from '../../shared/testing/simulator/memory-stream.ts';
 import { World } from '../../shared/testing/simulator/world.ts';
 import { seededRandom } from '../../shared/testing/seeded-random.ts';
-import { isKilling, killing, mending, POISONS, WORKLOADS, type Value, type Workload } from './workloads.ts';
+import {
+  isKilling,
+  killing,
+  mending,
+  POISONS,
+  REPARTITIONED,
+  WORKLOADS,
+  type Value,
+  type Workload,
+} from './workloads.ts';
 
 const START_MS = 1_800_000_000_000;
 const HOUR_MS = 3_600_000;
@@ -14,6 +24,8 @@ export interface WorldPlan {
   readonly workload: number;
   /** Which of the pipelines that read the workload's outputs there is; undefined for none. */
   readonly next: number | undefined;
+  /** Which pipeline with a repartition takes the workload's place; undefined for none. */
+  readonly repartition?: number | undefined;
   readonly shards: number;
   readonly parallelizationFactor: number;
   /** Whether the factor is lowered to 1 in the middle, first for the function and later for the mapping. */
@@ -55,7 +67,7 @@ export interface PlannedRecord {
 export interface PlannedReshard {
   readonly atMs: number;
   readonly kind: 'split' | 'merge';
-  /** Whether of the stream between two pipelines. */
+  /** Whether of the stream between two pipelines, or between the halves of one. */
   readonly isMiddle: boolean;
   /** Picks one of the open shards. */
   readonly pick: number;
@@ -120,11 +132,14 @@ export function drawPlan(seed: number): WorldPlan {
       }))
     : [];
   // Outputs are in order per lane; those of partition keys' lanes are followed too, but not while the factor changes.
-  const next = following > 0 && parallelizationFactor === 1 && chance(0.5) ? upTo(following - 1) : undefined;
+  const repartition = drawRepartition(seed);
+  const isAlone = repartition !== undefined || following === 0;
+  const next = !isAlone && parallelizationFactor === 1 && chance(0.5) ? upTo(following - 1) : undefined;
   return {
     seed,
     workload,
     next,
+    repartition,
     shards: 1 + upTo(2),
     parallelizationFactor,
     lowersFactor: parallelizationFactor > 1 && reshards.length === 0 && chance(0.3),
@@ -134,7 +149,7 @@ export function drawPlan(seed: number): WorldPlan {
     timeoutMs: kills ? 12_000 : pick([6_000, 15_000, 60_000, 900_000]),
     sinkRequestSize: pick([1, 2, 3, 500]),
     // Marks by provenance need it: the order of an output's lane goes on from a shard to its children.
-    parentsFirst: next !== undefined || chance(0.85),
+    parentsFirst: next !== undefined || chance(0.85) || repartition !== undefined,
     pollIntervalMs: hasPause ? 600_000 : 1_000,
     records,
     reshards,
@@ -142,6 +157,12 @@ export function drawPlan(seed: number): WorldPlan {
     inlineStateBytes: drawInlineStateBytes(seed),
     mending: poison === undefined || hasPause ? undefined : drawMending(seed, records),
   };
+}
+
+/** One world in six re-keys. */
+function drawRepartition(seed: number): number | undefined {
+  const random = seededRandom(seed ^ 0x6a09e667);
+  return random() < 1 / 6 ? Math.floor(random() * REPARTITIONED.length) : undefined;
 }
 
 /** In some worlds all states are spilled, and in some those that grow. */
@@ -182,9 +203,10 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
   const world = new World({ random, faults: plan.faults, startMs: START_MS, isTold });
   killing.world = world;
   const stream = new MemoryStream('input', plan.shards, 24 * HOUR_MS);
-  const { pipeline, next } = WORKLOADS[plan.workload] as Workload;
+  const { pipeline, next } = workloadOf(plan);
   const following = plan.next === undefined ? undefined : next?.pipelines[plan.next];
-  const middle = new MemoryStream(next?.sink ?? 'middle', 1 + (plan.seed % 2), 24 * HOUR_MS);
+  const middleName = pipeline.definition.repartition?.sink.name ?? next?.sink ?? 'middle';
+  const middle = new MemoryStream(middleName, 1 + (plan.seed % 2), 24 * HOUR_MS);
   const common = {
     batchSize: plan.batchSize,
     batchingWindowMs: plan.batchingWindowMs,
@@ -197,7 +219,7 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
     pollIntervalMs: plan.pollIntervalMs,
   };
   const sinkStreams = new Map(following && next ? [[next.sink, middle]] : []);
-  const deployed = world.deploy({ ...common, pipeline, stream, sinkStreams });
+  const deployed = world.deploy({ ...common, pipeline, stream, innerStream: middle, sinkStreams });
   if (following !== undefined) world.deploy({ ...common, pipeline: following, stream: middle });
   // One aggregate of all that the producer gathered, with the partition keys that it took for those of one shard.
   const gathered = plan.records.filter(({ isAggregated }) => isAggregated);
@@ -252,6 +274,11 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
   const planned = plan.mending;
   const violations = await world.run(planned && (() => mend(planned)));
   return { violations, story: world.story, happened: world.faults.happened, requests: world.requests };
+}
+
+function workloadOf({ workload, repartition }: WorldPlan): Workload {
+  if (repartition === undefined) return WORKLOADS[workload] as Workload;
+  return { pipeline: REPARTITIONED[repartition] as Pipeline };
 }
 
 function bytesOf(value: Value): Buffer {

@@ -214,6 +214,55 @@ const parked = keyed('parked', { onRecordError: 'parkKey' })
   })
   .to(kinesis('ids'));
 
+/** A value that JSON cannot hold in the first of its record's elements: what follows it passes the relay alone. */
+function passing(element: Keyed): Keyed {
+  const { value, key } = element;
+  if (poisonOf(value) !== 'destination' || key !== value.key) return element;
+  return { key, value: { ...value, amount: 1n as unknown as number } };
+}
+
+/** Keys that cut across the stream's partition keys, brought together before the state. */
+const relayed = pipeline('relayed')
+  .from(kinesis<Value>('input'))
+  .flatMap(expand)
+  .map(passing)
+  .repartition('by-key', keyOf)
+  .keyBy(({ key }) => key)
+  .updateStateByKey<string[]>(
+    'ids',
+    ([element], ids = []) => {
+      const { value } = element as Keyed;
+      ids.push(value.id);
+      harm(poisonOf(value), () => ids.push('spoilt'));
+      if (poisonOf(value) === 'state') ids.push('\ud800');
+      return ids.length > 6 ? undefined : ids;
+    },
+    { emit: 'every' },
+  )
+  .to(kinesis('ids'));
+
+/** A key behind the relay is fed by several of its destinations, and waits behind what is bad. */
+const relayedAcross = pipeline('relayed-across', { onRecordError: 'parkKey' })
+  .from(kinesis<Value>('input'))
+  .flatMap(expand)
+  .repartition('by-destination', (element) => {
+    const key = keyOf(element);
+    return typeof key === 'string' && key.isWellFormed() ? element.value.destination : key;
+  })
+  .keyBy(({ key }) => key)
+  .mapWithState<number, { id: string; count: number }>(
+    'count',
+    ({ value }, state) => {
+      const count = (state.get() ?? 0) + 1;
+      harm(poisonOf(value), () => state.update(-1));
+      if (poisonOf(value) === 'state') state.update(Number.NaN);
+      else state.update(count);
+      return value.amount === 6 ? undefined : { id: value.id, count };
+    },
+    { initial: (key) => key.length },
+  )
+  .to(kinesis('counted'));
+
 /** A pipeline, and what reads its outputs. */
 export interface Workload {
   readonly pipeline: Pipeline;
@@ -270,3 +319,6 @@ export const WORKLOADS: readonly Workload[] = [
   { pipeline: deduplicated },
   { pipeline: parked },
 ];
+
+/** What is simulated with an internal stream. */
+export const REPARTITIONED: readonly Pipeline[] = [relayed, relayedAcross];

@@ -33,7 +33,10 @@ export interface KnownRecord {
   readonly isWhole: boolean;
   /** State items that it concerns: of keys, and of the shard where an element has no key. */
   readonly homes: readonly string[];
-  /** By what it is known: another record of the same identity is a repeat of it. */
+  /**
+   * By what it is known: another record of the same identity is a repeat of it. An output of another pipeline is known by
+   * its id, not by the provenance that the engine goes by.
+   */
   readonly identity: string;
   /** Lanes by which its mark may be kept. */
   readonly lanes: readonly string[];
@@ -93,6 +96,8 @@ interface Made {
 
 export interface CheckerOptions {
   readonly definition: PipelineDefinition;
+  /** Whether it is the front of a repartition, which puts what its records become and keeps none of it. */
+  readonly isRelay: boolean;
   /** Whether Lambda hands in parents before children, so that a partition key's records come in order. */
   readonly isOrdered: boolean;
   readonly parallelizationFactor: number;
@@ -135,7 +140,9 @@ export class Checker {
 
   /** A record stands in the source stream, as the engine's own reader reads it. */
   recordPut(record: SourceRecord, shard: string): void {
-    const { elements, isWhole, envelope } = this.oracle.read(record);
+    const { elements: read, isWhole, envelope } = this.oracle.read(record);
+    const passed = this.#options.isRelay ? this.#passOn(record, read) : undefined;
+    const elements = passed?.elements ?? read;
     const place = envelope === undefined ? undefined : this.#places.of(envelope);
     const lanes =
       place === undefined
@@ -143,9 +150,10 @@ export class Checker {
         : [place.lane];
     const markPosition = place?.position ?? record.position;
     const homes = new Set(
-      elements.map(({ key }) =>
-        key === undefined ? shardItemKey(1, place?.lane ?? shard) : itemKey(1, key),
-      ),
+      elements.flatMap(({ key }) => {
+        if (key === undefined) return [shardItemKey(1, place?.lane ?? shard)];
+        return passed === undefined ? [itemKey(1, key)] : [];
+      }),
     );
     const known: KnownRecord = {
       record,
@@ -153,13 +161,18 @@ export class Checker {
       elements,
       isWhole,
       homes: [...homes],
-      identity: `${lanes[0]} ${encodeMarkPosition(markPosition)}`,
+      identity: envelope?.id ?? `${lanes[0]} ${encodeMarkPosition(markPosition)}`,
       lanes,
       markPosition,
       outputs: [],
       letters: [],
       isAcknowledged: false,
     };
+    for (const output of passed?.outputs ?? []) {
+      const committed = { ...output, pk: '', record: known, isDelivered: false };
+      this.#outputs.set(outputId(this.#name, idParts(record, output)), committed);
+      known.outputs.push(committed);
+    }
     this.#records.push(known);
     const sequence = `${shard} ${record.position.sequence}`;
     this.#bySequence.set(sequence, [...(this.#bySequence.get(sequence) ?? []), known]);
@@ -168,6 +181,21 @@ export class Checker {
       if (list === undefined) this.#byHome.set(home, [known]);
       else list.push(known);
     }
+  }
+
+  /** What a relay puts for a record; elements that it cannot put have no key. */
+  #passOn(
+    record: SourceRecord,
+    read: readonly OracleElement[],
+  ): { readonly elements: readonly OracleElement[]; readonly outputs: readonly OracleOutput[] } {
+    const outputs: OracleOutput[] = [];
+    const elements = read.map(({ number, key }): OracleElement => {
+      const step = key === undefined ? undefined : this.oracle.fold(record, key, number);
+      if (step?.kind !== 'applied') return { number, key: undefined };
+      outputs.push(...step.outputs);
+      return { number, key };
+    });
+    return { elements, outputs };
   }
 
   /**
@@ -466,7 +494,9 @@ export class Checker {
       if (step.kind === 'applied') letter.outputs.push(...this.#take(truth, known, pk, step, made));
       else this.#say('I1', `letter ${name} is redriven, and its record is still rejected: ${step.reason}`);
     }
-    if (action === 'redrive' && key === undefined) {
+    if (action === 'redrive' && key === undefined && this.#options.isRelay) {
+      this.#putAgain(truth, letter, made);
+    } else if (action === 'redrive' && key === undefined) {
       for (const element of this.oracle.read(known.record).elements) {
         if ((letter.element ?? element.number) !== element.number) continue;
         if (element.key === undefined || !letter.appliedTo.has(element.key))
@@ -477,6 +507,17 @@ export class Checker {
     if (truth.parkedFrom === undefined) return;
     const head = firstOpen(truth, truth.parkedFrom);
     truth.parkedFrom = head === truth.letters.length ? undefined : head;
+  }
+
+  /** What a relay has rejected is put by way of its shard's item. */
+  #putAgain(truth: ItemTruth, { name, pk, record: known, element, outputs }: LetterTruth, made: Made): void {
+    for (const { number, key } of this.oracle.read(known.record).elements) {
+      if ((element ?? number) !== number) continue;
+      const step = key === undefined ? undefined : this.oracle.fold(known.record, key, number);
+      if (step?.kind === 'applied') outputs.push(...this.#take(truth, known, pk, step, made));
+      else
+        this.#say('I1', `letter ${name} is redriven, and element ${number} of its record is still rejected`);
+    }
   }
 
   /** The item tells of the letters what is true. */

@@ -64,16 +64,18 @@ export class Oracle {
     /** Whether it is rejected as a whole, before it has elements. */
     readonly isWhole: boolean;
     /** Where it is an output of another pipeline. */
-    readonly envelope: ReadEnvelope | undefined;
+    readonly envelope: (ReadEnvelope & { readonly id: string | undefined }) | undefined;
   } {
     let envelope: ReadEnvelope | undefined;
+    const withId = (): (ReadEnvelope & { readonly id: string | undefined }) | undefined =>
+      envelope && { ...envelope, id: envelopeId(record) };
     this.#isJudging = true;
     try {
       const values = this.#values(record, (found) => (envelope = found));
       const elements = values.map((value, number) => ({ number, key: this.#keyOf(value) }));
-      return { elements, isWhole: false, envelope };
+      return { elements, isWhole: false, envelope: withId() };
     } catch {
-      return { elements: [{ number: 0, key: undefined }], isWhole: true, envelope };
+      return { elements: [{ number: 0, key: undefined }], isWhole: true, envelope: withId() };
     } finally {
       this.#isJudging = false;
     }
@@ -151,6 +153,16 @@ export class Oracle {
     } catch {
       return undefined;
     }
+  }
+}
+
+/** The id of an output, the same however often and however late it is put; `undefined` where it is not plain JSON. */
+function envelopeId({ data }: SourceRecord): string | undefined {
+  try {
+    const { id } = JSON.parse(Buffer.from(data, 'base64').toString()) as { readonly id?: unknown };
+    return typeof id === 'string' ? id : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,16 +1,16 @@
 import { ItemCache } from '../../engine/item-cache.ts';
 import { ENGINE_LIMITS } from '../../engine/limits.ts';
 import { processBatch } from '../../engine/process-batch.ts';
-import { programOf, type Program } from '../../engine/program.ts';
+import { programOf, relayProgramOf, type Program } from '../../engine/program.ts';
 import { processLetters, type LettersRequest } from '../../engine/redrive.ts';
-import type { RedriveRuntime } from '../../engine/runtime.ts';
+import type { RedriveRuntime, Runtime } from '../../engine/runtime.ts';
 import type { InvocationOutcome } from '../../mapping/mapping-input.ts';
 import type { KinesisEvent } from '../../mapping/kinesis-event.ts';
 import type { MappingSettings } from '../../mapping/mapping-settings.ts';
 import type { StreamRecord } from '../../mapping/stream-record.ts';
 import type { DeadLetter } from '../../output/dead-letter-store.ts';
 import { MemoryDeadLetterStore } from '../../output/memory-dead-letters.ts';
-import type { Pipeline } from '../../pipeline/definition.ts';
+import type { KinesisSink, Pipeline } from '../../pipeline/definition.ts';
 import { readKinesisEvent } from '../../source/kinesis-event.ts';
 import { shardLane } from '../../source/lane.ts';
 import { MemoryBlobStore } from '../../state/memory-blob-store.ts';
@@ -24,7 +24,10 @@ import type { World } from './world.ts';
 
 export interface SimulatedPipelineOptions {
   readonly pipeline: Pipeline;
+  /** Records come into the pipeline from here. */
   readonly stream: MemoryStream;
+  /** The internal stream of a repartition: every pipeline with one needs it. */
+  readonly innerStream?: MemoryStream | undefined;
   /** By sink: the stream that it feeds; a sink without one is only watched. */
   readonly sinkStreams?: ReadonlyMap<string, MemoryStream>;
   readonly batchSize: number;
@@ -49,16 +52,29 @@ const OPERATOR_PAUSE_MS = 8_000;
 /** Containers that are kept warm. */
 const WARM_PROCESSES = 3;
 
+/** What reads one stream: a pipeline, or the front or the back of a repartition, which share everything else. */
+interface Half {
+  readonly program: Program;
+  readonly stream: MemoryStream;
+  /** The mapping's; the function is told one of its own. */
+  readonly parallelizationFactor: number;
+  readonly resources: PipelineResources;
+  readonly mapping: SimulatedMapping;
+}
+
 /** One deployed pipeline: function, table, dead letters, sinks and mapping, with a checker that watches them. */
 export class SimulatedPipeline {
+  /** Of what keeps the state: with a repartition the back half. */
   readonly checker: Checker;
   readonly store = new MemoryStateStore();
   readonly letters = new Map<string, DeadLetter>();
   readonly #world: World;
   readonly #options: SimulatedPipelineOptions;
-  readonly #program: Program;
-  readonly #resources: PipelineResources;
-  readonly #mapping: SimulatedMapping;
+  readonly #main: Half;
+  readonly #front: Half | undefined;
+  readonly #halves: readonly Half[];
+  readonly #blobs = new MemoryBlobStore();
+  readonly #closedLetters: MemoryDeadLetterStore;
   readonly #processes: SimulatedProcess[] = [];
   /** At work with a configuration of before. */
   readonly #retired: SimulatedProcess[] = [];
@@ -70,71 +86,125 @@ export class SimulatedPipeline {
   #sessions = 0;
 
   constructor(world: World, options: SimulatedPipelineOptions) {
-    const { pipeline, stream, parallelizationFactor, parentsFirst } = options;
+    const { pipeline, stream, innerStream, parallelizationFactor, sinkStreams } = options;
     this.#world = world;
     this.#options = options;
-    this.#program = programOf(pipeline.definition);
     this.#toldFactor = parallelizationFactor;
-    const { time, faults, random } = world;
-    const { chained } = pipeline.definition.source;
-    const upstreamRetentionMs = (chained?.upstreamRetentionHours ?? 0) * HOUR_MS;
-    this.checker = new Checker({
-      definition: pipeline.definition,
+    this.#closedLetters = new MemoryDeadLetterStore(() => world.time.nowMs);
+    const relay = relayProgramOf(pipeline.definition);
+    if (relay !== undefined) {
+      const { name } = relay.relay as KinesisSink;
+      if (innerStream === undefined) throw new Error(`The repartition '${name}' has no stream.`);
+      this.#front = this.#half(relay, stream, 1, new Map([[name, innerStream]]));
+    }
+    const source = relay === undefined ? stream : (innerStream as MemoryStream);
+    this.#main = this.#half(
+      programOf(pipeline.definition),
+      source,
+      parallelizationFactor,
+      sinkStreams ?? new Map(),
+    );
+    this.#halves = this.#front === undefined ? [this.#main] : [this.#front, this.#main];
+    this.checker = this.#main.resources.checker;
+  }
+
+  #half(
+    program: Program,
+    stream: MemoryStream,
+    parallelizationFactor: number,
+    sinkStreams: ReadonlyMap<string, MemoryStream>,
+  ): Half {
+    const { parentsFirst, sinkRequestSize } = this.#options;
+    const { time, faults, random } = this.#world;
+    const { name, source } = program.definition;
+    const upstreamRetentionMs = (source.chained?.upstreamRetentionHours ?? 0) * HOUR_MS;
+    const checker = new Checker({
+      definition: program.definition,
+      isRelay: program.relay !== undefined,
       isOrdered: parentsFirst,
       parallelizationFactor,
       isWithinRetention: ({ arrivalMs }) =>
         arrivalMs >= time.nowMs - stream.retentionMs - upstreamRetentionMs,
     });
-    this.#resources = {
-      name: pipeline.definition.name,
+    const half: Half = {
+      program,
       stream,
-      store: this.store,
-      blobs: new MemoryBlobStore(),
-      letters: new MemoryDeadLetterStore(() => time.nowMs, this.letters),
-      closedLetters: new MemoryDeadLetterStore(() => time.nowMs),
-      checker: this.checker,
-      sinkStreams: options.sinkStreams ?? new Map(),
-      sinkRequestSize: options.sinkRequestSize,
-      onLanesNoted: () => (this.#isNoted = true),
-    };
-    this.#mapping = new SimulatedMapping({
-      stream,
-      settings: this.#settings(parallelizationFactor),
-      parentsFirst,
-      time,
-      faults,
-      random,
-      invoke: (event, ended) => this.#invoke(event, ended),
-      acknowledged: (shardId, records) => {
-        const shard = shardLane(stream.name, shardId);
-        this.checker.acknowledged(
-          shard,
-          records.map(({ sequenceNumber }) => sequenceNumber),
-        );
+      parallelizationFactor,
+      resources: {
+        name,
+        stream,
+        store: this.store,
+        blobs: this.#blobs,
+        letters: new MemoryDeadLetterStore(() => time.nowMs, this.letters),
+        closedLetters: this.#closedLetters,
+        checker,
+        checkerOf: (shard) => this.#halfOf(shard).resources.checker,
+        sinkStreams,
+        sinkRequestSize,
+        onLanesNoted: () => (this.#isNoted = true),
       },
-      tell: (text) => world.tell(`${pipeline.definition.name}: ${text}`),
-    });
+      mapping: new SimulatedMapping({
+        stream,
+        settings: this.#settings(stream, parallelizationFactor),
+        parentsFirst,
+        time,
+        faults,
+        random,
+        invoke: (event, ended) => this.#invoke(half, event, ended),
+        acknowledged: (shardId, records) => {
+          const shard = shardLane(stream.name, shardId);
+          checker.acknowledged(
+            shard,
+            records.map(({ sequenceNumber }) => sequenceNumber),
+          );
+        },
+        tell: (text) => this.#world.tell(`${name}${program.relay === undefined ? '' : ' (front)'}: ${text}`),
+      }),
+    };
+    return half;
   }
 
-  get stream(): MemoryStream {
-    return this.#options.stream;
+  /** The front, where the shard is of the stream that it reads. */
+  #halfOf(shard: string | undefined): Half {
+    const front = this.#front;
+    const isOfFront = front?.stream.shards.some(
+      ({ shardId }) => shardLane(front.stream.name, shardId) === shard,
+    );
+    return front !== undefined && isOfFront === true ? front : this.#main;
+  }
+
+  get violations(): string[] {
+    return this.#halves.flatMap(({ resources }) => resources.checker.violations);
+  }
+
+  /** Whether user code runs in a checker now, and not in a process. */
+  get isJudging(): boolean {
+    return this.#halves.some(({ resources }) => resources.checker.oracle.isJudging);
   }
 
   start(): void {
-    this.#mapping.start();
+    for (const { mapping } of this.#halves) mapping.start();
   }
 
   /**
-   * A record stands in the source stream.
+   * A record stands in a stream; it may be another's.
    * @param users what it holds where it is an aggregate: those that are the shard's, by their number in it.
    */
-  recordPut(shardId: string, record: StreamRecord, users?: ReadonlyMap<number, UserRecord>): void {
+  recordPut(
+    stream: MemoryStream,
+    shardId: string,
+    record: StreamRecord,
+    users?: ReadonlyMap<number, UserRecord>,
+  ): void {
+    const half = this.#halves.find((each) => each.stream === stream);
+    if (half === undefined) return;
+    const { checker } = half.resources;
     const event = {
       Records: [
         {
           eventSource: 'aws:kinesis',
           eventID: `${shardId}:${record.sequenceNumber}`,
-          eventSourceARN: streamArn(this.stream),
+          eventSourceARN: streamArn(stream),
           kinesis: {
             partitionKey: record.partitionKey,
             sequenceNumber: record.sequenceNumber,
@@ -146,10 +216,10 @@ export class SimulatedPipeline {
     };
     const { records, shard } = readKinesisEvent(event);
     for (const each of records) {
-      if (users === undefined) this.checker.recordPut(each, shard);
+      if (users === undefined) checker.recordPut(each, shard);
       for (const [sub, { partitionKey, data }] of users ?? []) {
         const position = { ...each.position, sub };
-        this.checker.recordPut(
+        checker.recordPut(
           { ...each, position, partitionKey, deliveryKey: each.partitionKey, data: data.toString('base64') },
           shard,
         );
@@ -162,16 +232,16 @@ export class SimulatedPipeline {
     const areLettersGone = !this.#isMended || (this.letters.size === 0 && this.#world.lateEffects === 0);
     return (
       areLettersGone &&
-      this.checker.areAllAcknowledged &&
+      this.#halves.every(({ resources }) => resources.checker.areAllAcknowledged) &&
       ![...this.#processes, ...this.#retired].some(isBusy)
     );
   }
 
   check(): void {
     const items = [...this.store.items()].map(
-      ([pk, item]) => [pk, wholeItem(this.#resources, item)] as const,
+      ([pk, item]) => [pk, wholeItem(this.#main.resources, item)] as const,
     );
-    this.checker.atRest(new Map(items), this.#isMended);
+    for (const { resources } of this.#halves) resources.checker.atRest(new Map(items), this.#isMended);
   }
 
   /**
@@ -181,7 +251,7 @@ export class SimulatedPipeline {
   mend(operators: number, dropProbability: number): void {
     this.#isMended = true;
     // What new code makes of a record that old code has rejected is not known to its keys' marks.
-    this.#mapping.keep();
+    for (const { mapping } of this.#halves) mapping.keep();
     for (let number = 0; number < operators; number++) this.#operate(dropProbability, new Set(), []);
   }
 
@@ -229,7 +299,7 @@ export class SimulatedPipeline {
 
   /** The mapping gives up what it waits for. */
   abandonAll(): void {
-    this.#mapping.abandonAll();
+    for (const { mapping } of this.#halves) mapping.abandonAll();
   }
 
   /** Whether a function with parallel lanes has come so far as to note them. */
@@ -248,11 +318,12 @@ export class SimulatedPipeline {
   }
 
   changeMapping(parallelizationFactor: number): void {
-    this.#mapping.restart(this.#settings(parallelizationFactor), true);
+    const { mapping, stream } = this.#main;
+    mapping.restart(this.#settings(stream, parallelizationFactor), true);
   }
 
-  #settings(parallelizationFactor: number): MappingSettings {
-    const { stream, batchSize, batchingWindowMs, bisectOnError, pollIntervalMs } = this.#options;
+  #settings(stream: MemoryStream, parallelizationFactor: number): MappingSettings {
+    const { batchSize, batchingWindowMs, bisectOnError, pollIntervalMs } = this.#options;
     const { random } = this.#world;
     return {
       mappingId: 'm',
@@ -282,14 +353,15 @@ export class SimulatedPipeline {
     };
   }
 
-  #invoke(event: KinesisEvent, ended: (outcome: InvocationOutcome) => void): void {
+  #invoke(half: Half, event: KinesisEvent, ended: (outcome: InvocationOutcome) => void): void {
     const { time } = this.#world;
     const process = this.#idleProcess();
     const batch = readKinesisEvent(event);
     const deadlineMs = time.nowMs + this.#options.timeoutMs;
     this.#begin(process, { shard: batch.shard, records: batch.records, deadlineMs }, ended);
     this.#world.tell(`  p${process.id} begins`);
-    const run = processBatch(process.runtime, batch, deadlineMs + process.skewMs);
+    const runtime = half === this.#front ? (process.front as Runtime) : process.runtime;
+    const run = processBatch(runtime, batch, deadlineMs + process.skewMs);
     run.then(
       ({ failedFrom }) => {
         if (!process.isAlive) return;
@@ -333,7 +405,7 @@ export class SimulatedPipeline {
     process.invocation = undefined;
     this.#world.tell(`  p${process.id} throws ${String(error)}`);
     if (isBroken(error))
-      this.checker.violations.push(`crash [${this.#program.definition.name}] ${String(error)}`);
+      this.checker.violations.push(`crash [${this.#main.program.definition.name}] ${String(error)}`);
     this.#world.endOf.get(process)?.(failure('Error'));
   }
 
@@ -353,39 +425,49 @@ export class SimulatedPipeline {
   }
 
   #newProcess(): SimulatedProcess {
-    const world = this.#world;
-    const { pipeline } = this.#options;
-    const io = <T>(call: string, effect: () => Promise<T>): Promise<T> => world.io(process, call, effect);
-    const ports = new SimulatedPorts(world, this.#resources, io, () => process.invocation);
-    const sinks = [...this.#program.sinks.values()].map((sink) => [sink.name, ports.sink(sink)] as const);
-    const { time } = world;
-    const tell = (text: string): void => world.tell(`  p${process.id} logs: ${text}`);
-    const runtime: RedriveRuntime = {
-      program: programOf(pipeline.definition, {
-        ...ENGINE_LIMITS,
-        inlineStateBytes: this.#options.inlineStateBytes ?? ENGINE_LIMITS.inlineStateBytes,
-      }),
-      store: ports.store,
-      sinks: new Map(sinks),
-      deadLetters: ports.deadLetters,
-      closedLetters: ports.closedLetters,
-      shardRanges: ports.shardRanges,
-      clock: { nowMs: () => time.nowMs + process.skewMs },
-      wait: (ms) => new Promise((resolve) => world.resume(process, time.nowMs + ms, resolve)),
-      log: { warn: tell, error: tell },
-      cache: new ItemCache(),
-      parallelizationFactor: this.#toldFactor,
-      generation: undefined,
-    };
+    const front = this.#front;
+    const runtime = this.#runtime(this.#main, this.#toldFactor, () => process);
+    const relay = front && this.#runtime(front, 1, () => process);
+    const runtimeFor = (stream: string): Runtime => (stream === front?.stream.name && relay) || runtime;
     const process: SimulatedProcess = {
-      id: world.nextProcess(),
-      runtime,
+      id: this.#world.nextProcess(),
+      runtime: { ...runtime, runtimeFor },
+      front: relay,
       isAlive: true,
       frozenUntilMs: 0,
       skewMs: 0,
       invocation: undefined,
     };
     return process;
+  }
+
+  /** @param own the process, once there is one. */
+  #runtime(
+    { program, resources }: Half,
+    parallelizationFactor: number,
+    own: () => SimulatedProcess,
+  ): RedriveRuntime {
+    const world = this.#world;
+    const io = <T>(call: string, effect: () => Promise<T>): Promise<T> => world.io(own(), call, effect);
+    const ports = new SimulatedPorts(world, resources, io, () => own().invocation);
+    const sinks = [...program.sinks.values()].map((sink) => [sink.name, ports.sink(sink)] as const);
+    const { time } = world;
+    const tell = (text: string): void => world.tell(`  p${own().id} logs: ${text}`);
+    const inlineStateBytes = this.#options.inlineStateBytes ?? ENGINE_LIMITS.inlineStateBytes;
+    return {
+      program: { ...program, limits: { ...ENGINE_LIMITS, inlineStateBytes } },
+      store: ports.store,
+      sinks: new Map(sinks),
+      deadLetters: ports.deadLetters,
+      closedLetters: ports.closedLetters,
+      shardRanges: ports.shardRanges,
+      clock: { nowMs: () => time.nowMs + own().skewMs },
+      wait: (ms) => new Promise((resolve) => world.resume(own(), time.nowMs + ms, resolve)),
+      log: { warn: tell, error: tell },
+      cache: new ItemCache(),
+      parallelizationFactor,
+      generation: undefined,
+    };
   }
 }
 

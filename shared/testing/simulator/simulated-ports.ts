@@ -1,4 +1,5 @@
 import type { DeadLetterSink, DeadLetterStore } from '../../output/dead-letter-store.ts';
+import { readDeadLetterName } from '../../output/dead-letter-name.ts';
 import { envelopeJson } from '../../output/envelope.ts';
 import { partitionKeyOf } from '../../output/kinesis-sink.ts';
 import type { MemoryDeadLetterStore } from '../../output/memory-dead-letters.ts';
@@ -27,6 +28,8 @@ export interface PipelineResources {
   readonly letters: MemoryDeadLetterStore;
   readonly closedLetters: MemoryDeadLetterStore;
   readonly checker: Checker;
+  /** With a repartition each half has its checker: that of the half whose shard this is; of the back for none. */
+  readonly checkerOf: (shard: string | undefined) => Checker;
   /** By sink: the stream that it feeds; a sink without one is only watched. */
   readonly sinkStreams: ReadonlyMap<string, MemoryStream>;
   /** Deliveries that a sink takes in a request. */
@@ -144,7 +147,10 @@ export class SimulatedPorts {
             this.#world.tell(`  commit ${pk} ${write.item.revision}`);
             if (running.request === undefined)
               checker.committed(wholeItem(this.#resources, write.item), running.records, running.shard);
-            else checker.redriven(wholeItem(this.#resources, write.item), running.request);
+            else {
+              const whole = wholeItem(this.#resources, write.item);
+              this.#resources.checkerOf(laneOfItem(pk)).redriven(whole, running.request);
+            }
           }
           if (faults.strikes('lostWriteAnswer', 0.1)) results.push(random() < 0.5 ? 'failed' : 'conflict');
           else results.push(result as CommitResult);
@@ -193,19 +199,20 @@ export class SimulatedPorts {
   }
 
   #faultyLetters(): DeadLetterStore {
-    const { letters: store, checker } = this.#resources;
+    const { letters: store, checkerOf } = this.#resources;
     const io = this.#io;
+    const checkerOfLetter = (name: string): Checker => checkerOf(readDeadLetterName(name)?.shard);
     return {
       put: (name, letter) =>
         io('putLetter', async () => {
           await store.put(name, letter);
-          checker.letterStored(name, letter);
+          checkerOfLetter(name).letterStored(name, letter);
         }),
       get: (name) => io('getLetter', () => store.get(name)),
       remove: (name) =>
         io('removeLetter', async () => {
           await store.remove(name);
-          checker.letterRemoved(name);
+          checkerOfLetter(name).letterRemoved(name);
         }),
       list: (prefix) => store.list(prefix),
     };
@@ -221,6 +228,11 @@ export function wholeItem({ name: pipeline, blobs, checker }: PipelineResources,
   if (blob !== undefined) return { ...item, states: unpackBlob(blob, pk, spilled) };
   checker.violations.push(`I1 [${pipeline}] ${pk} points to ${name}, which is not there`);
   return item;
+}
+
+/** The lane of a shard's own item; `undefined` for a key's. */
+function laneOfItem(pk: string): string | undefined {
+  return /^\d+\/d\/(.*)$/s.exec(pk)?.[1];
 }
 
 /** Both ends as 32 hexadecimal digits. */

@@ -1,5 +1,5 @@
 import type { LettersRequest } from '../../engine/redrive.ts';
-import type { RedriveRuntime } from '../../engine/runtime.ts';
+import type { RedriveRuntime, Runtime } from '../../engine/runtime.ts';
 import type { SourceRecord } from '../../source/record.ts';
 
 /** What a process is busy with. */
@@ -14,7 +14,10 @@ export interface Invocation {
 /** One container: a process with a warm cache, in which one invocation runs at a time. */
 export interface SimulatedProcess {
   readonly id: number;
+  /** Of the pipeline; with a repartition of its back half. */
   readonly runtime: RedriveRuntime;
+  /** Of the front of a repartition. */
+  readonly front: Runtime | undefined;
   isAlive: boolean;
   /** Nothing goes on in it before; milliseconds since the epoch. */
   frozenUntilMs: number;

@@ -101,9 +101,7 @@ export class World {
     this.tell(
       `put ${stream.name} ${shard.shardId.slice(-2)} …${record.sequenceNumber.slice(-3)} ${this.#shown(data)}`,
     );
-    for (const pipeline of this.#pipelines) {
-      if (pipeline.stream === stream) pipeline.recordPut(shard.shardId, record);
-    }
+    for (const pipeline of this.#pipelines) pipeline.recordPut(stream, shard.shardId, record);
   }
 
   /**
@@ -122,9 +120,7 @@ export class World {
     const own = new Map(
       [...users.entries()].filter(([, { partitionKey }]) => stream.takes(shard, partitionKey)),
     );
-    for (const pipeline of this.#pipelines) {
-      if (pipeline.stream === stream) pipeline.recordPut(shard.shardId, record, own);
-    }
+    for (const pipeline of this.#pipelines) pipeline.recordPut(stream, shard.shardId, record, own);
     for (const [sub, { partitionKey, data }] of users.entries()) {
       if (!own.has(sub)) this.put(stream, partitionKey, data.toString('base64'));
     }
@@ -163,7 +159,7 @@ export class World {
   }
 
   get violations(): string[] {
-    return this.#pipelines.flatMap(({ checker }) => checker.violations);
+    return this.#pipelines.flatMap(({ violations }) => violations);
   }
 
   /** One request of a process: there, its effect, and back; each may go wrong. */
@@ -264,7 +260,7 @@ export class World {
    */
   killRunning(isLoop: boolean): void {
     const process = this.#running;
-    const isJudged = this.#pipelines.some(({ checker }) => checker.oracle.isJudging);
+    const isJudged = this.#pipelines.some(({ isJudging }) => isJudging);
     if (process === undefined || isJudged) return;
     this.kill(process, isLoop ? 'loops' : 'exits');
     if (!isLoop) this.#end(process);
