@@ -18,14 +18,16 @@ export interface Impurity {
  * Runs the pipeline's functions over the records twice, in order, over plain state, and compares call by call: first
  * with each key's elements decoded anew, then with all of a record's elements from one decoding, so that a function
  * that changes what it is given is found out. Clock and chance differ between the two runs.
+ * @param keyName what the function that gives the key is called, in words.
  * @returns the first call that differs and why, or `undefined`.
  */
 export function findImpurity(
   definition: PipelineDefinition,
   records: readonly SourceRecord[],
+  keyName = 'keyBy',
 ): Impurity | undefined {
-  const first = callsOf(definition, records, 1, false);
-  const second = callsOf(definition, records, 2, true);
+  const first = callsOf(definition, records, keyName, 1, false);
+  const second = callsOf(definition, records, keyName, 2, true);
   for (const [place, one] of first.entries()) {
     const other = second[place];
     if (other === undefined) return differentCalls(one, 'once, and not the second time');
@@ -41,11 +43,12 @@ export function findImpurity(
 function callsOf(
   definition: PipelineDefinition,
   records: readonly SourceRecord[],
+  keyName: string,
   days: number,
   isShared: boolean,
 ): readonly Call[] {
   const log = new CallLog(days);
-  const watched = watchedDefinition(definition, log);
+  const watched = watchedDefinition(definition, log, keyName);
   const program = programOf(watched);
   let values: readonly unknown[] = [];
   let keys: readonly (string | undefined)[] = [];

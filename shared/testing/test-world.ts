@@ -1,4 +1,4 @@
-import type { Pipeline } from '../pipeline/definition.ts';
+import { outerSourceOf, type KinesisSource, type Pipeline } from '../pipeline/definition.ts';
 import { seededRandom } from './seeded-random.ts';
 import { drawFaults } from './simulator/drawn-faults.ts';
 import { NO_FAULTS, type Fault, type FaultBudget } from './simulator/faults.ts';
@@ -33,6 +33,8 @@ export interface Output {
 export interface TestWorld {
   readonly world: World;
   readonly stream: MemoryStream;
+  /** The internal stream of a repartition. */
+  readonly innerStream: MemoryStream | undefined;
   readonly deployed: SimulatedPipeline;
 }
 
@@ -54,7 +56,7 @@ export function quietWorld(pipeline: Pipeline, recordsLimit: number): TestWorld 
     isTold: false,
     happeningsLimit: LEAST_HAPPENINGS + recordsLimit * HAPPENINGS_PER_RECORD,
   });
-  return deploy(world, pipeline, 1, {
+  return deploy(world, pipeline, 1, 1, {
     batchSize: 1,
     batchingWindowMs: 0,
     parallelizationFactor: 1,
@@ -65,12 +67,27 @@ export function quietWorld(pipeline: Pipeline, recordsLimit: number): TestWorld 
   });
 }
 
-type Settings = Omit<SimulatedPipelineOptions, 'pipeline' | 'stream' | 'sinkStreams' | 'parentsFirst'>;
+type Settings = Omit<
+  SimulatedPipelineOptions,
+  'pipeline' | 'stream' | 'innerStream' | 'sinkStreams' | 'parentsFirst'
+>;
 
-function deploy(world: World, pipeline: Pipeline, shards: number, settings: Settings): TestWorld {
-  const { stream: name, retentionHours } = pipeline.definition.source;
-  const stream = new MemoryStream(name, shards, retentionHours * 3_600_000);
-  return { world, stream, deployed: world.deploy({ pipeline, stream, parentsFirst: true, ...settings }) };
+function deploy(
+  world: World,
+  pipeline: Pipeline,
+  shards: number,
+  innerShards: number,
+  settings: Settings,
+): TestWorld {
+  const { definition } = pipeline;
+  const stream = memoryStream(outerSourceOf(definition), shards);
+  const innerStream = definition.repartition && memoryStream(definition.source, innerShards);
+  const deployed = world.deploy({ pipeline, stream, innerStream, parentsFirst: true, ...settings });
+  return { world, stream, innerStream, deployed };
+}
+
+function memoryStream({ stream, retentionHours }: KinesisSource, shards: number): MemoryStream {
+  return new MemoryStream(stream, shards, retentionHours * 3_600_000);
 }
 
 /** What came of one world. */
@@ -104,7 +121,8 @@ export async function runFaultyWorld(
     isTold: false,
     happeningsLimit: FAULTY_HAPPENINGS + records.length * HAPPENINGS_PER_RECORD,
   });
-  const testWorld = deploy(world, pipeline, isOneShard ? 1 : 1 + upTo(2), {
+  const innerShards = isOneShard ? 1 : 1 + (seed % 2);
+  const testWorld = deploy(world, pipeline, isOneShard ? 1 : 1 + upTo(2), innerShards, {
     batchSize: 1 + upTo(9),
     batchingWindowMs: pick([0, 0, 500, 3_000]),
     parallelizationFactor: !isOneShard && random() < 0.2 ? 2 : 1,
@@ -155,12 +173,13 @@ async function runRecords(
   return violations;
 }
 
-function planReshard({ world, stream }: TestWorld, afterMs: number, random: () => number): void {
+function planReshard({ world, stream, innerStream }: TestWorld, afterMs: number, random: () => number): void {
+  const resharded = innerStream !== undefined && random() < 0.5 ? innerStream : stream;
   world.plan(TEST_START_MS + afterMs, () => {
-    const shard = stream.openShards[Math.floor(random() * stream.openShards.length)];
+    const shard = resharded.openShards[Math.floor(random() * resharded.openShards.length)];
     if (shard === undefined) return;
-    if (random() < 0.6) stream.split(shard);
-    else stream.merge(shard);
+    if (random() < 0.6) resharded.split(shard);
+    else resharded.merge(shard);
   });
 }
 

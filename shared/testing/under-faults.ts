@@ -1,6 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
-import { decodedValues, keyOf } from '../engine/elements.ts';
-import { programOf } from '../engine/program.ts';
+import { decodedValues, forEachElement, keyOf } from '../engine/elements.ts';
+import { programOf, relayProgramOf } from '../engine/program.ts';
+import { relayed } from '../engine/relay.ts';
+import { envelopeJson } from '../output/envelope.ts';
 import type { Pipeline } from '../pipeline/definition.ts';
 import type { SourceRecord } from '../source/record.ts';
 import { BrokenRuleError, type BrokenRule } from './broken-rule.ts';
@@ -82,7 +84,7 @@ export async function runUnderFaults(
 
 function throwImpurity(pipeline: Pipeline, records: readonly SentRecord[]): void {
   const find = (some: readonly SentRecord[]): Impurity | undefined =>
-    findImpurity(pipeline.definition, some.map(sourceRecord));
+    findImpurityOfHalves(pipeline, some.map(sourceRecord));
   const impurity = find(records);
   if (impurity === undefined) return;
   const same = (some: readonly SentRecord[]): Impurity | undefined => {
@@ -101,6 +103,35 @@ function throwImpurity(pipeline: Pipeline, records: readonly SentRecord[]): void
     else [shortest, shown] = [fewer, found];
   }
   throw new BrokenRuleError(shown.rule, shown.what, shownRecords(shortest));
+}
+
+/** With a repartition in the front first, and then, with what that puts into the internal stream, in the back. */
+function findImpurityOfHalves(
+  { definition }: Pipeline,
+  records: readonly SourceRecord[],
+): Impurity | undefined {
+  const front = relayProgramOf(definition);
+  const relay = front?.relay;
+  if (front === undefined || relay === undefined) return findImpurity(definition, records);
+  const keyName = `the key function of repartition '${relay.name}'`;
+  const inFront = findImpurity(front.definition, records, keyName);
+  if (inFront !== undefined) return inFront;
+  const passed: { readonly number: number; readonly record: SourceRecord }[] = [];
+  for (const [number, record] of records.entries()) {
+    forEachElement(front, record, number, (key, element) => {
+      const output = key === undefined ? undefined : relayed(front, relay, record, key, element);
+      if (output === undefined || !('entry' in output)) return;
+      const { destinationKey: partitionKey } = output;
+      const data = Buffer.from(envelopeJson(definition.name, output)).toString('base64');
+      const sent = { shown: undefined, partitionKey, data, sentMs: record.arrivalMs };
+      passed.push({ number, record: sourceRecord(sent, passed.length) });
+    });
+  }
+  const inBack = findImpurity(
+    definition,
+    passed.map(({ record }) => record),
+  );
+  return inBack && { ...inBack, record: passed[inBack.record]?.number ?? 0 };
 }
 
 /** What was wrong without any fault the first time: where it is not the second time, a function remembers. */
@@ -202,6 +233,7 @@ async function throwShortest(
 
 /** Whether all records that feed a key have one partition key, so that their order is that in which they were sent. */
 function hasOnePartitionPerKey(pipeline: Pipeline, records: readonly SentRecord[]): boolean {
+  if (pipeline.definition.repartition !== undefined) return false;
   const program = programOf(pipeline.definition);
   const partitions = new Map<string, string>();
   for (const record of records) {

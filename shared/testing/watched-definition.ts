@@ -81,14 +81,21 @@ export function textOf(value: unknown): string {
   });
 }
 
-/** The same pipeline with every function of the user's watched; those of `forEach` sinks, which are not called here. */
-export function watchedDefinition(definition: PipelineDefinition, log: CallLog): PipelineDefinition {
+/**
+ * The same pipeline with every function of the user's watched; those of `forEach` sinks, which are not called here.
+ * @param keyName what the function that gives the key is called, in words.
+ */
+export function watchedDefinition(
+  definition: PipelineDefinition,
+  log: CallLog,
+  keyName: string,
+): PipelineDefinition {
   const { source, stages, keyBy, keyedStages } = definition;
   return {
     ...definition,
     source: source.schema === undefined ? source : { ...source, schema: watchedSchema(source.schema, log) },
     stages: stages.map((stage, place) => watchedStateless(stage, `${stage.kind} (step ${place + 1})`, log)),
-    keyBy: (value) => log.watch('keyBy', [value], () => keyBy(value)),
+    keyBy: (value) => log.watch(keyName, [value], () => keyBy(value)),
     keyedStages: keyedStages.map((stage, place) => watchedKeyed(stage, place, log)),
   };
 }

@@ -118,12 +118,34 @@ describe('testPipeline', () => {
     expect(Object.keys(report.happened).length).toBeGreaterThan(10);
   });
 
-  it('refuses a pipeline with a repartition', () => {
-    const repartitioned = pipeline('moved')
-      .from(kinesis('lines', { codec: 'text' }))
-      .repartition('by-line', (line) => line)
-      .keyBy((line) => line);
-    expect(() => testPipeline(repartitioned)).toThrow(/'moved' has a repartition/);
+  it('runs both halves of a pipeline with a repartition', async () => {
+    const arrivals = pipeline('arrivals')
+      .from(kinesis<{ readonly destinations: readonly string[] }>('flights'))
+      .flatMap(({ destinations }) => destinations)
+      .repartition('by-destination', (destination) => destination)
+      .keyBy((destination) => destination)
+      .aggregateByKey(
+        'count',
+        () => 0,
+        (count) => count + 1,
+      )
+      .to(kinesis('arrivals'));
+    const test = testPipeline<{ destinations: string[] }>(arrivals);
+    await test.send({ destinations: ['ATL', 'SEA'] }, { destinations: ['ATL'] }, { destinations: [] });
+    await test.sendBytes('not JSON');
+    expect(test.state('ATL')).toEqual({ count: 2 });
+    expect(test.outputs('arrivals').map(({ key, value }) => [key, value])).toEqual([
+      ['ATL', 1],
+      ['SEA', 1],
+      ['ATL', 2],
+    ]);
+    expect(test.deadLetters()).toMatchObject([{ stage: 'decode', stream: 'flights' }]);
+    await expect(
+      test.underFaults({
+        seeds: 30,
+        consume: (counts) => Object.fromEntries(counts.map(({ key, value }) => [key, value])),
+      }),
+    ).resolves.toMatchObject({ seeds: 30, records: 4 });
   });
 
   it('refuses to run nothing', async () => {

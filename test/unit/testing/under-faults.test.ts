@@ -101,6 +101,36 @@ describe('underFaults', () => {
     expect(error.message).toMatch(/^keyBy gives two results for one input. It calls Math.random\(\)/);
   });
 
+  it('finds what is not pure in front of a repartition and behind it', async () => {
+    const moved = pipeline('moved')
+      .from(kinesis('lines', { codec: 'text' }))
+      .repartition('by-chance', (line) => `${line}${Math.random()}`)
+      .keyBy((line) => line)
+      .aggregateByKey(
+        'count',
+        () => 0,
+        (count) => count + 1,
+      );
+    const inFront = testPipeline<string>(moved);
+    await inFront.send('a', 'b');
+    await expect(inFront.underFaults()).rejects.toThrow(
+      /The key function of repartition 'by-chance' gives two results/,
+    );
+
+    const stamped = pipeline('stamped')
+      .from(kinesis('lines', { codec: 'text' }))
+      .repartition('by-line', (line) => line)
+      .keyBy((line) => line)
+      .aggregateByKey(
+        'last',
+        () => 0,
+        () => Date.now(),
+      );
+    const behind = testPipeline<string>(stamped);
+    await behind.send('a', 'b');
+    await expect(behind.underFaults()).rejects.toMatchObject({ rule: 'pureFunctions', records: ['a'] });
+  });
+
   it('finds a fold that changes an object which another key is given too', async () => {
     const shared = source
       .flatMap((payment) => {
