@@ -3,7 +3,7 @@ import { MemoryStream } from '../../shared/testing/simulator/memory-stream.ts';
 import { World } from '../../shared/testing/simulator/world.ts';
 import { seededRandom } from '../../shared/testing/seeded-random.ts';
 import type { RequestPlan } from '../../shared/testing/simulator/simulated-process.ts';
-import { killing, WORKLOADS, type Poison, type Value, type Workload } from './workloads.ts';
+import { killing, REPARTITIONED, WORKLOADS, type Poison, type Value, type Workload } from './workloads.ts';
 
 /** A few records that go one known way, request by request. */
 interface Scenario {
@@ -39,6 +39,7 @@ const SCENARIOS: readonly Scenario[] = [
     parallelizationFactor: 2,
     records: ['a@d0', 'b@d0', 'a@d0', 'b@d0'],
   },
+  { name: 'a repartition', workload: 'relayed', records: ['a,b@d0', 'b@d0', 'a!key@d0', 'a@d0'] },
   { name: 'a chain', workload: 'sessions', isChained: true, records: ['a@d0', 'b@d0', 'a@d0'] },
 ];
 
@@ -104,7 +105,8 @@ async function run(
   scenario: Scenario,
   point: CrashPoint | undefined,
 ): Promise<{ violations: string[]; requests: number }> {
-  const { pipeline, next } = WORKLOADS.find(
+  const workloads: readonly Workload[] = [...WORKLOADS, ...REPARTITIONED.map((each) => ({ pipeline: each }))];
+  const { pipeline, next } = workloads.find(
     (each) => each.pipeline.definition.name === scenario.workload,
   ) as Workload;
   let requests = 0;
@@ -128,7 +130,7 @@ async function run(
   });
   killing.world = world;
   const input = new MemoryStream('input', 1, 86_400_000);
-  const middle = new MemoryStream('middle', 1, 86_400_000);
+  const middle = new MemoryStream(pipeline.definition.repartition?.sink.name ?? 'middle', 1, 86_400_000);
   const isReCut = point?.returns === 'reCut';
   const common = {
     batchSize: RECORDS_PER_BATCH,
@@ -144,7 +146,7 @@ async function run(
   };
   const following = scenario.isChained === true ? next : undefined;
   const sinkStreams = new Map(following === undefined ? [] : [[following.sink, middle]]);
-  const pipelines = [world.deploy({ ...common, pipeline, stream: input, sinkStreams })];
+  const pipelines = [world.deploy({ ...common, pipeline, stream: input, innerStream: middle, sinkStreams })];
   const last = following?.pipelines.at(-1);
   if (last !== undefined) pipelines.push(world.deploy({ ...common, pipeline: last, stream: middle }));
   for (const [number, text] of scenario.records.entries()) {
