@@ -446,11 +446,9 @@ class LetterWork {
     }
     if (folded === undefined) throw new Error(`The redrive of a record for item '${pk}' folded nothing.`);
     const nowMs = clock.nowMs();
-    // The record may be old. An item that is made anew begins at a time that no earlier one has reached.
-    const revision =
-      item === undefined
-        ? Math.max(folded.revision, firstRevision(generationOf(folded.pk), nowMs))
-        : folded.revision;
+    // The record may be old. An item that is made anew begins at a time that no earlier one has reached; and an object
+    // with spilled states that an earlier try has left, which a sweep may remove just now, has another name.
+    const revision = Math.max(folded.revision, firstRevision(generationOf(folded.pk), nowMs));
     const marks = new Map(folded.marks);
     const own = marks.get(record.lane);
     marks.delete(record.lane);

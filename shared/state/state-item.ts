@@ -78,7 +78,10 @@ export interface SpilledStates {
 export interface StateItem {
   /** `<generation>/s/<key>`, or `<generation>/d/<shard>` for a shard's own dead letters. */
   readonly pk: string;
-  /** One up at every write; the condition of the next. Starts at the first record's arrival in milliseconds. */
+  /**
+   * The condition of the next write. Starts at the first record's arrival in milliseconds and goes up by one, or by a
+   * redrive to that moment's time.
+   */
   readonly revision: number;
   readonly marks: ReadonlyMap<string, Mark>;
   /** By operator name. An operator without an entry has no state; an item without any is a tombstone. */

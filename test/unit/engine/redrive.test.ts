@@ -667,4 +667,29 @@ describe('a redrive that dies, is paused, or meets others', () => {
     }
     expect(eventsOf(world).toSorted()).toEqual([1, 2, 3, 4, 5, 6]);
   });
+
+  it('spills states under a name that no earlier try has used, for a sweep may be removing that object', async () => {
+    const HOURS_80_MS = 80 * 3_600_000;
+    const old = testWorld(listing(), {}, { inlineStateBytes: 0 });
+    await drain(old, records([...good('a', 1), [{ key: 'a', n: 2, isBad: true }]]));
+    const { runtime } = deployed({}, old);
+    const program = { ...runtime.program, limits: old.runtime.program.limits };
+    const world: TestWorld = { ...withLetters(deployed({}, old), old), runtime: { ...old.runtime, program } };
+    const { store, blobs } = old;
+    const commit = vi.spyOn(store, 'commit').mockImplementation(async (writes) => writes.map(() => 'failed'));
+    expect(await outcomes(world)).toEqual(['unfinished']);
+    commit.mockRestore();
+    const before = new Set(blobs.names());
+    expect(before.size).toBe(2);
+
+    const later = {
+      ...world,
+      runtime: { ...world.runtime, clock: { nowMs: () => world.nowMs + HOURS_80_MS } },
+      nowMs: world.nowMs + HOURS_80_MS,
+    };
+    expect(await outcomes(later)).toEqual(['redriven']);
+    const [name] = blobs.names().filter((each) => !before.has(each));
+    expect(name).toBeDefined();
+    expect(stateOf(old, 'a', 'list')).toEqual([1, 2]);
+  });
 });
