@@ -32,6 +32,12 @@ const FOCUS = {
     'const parallelizationFactor = 2 + upTo(1);',
   ],
   lowers: [WORLD, 'reshards.length === 0 && chance(0.3)', 'reshards.length === 0'],
+  spilled: [WORLD, 'return random() < 0.2 ? Math.floor(', 'return random() < 1 ? Math.floor('],
+  poisoned: [
+    WORLD,
+    'const poison = chance(0.25) ? pick(POISONS) : undefined;',
+    "const poison = 'fold' as const;",
+  ],
   repartitioned: [WORLD, 'random() < 1 / 6 ?', 'random() < 1 ?'],
   killers: [
     WORLD,
@@ -353,5 +359,38 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
       "if (entry.kind === 'output') {\n        addDelivery(deliveries, pipeline, item, { ...entry, ...this.#lane.next() });",
     ],
     FOCUS.repartitioned,
+  ),
+
+  // Of the sweep of spilled states.
+  broken(
+    'sweeps objects whatever their age',
+    1_000,
+    [
+      'shared/state/sweep-spilled.ts',
+      'return isBeyondHorizon || (',
+      'return revision > 0 || isBeyondHorizon || (',
+    ],
+    FOCUS.spilled,
+  ),
+  broken(
+    'sweeps what an item points to',
+    1_000,
+    [
+      'shared/state/sweep-spilled.ts',
+      'if (item?.spilled !== undefined && blobName(pk, item.spilled) === name) return false;',
+      '',
+    ],
+    FOCUS.spilled,
+  ),
+  broken(
+    'gives what a redrive spills the name that an earlier try gave it',
+    3_000,
+    [
+      'shared/engine/redrive.ts',
+      'const revision = Math.max(folded.revision, firstRevision(generationOf(folded.pk), nowMs));',
+      'const revision = item === undefined ? Math.floor(nowMs) : folded.revision;',
+    ],
+    FOCUS.spilled,
+    FOCUS.poisoned,
   ),
 ];

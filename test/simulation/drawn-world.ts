@@ -17,6 +17,8 @@ import {
 
 const START_MS = 1_800_000_000_000;
 const HOUR_MS = 3_600_000;
+/** Behind it an object of before is older than a horizon and what a sweep leaves alone. */
+const LONG_PAUSE_MS = 80 * HOUR_MS;
 
 /** Everything that a seed decides about a world before it runs; shrinking takes things out of it. */
 export interface WorldPlan {
@@ -42,6 +44,8 @@ export interface WorldPlan {
   readonly faults: FaultBudget;
   /** States beyond so many bytes are spilled; undefined for as many as on AWS. */
   readonly inlineStateBytes?: number | undefined;
+  /** When spilled states are swept. */
+  readonly sweeps?: readonly PlannedSweep[] | undefined;
   /** Once the world has come to rest: mended code, further records, and operators who redrive dead letters. */
   readonly mending?: PlannedMending | undefined;
 }
@@ -52,6 +56,16 @@ export interface PlannedMending {
   readonly dropProbability: number;
   readonly records: readonly PlannedRecord[];
   readonly faults: FaultBudget;
+  /** With spilled states: operators go on when everything else is long over, and what their first tries left is swept. */
+  readonly sweeps?: readonly PlannedSweep[] | undefined;
+  /** When so much time begins to pass that no record can come again, milliseconds. */
+  readonly pauseAtMs?: number | undefined;
+}
+
+export interface PlannedSweep {
+  readonly atMs: number;
+  /** How much older than they are objects are taken for. */
+  readonly aheadMs: number;
 }
 
 export interface PlannedRecord {
@@ -133,6 +147,7 @@ export function drawPlan(seed: number): WorldPlan {
     : [];
   // Outputs are in order per lane; those of partition keys' lanes are followed too, but not while the factor changes.
   const repartition = drawRepartition(seed);
+  const inlineStateBytes = drawInlineStateBytes(seed);
   const isAlone = repartition !== undefined || following === 0;
   const next = !isAlone && parallelizationFactor === 1 && chance(0.5) ? upTo(following - 1) : undefined;
   return {
@@ -154,8 +169,12 @@ export function drawPlan(seed: number): WorldPlan {
     records,
     reshards,
     faults: drawFaults(random, kills),
-    inlineStateBytes: drawInlineStateBytes(seed),
-    mending: poison === undefined || hasPause ? undefined : drawMending(seed, records),
+    inlineStateBytes,
+    sweeps: inlineStateBytes === undefined ? undefined : drawSweeps(seed, spreadMs + 5_000),
+    mending:
+      poison === undefined || hasPause
+        ? undefined
+        : drawMending(seed, records, inlineStateBytes !== undefined),
   };
 }
 
@@ -171,8 +190,28 @@ function drawInlineStateBytes(seed: number): number | undefined {
   return random() < 0.2 ? Math.floor(random() * 40) : undefined;
 }
 
+/** Sweeps while records come, of objects that are taken for old and of such as are. */
+function drawSweeps(seed: number, spreadMs: number): readonly PlannedSweep[] {
+  const random = seededRandom(seed ^ 0x1f83d9ab);
+  return Array.from({ length: Math.floor(random() * 4) }, () => ({
+    atMs: random() * 2 * spreadMs,
+    aheadMs: random() < 0.8 ? 24 * HOUR_MS : 0,
+  }));
+}
+
+/** Sweeps behind a pause, while operators take up what they had begun before it. */
+function drawLateSweeps(seed: number): Pick<PlannedMending, 'sweeps' | 'pauseAtMs'> {
+  const random = seededRandom(seed ^ 0x5be0cd19);
+  const pauseAtMs = random() * 20_000;
+  const sweeps = Array.from({ length: Math.floor(random() * 10) }, () => ({
+    atMs: pauseAtMs + random() * 30_000,
+    aheadMs: 0,
+  }));
+  return { pauseAtMs, sweeps };
+}
+
 /** Records like those of before, and operators. */
-function drawMending(seed: number, records: readonly PlannedRecord[]): PlannedMending {
+function drawMending(seed: number, records: readonly PlannedRecord[], spills: boolean): PlannedMending {
   const random = seededRandom(seed ^ 0x2545f491);
   const spreadMs = random() < 0.5 ? 60_000 : 5_000;
   const later = records.map(({ partitionKey, value }): PlannedRecord => ({
@@ -187,6 +226,7 @@ function drawMending(seed: number, records: readonly PlannedRecord[]): PlannedMe
     dropProbability: random() < 0.5 ? 0 : 0.2,
     records: later.filter(() => random() < 0.6),
     faults: drawFaults(random, false),
+    ...(spills && drawLateSweeps(seed)),
   };
 }
 
@@ -259,8 +299,11 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
       world.plan(world.time.nowMs + mappingMs, () => deployed.changeMapping(1));
     });
   }
+  const sweep = ({ atMs, aheadMs }: PlannedSweep): void =>
+    world.plan(world.time.nowMs + atMs, () => deployed.sweep(aheadMs));
+  for (const each of plan.sweeps ?? []) sweep(each);
   mending.isMended = false;
-  const mend = ({ faults, operators, dropProbability, records }: PlannedMending): void => {
+  const mend = ({ faults, operators, dropProbability, records, sweeps, pauseAtMs }: PlannedMending): void => {
     mending.isMended = true;
     world.tell('the code is mended');
     world.faults.add(faults);
@@ -270,6 +313,8 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
         world.put(stream, partitionKey, bytesOf(value).toString('base64')),
       );
     }
+    for (const each of sweeps ?? []) sweep(each);
+    if (pauseAtMs !== undefined) world.time.after(pauseAtMs, () => world.passAtRest(LONG_PAUSE_MS));
   };
   const planned = plan.mending;
   const violations = await world.run(planned && (() => mend(planned)));

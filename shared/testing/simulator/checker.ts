@@ -205,6 +205,9 @@ export class Checker {
   committed(item: StateItem, batch: readonly SourceRecord[], shard: string): void {
     const truth = this.#truth(item.pk);
     const before = this.#replace(truth, item);
+    if (before !== undefined && item.revision !== before.revision + 1) {
+      this.#say('I1', `${item.pk} goes from revision ${before.revision} to ${item.revision}`);
+    }
     const inBatch = new Map(batch.map(({ position }, place) => [`${shard} ${position.sequence}`, place]));
     const fresh = this.#newlyCovered(truth, item, inBatch);
     if (fresh.length === 0) this.#say('I1', `${item.pk} was written although no record ran`);
@@ -255,8 +258,8 @@ export class Checker {
   #replace(truth: ItemTruth, item: StateItem): StateItem | undefined {
     const before = truth.item;
     truth.item = item;
-    if (before !== undefined && item.revision !== before.revision + 1) {
-      this.#say('I1', `${item.pk} goes from revision ${before.revision} to ${item.revision}`);
+    if (before !== undefined && item.revision <= before.revision) {
+      this.#say('I1', `${item.pk} goes back from revision ${before.revision} to ${item.revision}`);
     }
     this.#checkMarks(before, item);
     return before;

@@ -15,6 +15,7 @@ import { readKinesisEvent } from '../../source/kinesis-event.ts';
 import { shardLane } from '../../source/lane.ts';
 import { MemoryBlobStore } from '../../state/memory-blob-store.ts';
 import { MemoryStateStore } from '../../state/memory-state-store.ts';
+import { sweepSpilled } from '../../state/sweep-spilled.ts';
 import { Checker } from './checker.ts';
 import type { MemoryStream, UserRecord } from './memory-stream.ts';
 import { SimulatedMapping } from './simulated-mapping.ts';
@@ -73,8 +74,8 @@ export class SimulatedPipeline {
   readonly #main: Half;
   readonly #front: Half | undefined;
   readonly #halves: readonly Half[];
-  readonly #blobs = new MemoryBlobStore();
   readonly #closedLetters: MemoryDeadLetterStore;
+  readonly #blobs: MemoryBlobStore;
   readonly #processes: SimulatedProcess[] = [];
   /** At work with a configuration of before. */
   readonly #retired: SimulatedProcess[] = [];
@@ -91,6 +92,7 @@ export class SimulatedPipeline {
     this.#options = options;
     this.#toldFactor = parallelizationFactor;
     this.#closedLetters = new MemoryDeadLetterStore(() => world.time.nowMs);
+    this.#blobs = new MemoryBlobStore(() => world.time.nowMs);
     const relay = relayProgramOf(pipeline.definition);
     if (relay !== undefined) {
       const { name } = relay.relay as KinesisSink;
@@ -230,8 +232,12 @@ export class SimulatedPipeline {
   /** Whether nothing is left to do and nobody is at work. */
   get isAtRest(): boolean {
     const areLettersGone = !this.#isMended || (this.letters.size === 0 && this.#world.lateEffects === 0);
+    return areLettersGone && this.isIdle;
+  }
+
+  /** Whether all records are acknowledged and nobody is at work; operators may have something to do yet. */
+  get isIdle(): boolean {
     return (
-      areLettersGone &&
       this.#halves.every(({ resources }) => resources.checker.areAllAcknowledged) &&
       ![...this.#processes, ...this.#retired].some(isBusy)
     );
@@ -290,6 +296,35 @@ export class SimulatedPipeline {
         for (const { name, outcome } of results) if (outcome === 'rejected') hopeless.add(name);
         process.invocation = undefined;
         this.#world.tell(`  p${process.id} has: ${results.map(({ outcome }) => outcome).join()}`);
+        this.#world.endOf.get(process)?.({ kind: 'response', payload: {} });
+      },
+      (error: unknown) => this.#threw(process, error),
+    );
+    this.#world.started(process);
+  }
+
+  /**
+   * The daily sweep of spilled states comes.
+   * @param aheadMs how much older than they are it takes the objects for: whatever is younger than a horizon can be
+   * told by revisions alone.
+   */
+  sweep(aheadMs: number): void {
+    const { time } = this.#world;
+    const process = this.#idleProcess();
+    const deadlineMs = time.nowMs + this.#options.timeoutMs;
+    this.#begin(process, { shard: '', records: [], deadlineMs }, () => undefined);
+    this.#world.tell(`  p${process.id} begins to sweep`);
+    const { clock, program } = process.runtime;
+    sweepSpilled({
+      ...process.spilled,
+      nowMs: clock.nowMs() + aheadMs,
+      horizonSeconds: program.horizonSeconds,
+      keepGoing: () => clock.nowMs() < deadlineMs,
+    }).then(
+      ({ removed }) => {
+        if (!process.isAlive) return;
+        process.invocation = undefined;
+        this.#world.tell(`  p${process.id} has swept ${removed}`);
         this.#world.endOf.get(process)?.({ kind: 'response', payload: {} });
       },
       (error: unknown) => this.#threw(process, error),
@@ -426,12 +461,13 @@ export class SimulatedPipeline {
 
   #newProcess(): SimulatedProcess {
     const front = this.#front;
-    const runtime = this.#runtime(this.#main, this.#toldFactor, () => process);
-    const relay = front && this.#runtime(front, 1, () => process);
+    const { runtime, spilled } = this.#runtime(this.#main, this.#toldFactor, () => process);
+    const relay = front && this.#runtime(front, 1, () => process).runtime;
     const runtimeFor = (stream: string): Runtime => (stream === front?.stream.name && relay) || runtime;
     const process: SimulatedProcess = {
       id: this.#world.nextProcess(),
       runtime: { ...runtime, runtimeFor },
+      spilled,
       front: relay,
       isAlive: true,
       frozenUntilMs: 0,
@@ -446,7 +482,7 @@ export class SimulatedPipeline {
     { program, resources }: Half,
     parallelizationFactor: number,
     own: () => SimulatedProcess,
-  ): RedriveRuntime {
+  ): Pick<SimulatedProcess, 'runtime' | 'spilled'> {
     const world = this.#world;
     const io = <T>(call: string, effect: () => Promise<T>): Promise<T> => world.io(own(), call, effect);
     const ports = new SimulatedPorts(world, resources, io, () => own().invocation);
@@ -454,7 +490,7 @@ export class SimulatedPipeline {
     const { time } = world;
     const tell = (text: string): void => world.tell(`  p${own().id} logs: ${text}`);
     const inlineStateBytes = this.#options.inlineStateBytes ?? ENGINE_LIMITS.inlineStateBytes;
-    return {
+    const runtime: RedriveRuntime = {
       program: { ...program, limits: { ...ENGINE_LIMITS, inlineStateBytes } },
       store: ports.store,
       sinks: new Map(sinks),
@@ -468,6 +504,7 @@ export class SimulatedPipeline {
       parallelizationFactor,
       generation: undefined,
     };
+    return { runtime, spilled: ports.spilled };
   }
 }
 

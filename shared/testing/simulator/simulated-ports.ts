@@ -43,6 +43,8 @@ type Io = <T>(call: string, effect: () => Promise<T>) => Promise<T>;
 /** The ports of one process: each request may go wrong, and each effect is shown to the checker as it happens. */
 export class SimulatedPorts {
   readonly store: StateStore;
+  /** What a sweep works on: items as they are stored, and the objects that they point to. */
+  readonly spilled: { readonly store: StateStore; readonly blobs: BlobStore };
   readonly deadLetters: DeadLetterStore;
   readonly closedLetters: DeadLetterSink;
   readonly shardRanges: ShardRanges;
@@ -57,7 +59,8 @@ export class SimulatedPorts {
     this.#resources = resources;
     this.#io = io;
     this.#invocation = invocation;
-    this.store = new SpillingStateStore({ store: this.#faultyStore(), blobs: this.#faultyBlobs() });
+    this.spilled = { store: this.#faultyStore(), blobs: this.#faultyBlobs() };
+    this.store = new SpillingStateStore(this.spilled);
     this.deadLetters = this.#faultyLetters();
     this.closedLetters = {
       put: (name, letter) => io('putClosedLetter', () => resources.closedLetters.put(name, letter)),

@@ -1,6 +1,7 @@
 import type { LettersRequest } from '../../engine/redrive.ts';
 import type { RedriveRuntime, Runtime } from '../../engine/runtime.ts';
 import type { SourceRecord } from '../../source/record.ts';
+import type { SimulatedPorts } from './simulated-ports.ts';
 
 /** What a process is busy with. */
 export interface Invocation {
@@ -16,6 +17,8 @@ export interface SimulatedProcess {
   readonly id: number;
   /** Of the pipeline; with a repartition of its back half. */
   readonly runtime: RedriveRuntime;
+  /** What a sweep of spilled states works on. */
+  readonly spilled: SimulatedPorts['spilled'];
   /** Of the front of a repartition. */
   readonly front: Runtime | undefined;
   isAlive: boolean;

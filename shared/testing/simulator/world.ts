@@ -20,6 +20,8 @@ export interface WorldOptions {
   readonly planRequest?: PlanRequest;
 }
 
+/** Between two looks at whether a world is at rest. */
+const REST_CHECK_MS = 500;
 /** Happenings after which a run is stuck: small worlds need some thousand. */
 const HAPPENINGS_LIMIT = 60_000;
 /** Clocks of Lambda's hosts are kept by Amazon Time Sync; the engine allows for a second between two. */
@@ -75,6 +77,19 @@ export class World {
     const deployed = new SimulatedPipeline(this, options);
     this.#pipelines.push(deployed);
     return deployed;
+  }
+
+  /**
+   * Time passes in which nothing happens at all, as soon as nobody is at work and nothing is on its way: no process lives
+   * through it.
+   */
+  passAtRest(durationMs: number): void {
+    if (this.#lateEffects === 0 && this.#pipelines.every(({ isIdle }) => isIdle)) {
+      this.tell(`${durationMs / 3_600_000} h pass`);
+      this.time.pass(durationMs);
+    } else if (!this.#isOver) {
+      this.time.after(REST_CHECK_MS, () => this.passAtRest(durationMs));
+    }
   }
 
   /** Something happens from outside; the run is not over before. */
