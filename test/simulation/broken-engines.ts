@@ -352,7 +352,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ),
   broken(
     'puts what a relay rejected under a new lane each time that it is redriven',
-    5_000,
+    1_000,
     [
       'shared/engine/redrive.ts',
       "if (entry.kind === 'output') {\n        addDelivery(deliveries, pipeline, item, entry);",
