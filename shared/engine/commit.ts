@@ -127,7 +127,7 @@ export async function foldAndCommit(run: BatchRun, works: readonly ItemWork[]): 
  * the letter is open, and what number comes next. One stays too that holds what a redrive has not published yet: that
  * needs no record, however late the redrive goes on. The table's TTL counts from the write.
  */
-export function stamped(runtime: Runtime, item: StateItem): StateItem {
+export function stamped(runtime: Pick<Runtime, 'program' | 'clock'>, item: StateItem): StateItem {
   if (hasOpenLetters(item.letters)) return item;
   const { tombstoneSeconds, definition, operators } = runtime.program;
   for (const name of item.states.keys()) {

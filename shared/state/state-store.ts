@@ -59,6 +59,8 @@ export type RewindStep = 'seal' | 'restore' | 'replay' | 'release' | 'undo';
 
 export interface RewindWork {
   readonly id: string;
+  /** Who drives it: no two drivers are called the same. */
+  readonly holder: string;
   readonly checkpoint: string;
   /** The generation that is left. */
   readonly from: number;

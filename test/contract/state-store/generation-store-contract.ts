@@ -73,6 +73,7 @@ export function generationStoreContract({ make }: GenerationStoreUnderTest): voi
     const first = await store.readControl();
     const rewind = {
       id: 'r',
+      holder: 'h',
       checkpoint: 'c',
       from: 1,
       to: 2,

@@ -267,6 +267,7 @@ describe('taking a checkpoint', () => {
       step: 'seal',
       outputs: 'same',
       startedMs: 5,
+      holder: 'h',
     } as const;
     await world.generations.replaceControl(control, { ...control, rewind });
     expect(await world.take()).toEqual({ status: 'busy', rewind: 'r1' });
@@ -352,6 +353,7 @@ describe('retention', () => {
       step: 'release',
       outputs: 'same',
       startedMs: 5,
+      holder: 'h',
     } as const;
     const taken = world.take({}, { retention: { keepLast: 1, keepDaily: 0 } });
     await world.generations.replaceControl(control, { ...control, rewind });

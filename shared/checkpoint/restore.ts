@@ -1,0 +1,177 @@
+import { stamped } from '../engine/commit.ts';
+import type { RedriveRuntime } from '../engine/runtime.ts';
+import { deadLetterNamesOf, readDeadLetterName } from '../output/dead-letter-name.ts';
+import type { DeadLetterStore } from '../output/dead-letter-store.ts';
+import { hashOfKey } from '../output/output-id.ts';
+import { documentsBytes } from '../state/canonical-document.ts';
+import type { GenerationStore } from '../state/generation-store.ts';
+import { inParallel } from '../state/in-parallel.ts';
+import { hasOpenLetters, letterStatus } from '../state/letters.ts';
+import { keyOfItem } from '../state/row-key.ts';
+import type { StateItem } from '../state/state-item.ts';
+import type { StateStore } from '../state/state-store.ts';
+import { without } from '../state/without.ts';
+import { itemOfLine, lineBefore } from './checkpoint-line.ts';
+import type { CheckpointStore } from './checkpoint-store.ts';
+import { LineDigest } from './line-digest.ts';
+import type { Manifest, ManifestPart } from './manifest.ts';
+import { readPart } from './read-checkpoint.ts';
+
+/** What a restore works with. */
+export interface Restorer {
+  readonly runtime: Pick<
+    RedriveRuntime,
+    'program' | 'store' | 'clock' | 'wait' | 'deadLetters' | 'closedLetters'
+  >;
+  readonly checkpoints: Pick<CheckpointStore, 'getPart'>;
+}
+
+/** Items that are written, or whose spilled states are read, together: they are in memory with all their states. */
+const ITEMS_IN_FLIGHT = 100;
+/** Writes of one item, those that were throttled counted. */
+const WRITE_TRIES = 8;
+const FIRST_PAUSE_MS = 50;
+const LETTERS_IN_FLIGHT = 8;
+
+export interface RestoredPart {
+  /** Lines that are done, from the part's beginning. */
+  readonly lines: number;
+  readonly isDone: boolean;
+}
+
+/**
+ * Writes the items of a part into a generation, outboxes and all, each only where there is none: what is there already
+ * is done, so that two at once do no harm, nor one that comes late, when the generation has long been at work. Letters
+ * that are open are copied with the item that says so.
+ * @param skipped lines that are known to be done.
+ * @param keepGoing asked between groups of items.
+ * @throws CheckpointError where the part is not as the manifest says, before anything of it is written.
+ */
+export async function restorePart(
+  { runtime, checkpoints }: Restorer,
+  manifest: Manifest,
+  part: ManifestPart,
+  generation: number,
+  skipped: number,
+  keepGoing: () => boolean,
+): Promise<RestoredPart> {
+  const { program, store } = runtime;
+  let lines = 0;
+  let group: StateItem[] = [];
+  const write = async (): Promise<void> => {
+    let left: readonly StateItem[] = group.map((item) => stamped(runtime, item));
+    group = [];
+    for (let tries = 1; left.length > 0; tries++) {
+      const results = await store.commit(
+        left.map((item) => ({
+          item,
+          expectedRevision: undefined,
+          spills: documentsBytes(item.states.values()) > program.limits.inlineStateBytes,
+        })),
+      );
+      const failed = left.filter((_, place) => results[place] === 'failed');
+      if (failed.length > 0 && tries === WRITE_TRIES) {
+        throw new Error(
+          `${failed.length} items of ${part.name} could not be written in ${tries} tries: the table is throttled.`,
+        );
+      }
+      if (failed.length > 0) await runtime.wait(FIRST_PAUSE_MS * 2 ** tries);
+      left = failed;
+    }
+  };
+  const copyLettersOf = async (items: readonly StateItem[]): Promise<void> => {
+    const open = items.filter(({ letters }) => hasOpenLetters(letters));
+    await inParallel(open, LETTERS_IN_FLIGHT, (item) => copyLetters(runtime, item, manifest.generation));
+  };
+  for (const line of await readPart(checkpoints as CheckpointStore, manifest.id, part)) {
+    lines += 1;
+    if (lines <= skipped) continue;
+    group.push(itemOfLine(line, manifest.generation, generation));
+    if (group.length < ITEMS_IN_FLIGHT) continue;
+    const items = group;
+    await write();
+    await copyLettersOf(items);
+    if (!keepGoing()) return { lines, isDone: lines === part.lines };
+  }
+  const items = group;
+  await write();
+  await copyLettersOf(items);
+  return { lines, isDone: true };
+}
+
+/**
+ * Copies the letters that a restored item says are open to its generation: from where they lie, or from where they were
+ * put when they were closed after the checkpoint. One that lies in neither place was not stored yet: its record is behind
+ * the checkpoint's position, and comes again.
+ */
+async function copyLetters(
+  { deadLetters, closedLetters }: Restorer['runtime'],
+  { pk, letters }: StateItem,
+  from: number,
+): Promise<void> {
+  const key = keyOfItem(pk);
+  const generation = Number(pk.slice(0, pk.indexOf('/')));
+  const rest = pk.slice(pk.indexOf('/'));
+  const prefix = deadLetterNamesOf(from, key === undefined ? 'no-key' : hashOfKey(key));
+  const copied = new Set<number>();
+  for (const store of [deadLetters, closedLetters as DeadLetterStore]) {
+    for await (const page of store.list(prefix)) {
+      for (const { name } of page) {
+        const named = readDeadLetterName(name);
+        if (named === undefined || letters === undefined) continue;
+        if (letterStatus(letters, named.number) !== 'open') continue;
+        if (key !== undefined && copied.has(named.number)) continue;
+        const letter = await store.get(name);
+        // Two keys may have one hash, and letters without a key lie beside those of other shards.
+        if (letter === undefined || letter.item !== `${from}${rest}`) continue;
+        copied.add(named.number);
+        const newName = `${generation}${name.slice(name.indexOf('/'))}`;
+        await deadLetters.put(newName, { ...without(letter, 'closed'), generation, item: pk });
+      }
+    }
+  }
+}
+
+export interface VerifiedSegment {
+  /** Of the items from where it was to begin up to where it ended. */
+  readonly items: number;
+  readonly digest: string;
+  /** Where to go on; absent at the end of the segment. */
+  readonly after?: string;
+}
+
+/**
+ * Counts and digests what a generation holds of one segment of the table, as the lines that its items had in the
+ * checkpoint.
+ * @param from the generation of the checkpoint.
+ */
+export async function verifySegment(
+  { generations, store }: { readonly generations: GenerationStore; readonly store: Pick<StateStore, 'load'> },
+  { generation, from }: { readonly generation: number; readonly from: number },
+  {
+    segment,
+    segments,
+    after,
+  }: { readonly segment: number; readonly segments: number; readonly after?: string },
+  keepGoing: () => boolean,
+): Promise<VerifiedSegment> {
+  const digest = new LineDigest();
+  let items = 0;
+  let next = after;
+  do {
+    const page = await generations.scan({
+      generation,
+      segment,
+      segments,
+      ...(next !== undefined && { after: next }),
+    });
+    const spilled = page.items.filter((item) => item.spilled !== undefined).map(({ pk }) => pk);
+    const whole = spilled.length === 0 ? new Map<string, StateItem>() : await store.load(spilled);
+    for (const item of page.items) {
+      digest.add(lineBefore(whole.get(item.pk) ?? item, from));
+      items += 1;
+    }
+    next = page.next;
+  } while (next !== undefined && keepGoing());
+  return { items, digest: String(digest), ...(next !== undefined && { after: next }) };
+}

@@ -1,0 +1,425 @@
+import type { RedriveRuntime } from '../engine/runtime.ts';
+import { comparePositions, decodePosition, type Position } from '../source/position.ts';
+import type { GenerationStore, ProgressChange } from '../state/generation-store.ts';
+import { inParallel } from '../state/in-parallel.ts';
+import { MAX_GENERATION } from '../state/revision.ts';
+import type { Control, NewProgress, ReplayOutputs, RewindStep, RewindWork } from '../state/state-store.ts';
+import { without } from '../state/without.ts';
+import type { CheckpointStore } from './checkpoint-store.ts';
+import { incompatibilities } from './compatibility.ts';
+import type { Manifest } from './manifest.ts';
+import { findGaps, replayShard, type ReplayGap, type ReplayReport } from './replay.ts';
+import type { ReplaySource, SourceShard } from './replay-source.ts';
+import { restorePart, verifySegment, type RestoredPart, type VerifiedSegment } from './restore.ts';
+
+/** Progress rows that are changed side by side. */
+const ROWS_IN_FLIGHT = 16;
+
+/** What the steps of a rewind work with. */
+export interface Rewinder {
+  readonly runtime: RedriveRuntime;
+  readonly generations: GenerationStore;
+  readonly checkpoints: CheckpointStore;
+  readonly source: ReplaySource;
+}
+
+/** Why a step was not done. Nothing of it was, or all that was does no harm. */
+export type RewindRefusal =
+  /** Somebody else has taken over, or the rewind is at another step. */
+  | { readonly kind: 'superseded' }
+  | { readonly kind: 'refused'; readonly reasons: readonly string[] }
+  | { readonly kind: 'gaps'; readonly gaps: readonly ReplayGap[] };
+
+export type RewindAnswer = { readonly kind: 'at'; readonly control: Control } | RewindRefusal;
+
+const SUPERSEDED = { kind: 'superseded' } as const;
+
+export interface RewindRequest {
+  /** Tells this rewind from every other. */
+  readonly id: string;
+  /** Tells its driver from every other. */
+  readonly holder: string;
+  /** Of the checkpoint. */
+  readonly checkpoint: string;
+  readonly outputs: ReplayOutputs;
+  readonly allowsGap?: boolean;
+  /** The state goes back, and the stream goes on from where it is. */
+  readonly skipsReplay?: boolean;
+  /** Operators whose state the code does not have and is not wanted. */
+  readonly dropped?: readonly string[];
+}
+
+/**
+ * Begins a rewind: from here on no progress row comes to the generation that is left. Everything that can be found out
+ * beforehand is, and then nothing is written.
+ */
+export async function beginRewind(rewinder: Rewinder, request: RewindRequest): Promise<RewindAnswer> {
+  const { runtime, generations, checkpoints } = rewinder;
+  const { store, program, clock } = runtime;
+  const control = await store.readControl();
+  if (control.rewind?.id === request.id) return { kind: 'at', control };
+  if (control.rewind !== undefined) {
+    return refused(`rewind ${control.rewind.id} is under way: resume or undo it`);
+  }
+  if (control.phase !== 'live') return refused(`the pipeline is in phase '${control.phase}'`);
+  const manifest = await checkpoints.getManifest(request.checkpoint);
+  if (manifest === undefined) return refused(`there is no checkpoint ${request.checkpoint}`);
+  const isByPartition = control.isByPartition === true || manifest.isByPartition;
+  const reasons = incompatibilities(manifest, program, new Set(request.dropped));
+  if (control.nextGeneration + 2 > MAX_GENERATION) {
+    reasons.push(`generation ${control.nextGeneration} is the last one; fork into a new pipeline`);
+  }
+  if (request.outputs === 'suppress' && isByPartition) {
+    reasons.push(
+      'with a ParallelizationFactor above 1 the seals do not tell what was published, and what is suppressed might ' +
+        'never be: choose other outputs',
+    );
+  }
+  if (reasons.length > 0) return { kind: 'refused', reasons };
+  if (request.allowsGap !== true && request.skipsReplay !== true) {
+    const gaps = await findGaps({ ...rewinder, store }, manifest, control.generation);
+    if (gaps.length > 0) return { kind: 'gaps', gaps };
+  }
+  const { generation, nextGeneration, epoch } = control;
+  const rewind: RewindWork = {
+    id: request.id,
+    holder: request.holder,
+    checkpoint: manifest.id,
+    from: generation,
+    to: nextGeneration,
+    step: 'seal',
+    outputs: request.outputs,
+    startedMs: clock.nowMs(),
+    ...(epoch !== undefined && { epochBefore: epoch }),
+    ...(request.allowsGap === true && { allowsGap: true }),
+    ...(request.skipsReplay === true && { skipsReplay: true }),
+  };
+  // Whoever takes a checkpoint now loses the row, and gives up.
+  const begun = await generations.replaceControl(control, {
+    ...without(control, 'checkpoint'),
+    phase: 'replay',
+    nextGeneration: nextGeneration + 1,
+    rewind,
+  });
+  if (begun !== undefined) return { kind: 'at', control: begun };
+  // Somebody else wrote the row, or this call's own first try did.
+  const current = await store.readControl();
+  return current.rewind?.id === request.id ? { kind: 'at', control: current } : SUPERSEDED;
+}
+
+/** Takes a rewind over: whoever had it fails at the next thing that could do harm. */
+export async function takeOver({ runtime, generations }: Rewinder, holder: string): Promise<RewindAnswer> {
+  const control = await runtime.store.readControl();
+  if (control.rewind === undefined) return refused('no rewind is under way');
+  if (control.rewind.holder === holder) return { kind: 'at', control };
+  return goOn(generations, control, { ...control, rewind: { ...control.rewind, holder } });
+}
+
+/** Seals every progress row of the generation that is left: what is in flight is not acknowledged any more (I7). */
+export async function seal(rewinder: Rewinder, version: number): Promise<RewindAnswer> {
+  const control = await expected(rewinder, version, ['seal']);
+  if (control === undefined) return SUPERSEDED;
+  const { rewind } = control;
+  if (!(await changeAll(rewinder, rewind.from, { kind: 'seal' }, version))) return SUPERSEDED;
+  return goOn(rewinder.generations, control, { ...control, rewind: { ...rewind, step: 'restore' } });
+}
+
+/** Writes the items of one part of the checkpoint: see `restorePart`. */
+export async function restore(
+  rewinder: Rewinder,
+  version: number,
+  part: number,
+  skipped: number,
+  keepGoing: () => boolean,
+): Promise<RestoredPart | RewindRefusal> {
+  const control = await expected(rewinder, version, ['restore']);
+  if (control === undefined) return SUPERSEDED;
+  const manifest = await manifestOf(rewinder, control);
+  const one = manifest.parts[part];
+  if (one === undefined) throw new RangeError(`Checkpoint ${manifest.id} has no part number ${part}.`);
+  return restorePart(rewinder, manifest, one, control.rewind.to, skipped, keepGoing);
+}
+
+/** Counts and digests a segment of what was restored. */
+export async function verify(
+  rewinder: Rewinder,
+  version: number,
+  segment: { readonly segment: number; readonly segments: number; readonly after?: string },
+  keepGoing: () => boolean,
+): Promise<VerifiedSegment | RewindRefusal> {
+  const control = await expected(rewinder, version, ['restore']);
+  if (control === undefined) return SUPERSEDED;
+  const manifest = await manifestOf(rewinder, control);
+  const { runtime, generations } = rewinder;
+  const generation = { generation: control.rewind.to, from: manifest.generation };
+  return verifySegment({ generations, store: runtime.store }, generation, segment, keepGoing);
+}
+
+/**
+ * Makes the new generation the current one, in phase `replay`, where what was counted of it is what the manifest says.
+ * Its progress rows are made before: a shard is replayed from the checkpoint's position, one that the checkpoint does
+ * not know from its first record, and one that is only passed on goes on from its seal.
+ */
+export async function switchGeneration(
+  rewinder: Rewinder,
+  version: number,
+  counted: Pick<VerifiedSegment, 'items' | 'digest'>,
+): Promise<RewindAnswer> {
+  const control = await expected(rewinder, version, ['restore']);
+  if (control === undefined) return SUPERSEDED;
+  const manifest = await manifestOf(rewinder, control);
+  const { items, digest } = manifest;
+  if (counted.items !== items || counted.digest !== digest) {
+    return refused(
+      `the restored generation ${control.rewind.to} holds ${counted.items} items (${counted.digest.slice(0, 12)}), and ` +
+        `checkpoint ${manifest.id} ${items} (${digest.slice(0, 12)}): restore its parts again, or undo`,
+    );
+  }
+  if (!(await insertRows(rewinder, control, manifest, version))) return SUPERSEDED;
+  const { to, outputs } = control.rewind;
+  return goOn(rewinder.generations, control, {
+    // Revisions of a new generation lie above all ranks that were ever published.
+    ...without(control, 'rank'),
+    generation: to,
+    ...(outputs === 'again' && { epoch: to }),
+    rewind: { ...control.rewind, step: 'replay' },
+  });
+}
+
+/** How far one shard is from its end. */
+export interface ShardReplay {
+  readonly shard: SourceShard;
+  readonly position?: Position;
+  readonly until?: Position;
+  readonly isDone: boolean;
+}
+
+/** Every shard of the streams that is to be replayed, parents before children. */
+export async function replays(rewinder: Rewinder, control: Control): Promise<readonly ShardReplay[]> {
+  const { rewind } = control;
+  const { generations, source, runtime } = rewinder;
+  if (rewind === undefined || rewind.skipsReplay === true) return [];
+  const listed = new Map((await source.shards()).map((shard) => [shard.shard, shard]));
+  const shards = (await generations.shards(rewind.to)).filter((shard) => !source.isRelayed(shard));
+  const tasks = await inParallel(shards, ROWS_IN_FLIGHT, async (shard): Promise<ShardReplay> => {
+    const until = (await runtime.store.readProgress(rewind.from, shard))?.position;
+    const position = (await runtime.store.readProgress(rewind.to, shard))?.position;
+    const isDone = until === undefined || (position !== undefined && comparePositions(position, until) >= 0);
+    return {
+      shard: listed.get(shard) ?? goneShard(shard),
+      ...(position !== undefined && { position }),
+      ...(until !== undefined && { until }),
+      isDone,
+    };
+  });
+  return inOrder(tasks);
+}
+
+/** Replays some of one shard: see `replayShard`. */
+export async function replay(
+  rewinder: Rewinder,
+  version: number,
+  shard: string,
+  deadlineMs: number,
+  keepGoing: () => boolean,
+): Promise<ReplayReport | RewindRefusal> {
+  const control = await expected(rewinder, version, ['replay']);
+  if (control === undefined) return SUPERSEDED;
+  const tasks = await replays(rewinder, control);
+  const task = tasks.find((each) => each.shard.shard === shard);
+  if (task?.until === undefined || task.isDone) return { outcome: 'done', records: 0 };
+  const parent = task.shard.parents.find((each) =>
+    tasks.some((other) => other.shard.shard === each && !other.isDone),
+  );
+  if (parent !== undefined) return refused(`its parent ${parent} comes first`);
+  const { runtime, source } = rewinder;
+  const { to, outputs, allowsGap } = control.rewind;
+  return replayShard(
+    outputs === 'suppress' ? { ...runtime, sinks: silenced(runtime.sinks) } : runtime,
+    source,
+    { generation: to, shard: task.shard, until: task.until, allowsGap: allowsGap === true },
+    deadlineMs,
+    keepGoing,
+  );
+}
+
+/**
+ * Opens the new generation to live events, where every shard has come to its end. From its first write on it cannot be
+ * undone: what is acknowledged in the new generation is not in the old one.
+ */
+export async function release(rewinder: Rewinder, version: number): Promise<RewindAnswer> {
+  const control = await expected(rewinder, version, ['replay', 'release']);
+  if (control === undefined) return SUPERSEDED;
+  const { rewind } = control;
+  let current = control;
+  if (rewind.step === 'replay') {
+    const left = (await replays(rewinder, control)).filter(({ isDone }) => !isDone);
+    if (left.length > 0) {
+      return refused(`shards are not replayed: ${left.map(({ shard }) => shard.shard).join(', ')}`);
+    }
+    const began = await goOn(rewinder.generations, control, {
+      ...control,
+      rewind: { ...rewind, step: 'release' },
+    });
+    if (began.kind !== 'at') return began;
+    current = began.control as typeof current;
+  }
+  if (current.phase === 'live') return { kind: 'at', control: current };
+  const change = { kind: 'release' } as const;
+  if (!(await changeAll(rewinder, rewind.to, change, current.version ?? 0))) return SUPERSEDED;
+  return goOn(rewinder.generations, current, { ...current, phase: 'live' });
+}
+
+/**
+ * Goes back to the generation that was left. What the other one has published stays published: where it had begun to,
+ * the old one's revisions are told as those of a generation behind both.
+ */
+export async function undo(rewinder: Rewinder, version: number): Promise<RewindAnswer> {
+  const control = await expected(rewinder, version, ['seal', 'restore', 'replay', 'release', 'undo']);
+  if (control === undefined) return SUPERSEDED;
+  const { rewind } = control;
+  if (rewind.step === 'release') {
+    return refused('the new generation takes live events already: rewind again instead');
+  }
+  let current = control;
+  if (rewind.step !== 'undo') {
+    const { epochBefore, from, to } = rewind;
+    const hasPublished = rewind.step === 'replay';
+    const rank = to + 1;
+    const began = await goOn(rewinder.generations, control, {
+      ...without(control, 'epoch'),
+      ...(epochBefore !== undefined && { epoch: epochBefore }),
+      generation: from,
+      ...(hasPublished && { rank, nextGeneration: Math.max(control.nextGeneration, rank + 1) }),
+      rewind: { ...rewind, step: 'undo' },
+    });
+    if (began.kind !== 'at') return began;
+    current = began.control as typeof current;
+  }
+  if (current.phase === 'live') return { kind: 'at', control: current };
+  const { rank } = current;
+  const change = { kind: 'unseal', ...(rank !== undefined && { rank }) } as const;
+  if (!(await changeAll(rewinder, rewind.from, change, current.version ?? 0))) return SUPERSEDED;
+  return goOn(rewinder.generations, current, { ...current, phase: 'live' });
+}
+
+/** The mapping is enabled: nothing is left to do. */
+export async function finish(rewinder: Rewinder, version: number): Promise<RewindAnswer> {
+  const control = await expected(rewinder, version, ['release', 'undo']);
+  if (control === undefined) return SUPERSEDED;
+  if (control.phase !== 'live') return refused(`the pipeline is in phase '${control.phase}'`);
+  return goOn(rewinder.generations, control, without(control, 'rewind'));
+}
+
+type RewindingControl = Control & { readonly rewind: RewindWork };
+
+/** The control row, where it still has the version and the rewind is at one of these steps. */
+async function expected(
+  { runtime }: Rewinder,
+  version: number,
+  steps: readonly RewindStep[],
+): Promise<RewindingControl | undefined> {
+  const control = await runtime.store.readControl();
+  const { rewind } = control;
+  if (control.version !== version || rewind === undefined || !steps.includes(rewind.step)) return undefined;
+  return { ...control, rewind };
+}
+
+async function goOn(generations: GenerationStore, before: Control, after: Control): Promise<RewindAnswer> {
+  const control = await generations.replaceControl(before, after);
+  return control === undefined ? SUPERSEDED : { kind: 'at', control };
+}
+
+async function manifestOf({ checkpoints }: Rewinder, { rewind }: RewindingControl): Promise<Manifest> {
+  const manifest = await checkpoints.getManifest(rewind.checkpoint);
+  if (manifest === undefined) throw new Error(`Checkpoint ${rewind.checkpoint} is gone: undo the rewind.`);
+  return manifest;
+}
+
+/** Changes every progress row of a generation. @returns false where somebody else has taken over. */
+async function changeAll(
+  { generations }: Rewinder,
+  generation: number,
+  change: ProgressChange,
+  version: number,
+): Promise<boolean> {
+  const shards = await generations.shards(generation);
+  const results = await inParallel(shards, ROWS_IN_FLIGHT, (shard) =>
+    generations.changeProgress(generation, shard, change, version),
+  );
+  return !results.includes('superseded');
+}
+
+async function insertRows(
+  { runtime, generations, source }: Rewinder,
+  { rewind, isByPartition, epoch }: RewindingControl,
+  manifest: Manifest,
+  version: number,
+): Promise<boolean> {
+  const { from, to, skipsReplay } = rewind;
+  const known = new Map(manifest.shards.map((shard) => [shard.shard, shard]));
+  const own = rewind.outputs === 'again' ? to : epoch;
+  const shards = [...new Set([...known.keys(), ...(await generations.shards(from))])];
+  const results = await inParallel(shards, ROWS_IN_FLIGHT, async (shard) => {
+    const sealed = await runtime.store.readProgress(from, shard);
+    const checkpointed = known.get(shard);
+    const isRelayed = source.isRelayed(shard);
+    const hasLanes = isByPartition === true || manifest.isByPartition || sealed?.isByPartition === true;
+    const goesOn = isRelayed || skipsReplay === true;
+    const reached = goesOn
+      ? sealed?.position
+      : checkpointed?.position === undefined || hasLanes
+        ? undefined
+        : decodePosition(checkpointed.position);
+    const arrivalMs = goesOn ? sealed?.arrivalMs : checkpointed?.arrivalMs;
+    const shownEpoch = isRelayed ? epoch : own;
+    const progress: NewProgress = {
+      phase: 'replay',
+      records: (goesOn ? sealed?.records : checkpointed?.records) ?? 0,
+      ...(reached !== undefined && { position: reached }),
+      ...(reached !== undefined && arrivalMs !== undefined && { arrivalMs }),
+      ...(sealed?.first !== undefined && { first: sealed.first }),
+      ...(hasLanes && { isByPartition: true }),
+      ...(shownEpoch !== undefined && { epoch: shownEpoch }),
+    };
+    return generations.changeProgress(to, shard, { kind: 'insert', progress }, version);
+  });
+  return !results.includes('superseded');
+}
+
+/** Sinks that take everything and send nothing. */
+function silenced(sinks: RedriveRuntime['sinks']): RedriveRuntime['sinks'] {
+  return new Map(
+    [...sinks].map(([name, { maximumDeliveries, maximumBytes }]) => [
+      name,
+      {
+        maximumDeliveries,
+        maximumBytes,
+        deliver: async (deliveries) => deliveries.map(() => true),
+      },
+    ]),
+  );
+}
+
+/** A shard that no listing has any more: a reader of it finds it gone. */
+function goneShard(shard: string): SourceShard {
+  return { stream: '', streamArn: '', shardId: '', shard, parents: [] };
+}
+
+function inOrder(tasks: readonly ShardReplay[]): ShardReplay[] {
+  const left = new Map(tasks.map((task) => [task.shard.shard, task]));
+  const ordered: ShardReplay[] = [];
+  while (left.size > 0) {
+    const ready = [...left.values()].filter(({ shard }) => !shard.parents.some((parent) => left.has(parent)));
+    // A listing without an end is none; it goes as it stands then.
+    for (const task of ready.length > 0 ? ready : left.values()) {
+      ordered.push(task);
+      left.delete(task.shard.shard);
+    }
+  }
+  return ordered;
+}
+
+function refused(...reasons: string[]): RewindRefusal {
+  return { kind: 'refused', reasons };
+}
