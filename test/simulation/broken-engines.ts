@@ -355,8 +355,8 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     1_000,
     [
       'shared/engine/redrive.ts',
-      "if (entry.kind === 'output') {\n        addDelivery(deliveries, pipeline, item, entry);",
-      "if (entry.kind === 'output') {\n        addDelivery(deliveries, pipeline, item, { ...entry, ...this.#lane.next() });",
+      "if (entry.kind === 'output') {\n        addDelivery(deliveries, pipeline, item, entry, this.#control);",
+      "if (entry.kind === 'output') {\n        addDelivery(deliveries, pipeline, item, { ...entry, ...this.#lane.next() }, this.#control);",
     ],
     FOCUS.repartitioned,
   ),
