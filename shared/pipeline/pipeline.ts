@@ -1,3 +1,5 @@
+import { itself, type Aggregation } from '../aggregation/aggregation.ts';
+import { ConfigurationError } from './configuration-error.ts';
 import { dedupeStage, type DedupeOptions } from './dedupe.ts';
 import type { DynamoDbOutput } from './dynamodb.ts';
 import type { KinesisInput, KinesisOutput } from './kinesis.ts';
@@ -298,6 +300,34 @@ export class KeyedStream<T> implements Pipeline {
         ),
       options,
     );
+  }
+
+  /**
+   * Running aggregation per key, such as `count()` or `all({ … })`; its result after each value goes downstream, as a
+   * change. Where the state is of another aggregation, the shard waits: change the name, or raise `version` and give
+   * `migrate`.
+   */
+  aggregate<A, R>(
+    name: string,
+    aggregation: Aggregation<T, A, R>,
+    options: Omit<ChangeOptions<A>, 'initial'> = {},
+  ): KeyedStream<R> {
+    const { initial, add, result, accepts } = aggregation;
+    const states = this.updateStateByKey<A>(
+      name,
+      ([value], state) => {
+        if (state === undefined) return add(initial(), value as T);
+        if (accepts?.(state) ?? true) return add(state, value as T);
+        throw new ConfigurationError(
+          `The state of operator '${name}' is none of its aggregation: another was stored under this name, or with ` +
+            "other parts or options. Give the operator another name, or raise 'version' and give 'migrate'.",
+        );
+      },
+      options,
+    );
+    // Without a step behind the operator, what is published refers to the state instead of having a copy of it.
+    if (result === (itself as unknown)) return states as unknown as KeyedStream<R>;
+    return states.#then(mapStage(result, `the result of operator '${name}'`));
   }
 
   /**

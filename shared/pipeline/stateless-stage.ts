@@ -1,8 +1,8 @@
 import type { FilterStage, FlatMapStage, MapStage } from './definition.ts';
 import { requireSynchronous } from './synchronous.ts';
 
-export function mapStage<T>(apply: (value: T) => unknown): MapStage {
-  return { kind: 'map', apply: (value) => requireSynchronous(apply(value as T), 'map') };
+export function mapStage<T>(apply: (value: T) => unknown, what = 'map'): MapStage {
+  return { kind: 'map', apply: (value) => requireSynchronous(apply(value as T), what) };
 }
 
 export function flatMapStage<T>(apply: (value: T) => Iterable<unknown>): FlatMapStage {

@@ -2,18 +2,39 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import * as v from 'valibot';
 import { describe, expectTypeOf, it } from 'vitest';
 import {
+  all,
+  collect,
+  count,
+  countByValue,
+  distinct,
   dynamodb,
+  first,
+  frequent,
   kinesis,
+  max,
+  maxBy,
+  mean,
+  min,
   outputs,
   outputsOf,
   pipeline,
+  stats,
+  sum,
+  topN,
+  variance,
+  where,
+  type Aggregation,
   type DynamoDbOutput,
   type KeyedStream,
+  type FrequentValue,
   type KeyedOutput,
   type KinesisInput,
   type KinesisOutput,
+  type Measured,
   type Pipeline,
+  type Stats as Moments,
   type Stream,
+  type ValueCount,
 } from '../../shared/index.ts';
 
 // Checked by the compiler alone, with `npm run types`: a line marked as an expected error must be one.
@@ -98,6 +119,65 @@ describe('types', () => {
         expectTypeOf(value).toEqualTypeOf<FlightValue>();
       }),
     ).toEqualTypeOf<KeyedStream<FlightValue>>();
+  });
+
+  it('of aggregations follow from the stream, through compositions too', () => {
+    const summary = byOrigin.aggregate(
+      'summary',
+      all({
+        flights: count(),
+        late: where((flight) => flight.delay > 15, count()),
+        delay: mean((flight) => flight.delay),
+        spread: variance((flight) => flight.delay, { of: 'sample' }),
+        worst: maxBy((flight) => flight.delay),
+        notes: distinct((flight) => flight.note ?? '', { precision: 10 }),
+        nested: all({ least: min(({ origin }) => origin), moments: stats(({ delay }) => delay) }),
+        first: first(),
+        some: collect({ limit: 3, beyond: 'dropOldest' }),
+        origins: countByValue((flight) => flight.origin, { limit: 5 }),
+        often: frequent(5, { of: (flight) => flight.delay > 15 }),
+        top: topN(3, { of: (flight) => flight.origin, by: (flight) => flight.delay }),
+        topWhole: topN(3, { by: (flight) => flight.origin }),
+      }),
+    );
+    expectTypeOf(summary).toEqualTypeOf<
+      KeyedStream<{
+        readonly flights: number;
+        readonly late: number;
+        readonly delay: number | null;
+        readonly spread: number | null;
+        readonly worst: FlightValue | null;
+        readonly notes: number;
+        readonly nested: { readonly least: string | null; readonly moments: Moments };
+        readonly first: FlightValue | null;
+        readonly some: readonly FlightValue[];
+        readonly origins: readonly ValueCount<string>[];
+        readonly often: readonly FrequentValue<boolean>[];
+        readonly top: readonly Measured<string, number>[];
+        readonly topWhole: readonly Measured<FlightValue, string>[];
+      }>
+    >();
+    expectTypeOf(byOrigin.aggregate('n', count())).toEqualTypeOf<KeyedStream<number>>();
+    expectTypeOf(
+      byOrigin.aggregate(
+        'max',
+        max(({ delay }) => delay),
+      ),
+    ).toEqualTypeOf<KeyedStream<number | null>>();
+    expectTypeOf(
+      byOrigin.aggregate(
+        'sum',
+        sum(({ delay }) => delay),
+        { emit: 'every' },
+      ),
+    ).toEqualTypeOf<KeyedStream<number>>();
+    expectTypeOf(count().remove).toEqualTypeOf<(values: number, value: unknown) => number>();
+    const reused = all({ flights: count(), delay: mean((row: { delay: number }) => row.delay) });
+    expectTypeOf(byOrigin.aggregate('reused', reused)).toEqualTypeOf<
+      KeyedStream<{ readonly flights: number; readonly delay: number | null }>
+    >();
+    const own = {} as Aggregation<{ delay: number }, string[], Date>;
+    expectTypeOf(byOrigin.aggregate('own', own)).toEqualTypeOf<KeyedStream<Date>>();
   });
 
   it('pass through dedupeBy', () => {
@@ -273,6 +353,39 @@ describe('what must not compile', () => {
     const zeroed = { initial: () => 1 };
     // @ts-expect-error zero is what aggregateByKey begins with
     zeroed satisfies Parameters<typeof byOrigin.aggregateByKey<number>>[3];
+  });
+
+  it('is an aggregation of other values, or of what cannot be aggregated', () => {
+    // @ts-expect-error a flight has no distance
+    byOrigin.aggregate('sum', all({ far: sum((flight) => Number(flight.distance)) }));
+    const ofFlights = {
+      // @ts-expect-error texts are not added up
+      sum: sum((flight: FlightValue) => flight.origin),
+      // @ts-expect-error a flight as a whole cannot be compared
+      max: max((flight: FlightValue) => flight),
+      // @ts-expect-error a note may be missing
+      notes: countByValue((flight: FlightValue) => flight.note),
+      // @ts-expect-error a value is there at once
+      delays: distinct(async (flight: FlightValue) => flight.delay),
+      // @ts-expect-error what is collected is limited
+      flights: collect(),
+    };
+    void ofFlights;
+    // @ts-expect-error an aggregation has its own beginning
+    byOrigin.aggregate('flights', count(), { initial: () => 1 });
+    const ofNumbers = {} as Aggregation<number, number, number>;
+    // @ts-expect-error the stream has flights
+    byOrigin.aggregate('flights', ofNumbers);
+    // @ts-expect-error the condition reads what a flight has not
+    byOrigin.aggregate('far', all({ far: where(({ distance }) => distance > 1, count()) }));
+    const ofRows = all({ rows: count(), size: sum((row: { size: number }) => row.size) });
+    // @ts-expect-error the stream has flights
+    byOrigin.aggregate('rows', ofRows);
+    const { remove } = max((flight: FlightValue) => flight.delay);
+    // @ts-expect-error what is added cannot be taken out of a greatest
+    remove(1, { origin: 'ATL', delay: 1 });
+    // @ts-expect-error state belongs to a key
+    void flights.aggregate;
   });
 
   it('is deduplication without a time, by an id that is no text, or before there is a key', () => {
