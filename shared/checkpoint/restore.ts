@@ -1,7 +1,6 @@
 import { stamped } from '../engine/commit.ts';
 import type { RedriveRuntime } from '../engine/runtime.ts';
 import { deadLetterNamesOf, readDeadLetterName } from '../output/dead-letter-name.ts';
-import type { DeadLetterStore } from '../output/dead-letter-store.ts';
 import { hashOfKey } from '../output/output-id.ts';
 import { documentsBytes } from '../state/canonical-document.ts';
 import type { GenerationStore } from '../state/generation-store.ts';
@@ -114,7 +113,7 @@ async function copyLetters(
   const rest = pk.slice(pk.indexOf('/'));
   const prefix = deadLetterNamesOf(from, key === undefined ? 'no-key' : hashOfKey(key));
   const copied = new Set<number>();
-  for (const store of [deadLetters, closedLetters as DeadLetterStore]) {
+  for (const store of [deadLetters, closedLetters]) {
     for await (const page of store.list(prefix)) {
       for (const { name } of page) {
         const named = readDeadLetterName(name);

@@ -188,6 +188,7 @@ export async function switchGeneration(
 
 /** How far one shard is from its end. */
 export interface ShardReplay {
+  /** Its parents here are all from which it came, not the nearest alone: one that never had a record has no row. */
   readonly shard: SourceShard;
   readonly position?: Position;
   readonly until?: Position;
@@ -206,7 +207,7 @@ export async function replays(rewinder: Rewinder, control: Control): Promise<rea
     const position = (await runtime.store.readProgress(rewind.to, shard))?.position;
     const isDone = until === undefined || (position !== undefined && comparePositions(position, until) >= 0);
     return {
-      shard: listed.get(shard) ?? goneShard(shard),
+      shard: withAncestors(listed.get(shard) ?? goneShard(shard), listed),
       ...(position !== undefined && { position }),
       ...(until !== undefined && { until }),
       isDone,
@@ -399,6 +400,12 @@ function silenced(sinks: RedriveRuntime['sinks']): RedriveRuntime['sinks'] {
       },
     ]),
   );
+}
+
+function withAncestors(shard: SourceShard, listed: ReadonlyMap<string, SourceShard>): SourceShard {
+  const ancestors = new Set(shard.parents);
+  for (const ancestor of ancestors) for (const each of listed.get(ancestor)?.parents ?? []) ancestors.add(each);
+  return { ...shard, parents: [...ancestors] };
 }
 
 /** A shard that no listing has any more: a reader of it finds it gone. */

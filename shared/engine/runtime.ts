@@ -37,7 +37,7 @@ export interface Runtime {
 export interface RedriveRuntime extends Runtime {
   readonly deadLetters: DeadLetterStore;
   /** Keeps letters that were redriven or dropped. */
-  readonly closedLetters: DeadLetterSink;
+  readonly closedLetters: DeadLetterStore;
   /** With a repartition: that of the half which reads the stream of this physical name. */
   readonly runtimeFor?: (stream: string) => Runtime;
 }

@@ -17,6 +17,12 @@ const OUTBOX = 'shared/engine/outbox-draft.ts';
 const DRAFT = 'shared/engine/item-draft.ts';
 const MEMORY = 'shared/state/memory-state-store.ts';
 const WORLD = 'test/simulation/drawn-world.ts';
+const REWIND = 'shared/checkpoint/rewind.ts';
+const RESTORE = 'shared/checkpoint/restore.ts';
+const SAME_OF_ANY =
+  'const items = this.#shards.get(shard)?.items; const own = items?.get(pk)?.item; if (own !== undefined) return own; ' +
+  "for (const [other, { item }] of items ?? []) if (other.slice(other.indexOf('/')) === pk.slice(pk.indexOf('/'))) return item; " +
+  'return undefined;';
 
 /** Worlds in which a rare rule is met more often. */
 const FOCUS = {
@@ -31,6 +37,7 @@ const FOCUS = {
     'const parallelizationFactor = chance(0.2) ? 2 + upTo(1) : 1;',
     'const parallelizationFactor = 2 + upTo(1);',
   ],
+  rewinds: [WORLD, 'const REWIND_SHARE = 0.25;', 'const REWIND_SHARE = 1;'],
   lowers: [WORLD, 'reshards.length === 0 && chance(0.3)', 'reshards.length === 0'],
   spilled: [WORLD, 'return random() < 0.2 ? Math.floor(', 'return random() < 1 ? Math.floor('],
   poisoned: [
@@ -392,5 +399,114 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     ],
     FOCUS.spilled,
     FOCUS.poisoned,
+  ),
+  broken(
+    'rewinds without a seal',
+    2_000,
+    [REWIND, "changeAll(rewinder, rewind.from, { kind: 'seal' }, version)", 'Promise.resolve(true)'],
+    FOCUS.rewinds,
+  ),
+  broken(
+    'keeps items in its cache under their keys alone',
+    500,
+    ['shared/engine/item-cache.ts', 'return this.#shards.get(shard)?.items.get(pk)?.item;', SAME_OF_ANY],
+    FOCUS.rewinds,
+  ),
+  broken(
+    'takes live events during a replay',
+    2_000,
+    [
+      'shared/engine/open.ts',
+      'if (progress.phase !== origin.kind) {',
+      "if (progress.phase === 'live' && origin.kind === 'replay') {",
+    ],
+    FOCUS.rewinds,
+  ),
+  broken(
+    'restores over what is there',
+    2_000,
+    [
+      RESTORE,
+      'expectedRevision: undefined,',
+      'expectedRevision: (await store.load([item.pk])).get(item.pk)?.revision,',
+    ],
+    [RESTORE, 'left.map((item) => ({', 'await Promise.all(left.map(async (item) => ({'],
+    [
+      RESTORE,
+      'program.limits.inlineStateBytes,\n        })),',
+      'program.limits.inlineStateBytes,\n        }))),',
+    ],
+    FOCUS.rewinds,
+  ),
+  broken(
+    'restores items without their outboxes',
+    2_000,
+    [
+      RESTORE,
+      'group.map((item) => stamped(runtime, item))',
+      'group.map((item) => stamped(runtime, { ...item, outbox: [] }))',
+    ],
+    [RESTORE, 'digest.add(', 'if (digest === undefined) digest.add('],
+    [
+      REWIND,
+      'counted.items !== items || counted.digest !== digest',
+      'counted.items !== items && counted.digest === digest',
+    ],
+    FOCUS.rewinds,
+  ),
+  broken(
+    'acknowledges without advancing progress',
+    1_000,
+    [
+      BATCH,
+      "if (advanced === 'sealed') failedFrom = first;",
+      "if (advanced === 'sealed') failedFrom = undefined;",
+    ],
+    FOCUS.rewinds,
+  ),
+  broken(
+    'reads progress behind the scan of a checkpoint',
+    2_000,
+    [
+      'shared/checkpoint/take-checkpoint.ts',
+      '    operators: taker.operators,\n    shards,\n',
+      '    operators: taker.operators,\n    shards: await shardPositions(taker.store, taker.streamShards, work.generation, taker.streams),\n',
+    ],
+    [
+      'shared/checkpoint/take-checkpoint.ts',
+      'function manifestOf(taker: CheckpointTaker, work: CheckpointWork): Manifest {',
+      'async function manifestOf(taker: CheckpointTaker, work: CheckpointWork): Promise<Manifest> {',
+    ],
+    [
+      'shared/checkpoint/take-checkpoint.ts',
+      'putManifest(manifestOf(taker, work))',
+      'putManifest(await manifestOf(taker, work))',
+    ],
+    FOCUS.rewinds,
+  ),
+  broken(
+    'replays from the recorded progress with ParallelizationFactor above 1',
+    1_000,
+    [REWIND, 'checkpointed?.position === undefined || hasLanes', 'checkpointed?.position === undefined'],
+    FOCUS.rewinds,
+    FOCUS.loweredFactor,
+  ),
+  broken(
+    'switches to a generation that is not verified, nor whole',
+    1_000,
+    [RESTORE, "results[place] === 'failed'", 'results[place] === undefined'],
+    [REWIND, 'counted.items !== items || counted.digest !== digest', 'counted.items > items'],
+    FOCUS.rewinds,
+    FOCUS.writes,
+  ),
+  broken(
+    'changes progress rows without a look at the version of the control row',
+    20_000,
+    [
+      'shared/state/memory-generation-store.ts',
+      "(decodeControl(control).version ?? 0) !== version) return 'superseded';",
+      "version < 0) return 'superseded';",
+    ],
+    FOCUS.rewinds,
   ),
 ];

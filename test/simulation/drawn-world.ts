@@ -2,6 +2,7 @@ import { drawFaults } from '../../shared/testing/simulator/drawn-faults.ts';
 import type { Pipeline } from '../../shared/pipeline/definition.ts';
 import type { Fault, FaultBudget } from '../../shared/testing/simulator/faults.ts';
 import { MemoryStream } from '../../shared/testing/simulator/memory-stream.ts';
+import type { RewindPlan } from '../../shared/testing/simulator/simulated-rewind.ts';
 import { World } from '../../shared/testing/simulator/world.ts';
 import { seededRandom } from '../../shared/testing/seeded-random.ts';
 import {
@@ -48,6 +49,8 @@ export interface WorldPlan {
   readonly sweeps?: readonly PlannedSweep[] | undefined;
   /** Once the world has come to rest: mended code, further records, and operators who redrive dead letters. */
   readonly mending?: PlannedMending | undefined;
+  /** A checkpoint is taken, and later the pipeline is rewound to it. */
+  readonly rewind?: RewindPlan | undefined;
 }
 
 export interface PlannedMending {
@@ -175,6 +178,10 @@ export function drawPlan(seed: number): WorldPlan {
       poison === undefined || hasPause
         ? undefined
         : drawMending(seed, records, inlineStateBytes !== undefined),
+    rewind:
+      next === undefined && repartition === undefined && !kills && !hasPause
+        ? drawRewind(seed, spreadMs)
+        : undefined,
   };
 }
 
@@ -230,6 +237,23 @@ function drawMending(seed: number, records: readonly PlannedRecord[], spills: bo
   };
 }
 
+function drawRewind(seed: number, spreadMs: number): RewindPlan | undefined {
+  const random = seededRandom(seed ^ 0x510e527f);
+  if (random() >= REWIND_SHARE) return undefined;
+  const deaths = random() < 0.5 ? 0 : 1 + Math.floor(random() * 2);
+  return {
+    checkpointAfterMs: random() * spreadMs,
+    rewindAfterMs: random() * spreadMs,
+    outputs: random() < 0.8 ? 'same' : 'again',
+    disables: random() < 0.7,
+    deaths,
+    ends: random() < 0.75 ? 'resume' : 'undo',
+  };
+}
+
+/** How many worlds have one. */
+const REWIND_SHARE = 0.25;
+
 export interface SimulationResult {
   readonly violations: readonly string[];
   readonly story: readonly string[];
@@ -261,6 +285,7 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
   const sinkStreams = new Map(following && next ? [[next.sink, middle]] : []);
   const deployed = world.deploy({ ...common, pipeline, stream, innerStream: middle, sinkStreams });
   if (following !== undefined) world.deploy({ ...common, pipeline: following, stream: middle });
+  if (plan.rewind !== undefined) deployed.rewind(plan.rewind);
   // One aggregate of all that the producer gathered, with the partition keys that it took for those of one shard.
   const gathered = plan.records.filter(({ isAggregated }) => isAggregated);
   if (gathered.length > 0) {

@@ -18,7 +18,8 @@ import {
 } from '../../source/position.ts';
 import type { SourceRecord } from '../../source/record.ts';
 import { NO_LETTERS } from '../../state/letters.ts';
-import { itemKey, keyOfItem, shardItemKey } from '../../state/row-key.ts';
+import { carriedRevision } from '../../state/revision.ts';
+import { generationOf, itemKey, keyOfItem, shardItemKey, sourceOf } from '../../state/row-key.ts';
 import type { DeadLetterEntry, OutboxEntry, OutputEntry, StateItem } from '../../state/state-item.ts';
 import type { Advance } from '../../state/state-store.ts';
 import { Oracle, type OracleElement, type OracleOutput, type OracleStep } from './oracle.ts';
@@ -86,6 +87,8 @@ interface ItemTruth {
   parkedFrom: number | undefined;
   /** By sink and destination key: the newest change. */
   readonly newest: Map<string, CommittedOutput[]>;
+  /** Numbers of the records that each write has brought in, with its revision. */
+  readonly log: { readonly revision: number; readonly records: readonly number[] }[];
 }
 
 /** What one write commits. */
@@ -95,6 +98,8 @@ interface Made {
 }
 
 export interface CheckerOptions {
+  /** The generation whose rows it watches: 1 unless given. */
+  readonly generation?: number;
   readonly definition: PipelineDefinition;
   /** Whether it is the front of a repartition, which puts what its records become and keeps none of it. */
   readonly isRelay: boolean;
@@ -111,7 +116,7 @@ export interface CheckerOptions {
  * engine says that it did.
  */
 export class Checker {
-  readonly violations: string[] = [];
+  readonly violations: string[];
   readonly oracle: Oracle;
   readonly #options: CheckerOptions;
   readonly #name: string;
@@ -125,13 +130,70 @@ export class Checker {
   /** Letters that committed items tell of, by name. */
   readonly #letters = new Map<string, LetterTruth>();
   readonly #progress = new Map<string, Position>();
-  readonly deliveries = new Map<string, Delivery[]>();
+  readonly deliveries: Map<string, Delivery[]>;
+  readonly #generation: number;
+  /** Of all generations. */
+  readonly #family: Map<number, Checker>;
+  readonly #puts: { readonly record: SourceRecord; readonly shard: string }[] = [];
   #acknowledged = 0;
 
-  constructor(options: CheckerOptions) {
+  constructor(options: CheckerOptions, before?: Checker) {
+    this.#generation = options.generation ?? 1;
+    this.#family = before === undefined ? new Map<number, Checker>() : before.#family;
+    this.#family.set(this.#generation, this);
+    this.violations = before?.violations ?? [];
+    this.deliveries = before?.deliveries ?? new Map<string, Delivery[]>();
     this.#options = options;
     this.#name = options.definition.name;
     this.oracle = new Oracle(options.definition);
+    if (before === undefined) return;
+    for (const { record, shard } of before.#puts) this.#put(record, shard);
+    for (const known of before.#records) {
+      const own = this.#records[known.number];
+      if (!known.isAcknowledged || own === undefined) continue;
+      own.isAcknowledged = true;
+      this.#acknowledged += 1;
+    }
+  }
+
+  /** That of another generation. It begins with what the records alone say, and what was acknowledged. */
+  at(generation: number): Checker {
+    return (
+      this.#family.get(generation) ??
+      new Checker({ ...this.#options, generation }, this.#family.get(1) ?? this)
+    );
+  }
+
+  /** An item of a checkpoint has been written into this generation. @param source the generation of the checkpoint. */
+  restored(item: StateItem, source: number): void {
+    const from = this.at(source);
+    const pk = `${source}${item.pk.slice(item.pk.indexOf('/'))}`;
+    const old = from.#items.get(pk);
+    const log = old === undefined ? [] : old.log;
+    const revision = carriedRevision(item.revision, this.#generation, source);
+    const truth = this.#truth(item.pk);
+    if (truth.item !== undefined) this.#say('I8', `${item.pk} is restored over what is there`);
+    truth.item = item;
+    const made: Made = { events: [], letters: [] };
+    for (const entry of log) {
+      if (entry.revision > revision) break;
+      for (const number of entry.records)
+        this.#apply(truth, this.#records[number] as KnownRecord, item.pk, made);
+      truth.log.push({ ...entry, revision: carriedRevision(entry.revision, source, this.#generation) });
+    }
+    for (const [id, output] of this.#outputs) {
+      const before = from.#outputs.get(id);
+      if (output.pk === item.pk && before !== undefined && before.isDelivered) output.isDelivered = true;
+    }
+    this.#checkStates(item);
+    this.#checkLetters(item, truth);
+  }
+
+  /** Whether each key's records come in one order however shards are read: those of one partition key. */
+  get #isOrderFixed(): boolean {
+    return [...this.#byHome.values()].every(
+      (records) => new Set(records.map(({ record }) => record.deliveryKey ?? record.partitionKey)).size === 1,
+    );
   }
 
   get areAllAcknowledged(): boolean {
@@ -140,6 +202,11 @@ export class Checker {
 
   /** A record stands in the source stream, as the engine's own reader reads it. */
   recordPut(record: SourceRecord, shard: string): void {
+    for (const checker of this.#family.values()) checker.#put(record, shard);
+  }
+
+  #put(record: SourceRecord, shard: string): void {
+    this.#puts.push({ record, shard });
     const { elements: read, isWhole, envelope } = this.oracle.read(record);
     const passed = this.#options.isRelay ? this.#passOn(record, read) : undefined;
     const elements = passed?.elements ?? read;
@@ -151,8 +218,8 @@ export class Checker {
     const markPosition = place?.position ?? record.position;
     const homes = new Set(
       elements.flatMap(({ key }) => {
-        if (key === undefined) return [shardItemKey(1, place?.lane ?? shard)];
-        return passed === undefined ? [itemKey(1, key)] : [];
+        if (key === undefined) return [shardItemKey(this.#generation, place?.lane ?? shard)];
+        return passed === undefined ? [itemKey(this.#generation, key)] : [];
       }),
     );
     const known: KnownRecord = {
@@ -213,6 +280,7 @@ export class Checker {
     if (fresh.length === 0) this.#say('I1', `${item.pk} was written although no record ran`);
     const made: Made = { events: [], letters: [] };
     for (const known of fresh) this.#apply(truth, known, item.pk, made);
+    truth.log.push({ revision: item.revision, records: fresh.map(({ number }) => number) });
     this.#checkWritten(item, truth, before, made);
   }
 
@@ -335,17 +403,31 @@ export class Checker {
       ) {
         this.#say('I7', `${shown(known)} is acknowledged above the shard's progress`);
       }
-      if (known.isAcknowledged) continue;
+      this.#acknowledge(known.number);
+    }
+  }
+
+  /** Lambda has been told while a rewind is under way: what comes of it is seen at the end. */
+  acknowledgedUnseen(shard: string, sequences: readonly string[]): void {
+    for (const each of sequences)
+      for (const { number } of this.#bySequence.get(`${shard} ${each}`) ?? []) this.#acknowledge(number);
+  }
+
+  #acknowledge(number: number): void {
+    for (const checker of this.#family.values()) {
+      const known = checker.#records[number];
+      if (known === undefined || known.isAcknowledged) continue;
       known.isAcknowledged = true;
-      this.#acknowledged += 1;
+      checker.#acknowledged += 1;
     }
   }
 
   /**
    * Everything has come to rest.
    * @param stored the items as the store gives them back. @param areLettersDone whether operators have done with all.
+   * @param wasUndone whether a rewind was that had published.
    */
-  atRest(stored: ReadonlyMap<string, StateItem>, areLettersDone = false): void {
+  atRest(stored: ReadonlyMap<string, StateItem>, areLettersDone = false, wasUndone = false): void {
     if (areLettersDone) this.#checkLettersDone();
     for (const known of this.#records) {
       if (!known.isAcknowledged) this.#say('liveness', `${shown(known)} is not acknowledged`);
@@ -357,7 +439,8 @@ export class Checker {
         this.#say('I1', `the store gives back another state of ${pk} than was committed`);
       }
       if (this.#options.isOrdered) this.#checkOrder(pk, applied);
-      for (const outputs of newest.values()) this.#checkNewest(pk, outputs);
+      // What an undone replay has published stays the newest until the key's next record.
+      if (!wasUndone) for (const outputs of newest.values()) this.#checkNewest(pk, outputs);
     }
     this.#checkConsumers();
   }
@@ -428,7 +511,7 @@ export class Checker {
     const { lane, position } = known.record;
     const number = truth.letters.length;
     const entry = { kind: 'deadLetter', number, lane, position, element };
-    const name = letterName(key, entry as DeadLetterEntry);
+    const name = letterName(this.#generation, key, entry as DeadLetterEntry);
     const letter: LetterTruth = {
       name,
       pk,
@@ -713,7 +796,7 @@ export class Checker {
     if (outputs.some(({ isDelivered }) => !isDelivered)) this.#say('I4', `${what} is not published`);
     let last: Delivery | undefined;
     for (const delivery of this.deliveries.get(sink) ?? []) {
-      if (delivery.pk !== pk || delivery.destinationKey !== destinationKey) continue;
+      if (sourceOf(delivery.pk) !== sourceOf(pk) || delivery.destinationKey !== destinationKey) continue;
       if (last === undefined || delivery.revision >= last.revision) last = delivery;
     }
     if (last !== undefined && !isDeepStrictEqual(JSON.parse(last.json), value)) {
@@ -723,6 +806,8 @@ export class Checker {
 
   /** A consumer that skips what its marks cover, per lane and destination key, sees each event once. */
   #checkConsumers(): void {
+    // Where the order of two shards decides, a replay may make other events.
+    if (this.#family.size > 1 && !this.#isOrderFixed) return;
     const wanted = new Map<string, CommittedOutput>();
     for (const [id, output] of this.#outputs) if (!output.isChange) wanted.set(id, output);
     for (const deliveries of this.deliveries.values()) {
@@ -742,7 +827,7 @@ export class Checker {
   #truth(pk: string): ItemTruth {
     let truth = this.#items.get(pk);
     if (truth === undefined) {
-      const home = pk.startsWith(SHARD_ITEMS) ? shardOfLane(pk) : pk;
+      const home = isShardItem(pk) ? shardOfLane(pk) : pk;
       truth = {
         home,
         item: undefined,
@@ -751,6 +836,7 @@ export class Checker {
         letters: [],
         parkedFrom: undefined,
         newest: new Map(),
+        log: [],
       };
       this.#items.set(pk, truth);
     }
@@ -759,7 +845,7 @@ export class Checker {
 
   /** A shard has an item for each lane in which a record had no key. */
   #truthsOf(home: string): ItemTruth[] {
-    if (home.startsWith(SHARD_ITEMS)) return [...this.#items.values()].filter((truth) => truth.home === home);
+    if (isShardItem(home)) return [...this.#items.values()].filter((truth) => truth.home === home);
     const truth = this.#items.get(home);
     return truth === undefined ? [] : [truth];
   }
@@ -776,19 +862,22 @@ function coversRecord({ marks }: StateItem, { lanes, markPosition }: KnownRecord
   });
 }
 
-/** How the keys of shards' own items begin. */
-const SHARD_ITEMS = shardItemKey(1, '');
+function isShardItem(pk: string): boolean {
+  return keyOfItem(pk) === undefined;
+}
 
 function idParts({ lane, position }: SourceRecord, { element, sink, index }: OracleOutput): OutputEntry {
   return { lane, position, element, sink, index } as OutputEntry;
 }
 
 function entryName(pipeline: string, pk: string, entry: OutboxEntry): string {
-  return entry.kind === 'output' ? outputId(pipeline, entry) : letterName(keyOfItem(pk), entry);
+  return entry.kind === 'output'
+    ? outputId(pipeline, entry)
+    : letterName(generationOf(pk), keyOfItem(pk), entry);
 }
 
-function letterName(key: string | undefined, entry: DeadLetterEntry): string {
-  return plainName(deadLetterName(1, key, entry));
+function letterName(generation: number, key: string | undefined, entry: DeadLetterEntry): string {
+  return plainName(deadLetterName(generation, key, entry));
 }
 
 /** A letter's name without where its record was rejected, which the records alone do not say. */

@@ -39,6 +39,7 @@ export class SimulatedMapping {
   /** Counts restarts: answers to an earlier one are nobody's. */
   #life = 0;
   #wakeAtMs = Infinity;
+  #isEnabled = true;
   /** By the id of an invocation that is waited for: how to give it up. */
   readonly #outstanding = new Map<string, () => void>();
 
@@ -46,6 +47,16 @@ export class SimulatedMapping {
     this.#options = options;
     this.#settings = options.settings;
     this.#mapping = createMapping(options.settings);
+  }
+
+  disable(): void {
+    this.#isEnabled = false;
+    this.#handle({ kind: 'disable' });
+  }
+
+  enable(): void {
+    this.#isEnabled = true;
+    this.#handle({ kind: 'enable' });
   }
 
   start(): void {
@@ -60,6 +71,8 @@ export class SimulatedMapping {
     this.#settings = settings;
     this.#mapping = createMapping(settings, snapshot);
     this.#wakeAtMs = Infinity;
+    // What was kept may be from before it was disabled or enabled.
+    this.#handle({ kind: this.#isEnabled ? 'enable' : 'disable' });
     this.#handle({ kind: 'tick' });
   }
 

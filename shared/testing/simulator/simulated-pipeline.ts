@@ -16,11 +16,17 @@ import { shardLane } from '../../source/lane.ts';
 import { MemoryBlobStore } from '../../state/memory-blob-store.ts';
 import { MemoryStateStore } from '../../state/memory-state-store.ts';
 import { sweepSpilled } from '../../state/sweep-spilled.ts';
+import { MemoryCheckpointStore } from '../../checkpoint/memory-checkpoint-store.ts';
+import { MemoryGenerationStore } from '../../state/memory-generation-store.ts';
+import { decodeControl, FIRST_CONTROL } from '../../state/progress-codec.ts';
+import { CONTROL_KEY } from '../../state/row-key.ts';
+import type { Control } from '../../state/state-store.ts';
 import { Checker } from './checker.ts';
 import type { MemoryStream, UserRecord } from './memory-stream.ts';
 import { SimulatedMapping } from './simulated-mapping.ts';
 import { SimulatedPorts, wholeItem, type PipelineResources } from './simulated-ports.ts';
 import type { Invocation, SimulatedProcess } from './simulated-process.ts';
+import { operateRewind, type RewindPlan } from './simulated-rewind.ts';
 import type { World } from './world.ts';
 
 export interface SimulatedPipelineOptions {
@@ -85,6 +91,10 @@ export class SimulatedPipeline {
   #isNoted = false;
   #isMended = false;
   #sessions = 0;
+  /** What operators have begun and not ended. */
+  #operations = 0;
+  readonly #checkpoints = new MemoryCheckpointStore();
+  readonly #generations = new MemoryGenerationStore(this.store);
 
   constructor(world: World, options: SimulatedPipelineOptions) {
     const { pipeline, stream, innerStream, parallelizationFactor, sinkStreams } = options;
@@ -155,10 +165,10 @@ export class SimulatedPipeline {
         invoke: (event, ended) => this.#invoke(half, event, ended),
         acknowledged: (shardId, records) => {
           const shard = shardLane(stream.name, shardId);
-          checker.acknowledged(
-            shard,
-            records.map(({ sequenceNumber }) => sequenceNumber),
-          );
+          const sequences = records.map(({ sequenceNumber }) => sequenceNumber);
+          const { generation, rewind } = this.#control;
+          if (rewind === undefined) checker.at(generation).acknowledged(shard, sequences);
+          else checker.acknowledgedUnseen(shard, sequences);
         },
         tell: (text) => this.#world.tell(`${name}${program.relay === undefined ? '' : ' (front)'}: ${text}`),
       }),
@@ -238,6 +248,7 @@ export class SimulatedPipeline {
   /** Whether all records are acknowledged and nobody is at work; operators may have something to do yet. */
   get isIdle(): boolean {
     return (
+      this.#operations === 0 &&
       this.#halves.every(({ resources }) => resources.checker.areAllAcknowledged) &&
       ![...this.#processes, ...this.#retired].some(isBusy)
     );
@@ -247,7 +258,9 @@ export class SimulatedPipeline {
     const items = [...this.store.items()].map(
       ([pk, item]) => [pk, wholeItem(this.#main.resources, item)] as const,
     );
-    for (const { resources } of this.#halves) resources.checker.atRest(new Map(items), this.#isMended);
+    const { generation, rank } = this.#control;
+    for (const { resources } of this.#halves)
+      resources.checker.at(generation).atRest(new Map(items), this.#isMended, rank !== undefined);
   }
 
   /**
@@ -293,7 +306,8 @@ export class SimulatedPipeline {
     processLetters(process.runtime, request, deadlineMs + process.skewMs).then(
       (results) => {
         if (!process.isAlive) return;
-        for (const { name, outcome } of results) if (outcome === 'rejected') hopeless.add(name);
+        for (const { name, outcome } of results)
+          if (outcome === 'rejected' || outcome === 'stale') hopeless.add(name);
         process.invocation = undefined;
         this.#world.tell(`  p${process.id} has: ${results.map(({ outcome }) => outcome).join()}`);
         this.#world.endOf.get(process)?.({ kind: 'response', payload: {} });
@@ -330,6 +344,66 @@ export class SimulatedPipeline {
       (error: unknown) => this.#threw(process, error),
     );
     this.#world.started(process);
+  }
+
+  get #control(): Control {
+    const row = this.store.rows.get(CONTROL_KEY);
+    return row === undefined ? FIRST_CONTROL : decodeControl(row);
+  }
+
+  /** Operators take a checkpoint, and rewind to it. */
+  rewind(plan: RewindPlan): void {
+    this.#operations += 1;
+    const operator = this.#newProcess();
+    operateRewind(plan, {
+      world: this.#world,
+      operator,
+      definition: this.#main.program,
+      parallelizationFactor: this.#toldFactor,
+      streams: [this.#main.stream],
+      mapping: this.#main.mapping,
+      control: () => this.#control,
+      checkpoints: this.#checkpoints,
+      generations: this.#generations,
+      invoke: (invocation, run) => this.#invokeStep(operator, invocation, run),
+    }).then(
+      () => (this.#operations -= 1),
+      (error: unknown) => {
+        this.#operations -= 1;
+        this.checker.violations.push(`crash [rewind] ${String(error)}`);
+      },
+    );
+    this.#world.started(operator);
+  }
+
+  /** An invocation for an operator. @throws an error of the world where it fails. */
+  #invokeStep<T>(
+    operator: SimulatedProcess,
+    invocation: Omit<Invocation, 'deadlineMs'>,
+    run: (process: SimulatedProcess, deadlineMs: number) => Promise<T>,
+  ): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const process = this.#idleProcess();
+      const { time, random } = this.#world;
+      const deadlineMs = time.nowMs + this.#options.timeoutMs;
+      const answered: T[] = [];
+      this.#begin(process, { ...invocation, deadlineMs }, (outcome) => {
+        this.#world.resume(operator, time.nowMs + random() * 50, () => {
+          if (outcome.kind === 'response' && answered.length > 0) resolve(answered[0] as T);
+          else reject(new Error('simulated: the invocation failed'));
+        });
+      });
+      run(process, deadlineMs + process.skewMs).then(
+        (answer) => {
+          if (!process.isAlive) return;
+          answered.push(answer);
+          process.invocation = undefined;
+          this.#world.endOf.get(process)?.({ kind: 'response', payload: {} });
+        },
+        (error: unknown) => this.#threw(process, error),
+      );
+      this.#world.started(process);
+    });
   }
 
   /** The mapping gives up what it waits for. */

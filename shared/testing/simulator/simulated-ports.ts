@@ -1,4 +1,4 @@
-import type { DeadLetterSink, DeadLetterStore } from '../../output/dead-letter-store.ts';
+import type { DeadLetterStore } from '../../output/dead-letter-store.ts';
 import { readDeadLetterName } from '../../output/dead-letter-name.ts';
 import { envelopeJson } from '../../output/envelope.ts';
 import { partitionKeyOf } from '../../output/kinesis-sink.ts';
@@ -10,6 +10,7 @@ import type { BlobStore } from '../../state/blob-store.ts';
 import type { MemoryBlobStore } from '../../state/memory-blob-store.ts';
 import type { MemoryStateStore } from '../../state/memory-state-store.ts';
 import { blobName, unpackBlob } from '../../state/spilled-states.ts';
+import { generationOf } from '../../state/row-key.ts';
 import { SpillingStateStore } from '../../state/spilling-state-store.ts';
 import type { StateItem } from '../../state/state-item.ts';
 import type { CommitResult, ItemWrite, StateStore } from '../../state/state-store.ts';
@@ -46,7 +47,7 @@ export class SimulatedPorts {
   /** What a sweep works on: items as they are stored, and the objects that they point to. */
   readonly spilled: { readonly store: StateStore; readonly blobs: BlobStore };
   readonly deadLetters: DeadLetterStore;
-  readonly closedLetters: DeadLetterSink;
+  readonly closedLetters: DeadLetterStore;
   readonly shardRanges: ShardRanges;
   readonly #world: World;
   readonly #resources: PipelineResources;
@@ -64,6 +65,9 @@ export class SimulatedPorts {
     this.deadLetters = this.#faultyLetters();
     this.closedLetters = {
       put: (name, letter) => io('putClosedLetter', () => resources.closedLetters.put(name, letter)),
+      get: (name) => io('getClosedLetter', () => resources.closedLetters.get(name)),
+      remove: (name) => io('removeClosedLetter', () => resources.closedLetters.remove(name)),
+      list: (prefix) => resources.closedLetters.list(prefix),
     };
     this.shardRanges = {
       rangeOf: (_, shardId) => io('rangeOf', async () => rangeOf(resources.stream, shardId)),
@@ -94,7 +98,7 @@ export class SimulatedPorts {
         io('advance', async () => {
           const result = await store.advance(generation, shard, advance);
           if (result === 'advanced')
-            checker.advanced(shard, advance, store.progress(generation, shard)?.position);
+            checker.at(generation).advanced(shard, advance, store.progress(generation, shard)?.position);
           return result;
         }),
       costs: () => store.costs(),
@@ -148,12 +152,12 @@ export class SimulatedPorts {
           const [result] = await store.commit([write]);
           if (result === 'committed' && running !== undefined) {
             this.#world.tell(`  commit ${pk} ${write.item.revision}`);
-            if (running.request === undefined)
-              checker.committed(wholeItem(this.#resources, write.item), running.records, running.shard);
-            else {
-              const whole = wholeItem(this.#resources, write.item);
-              this.#resources.checkerOf(laneOfItem(pk)).redriven(whole, running.request);
-            }
+            const whole = wholeItem(this.#resources, write.item);
+            const generation = generationOf(pk);
+            if (running.restores !== undefined) checker.at(generation).restored(whole, running.restores);
+            else if (running.request === undefined)
+              checker.at(generation).committed(whole, running.records, running.shard);
+            else this.#resources.checkerOf(laneOfItem(pk)).at(generation).redriven(whole, running.request);
           }
           if (faults.strikes('lostWriteAnswer', 0.1)) results.push(random() < 0.5 ? 'failed' : 'conflict');
           else results.push(result as CommitResult);
@@ -189,7 +193,7 @@ export class SimulatedPorts {
               continue;
             }
             this.#world.tell(`  deliver ${delivery.id}`);
-            checker.delivered(sink.name, delivery);
+            checker.at(delivery.pk === '' ? 1 : generationOf(delivery.pk)).delivered(sink.name, delivery);
             if (stream !== undefined) {
               const data = Buffer.from(envelopeJson(name, delivery)).toString('base64');
               this.#world.put(stream, partitionKeyOf(delivery.destinationKey), data);
@@ -204,7 +208,10 @@ export class SimulatedPorts {
   #faultyLetters(): DeadLetterStore {
     const { letters: store, checkerOf } = this.#resources;
     const io = this.#io;
-    const checkerOfLetter = (name: string): Checker => checkerOf(readDeadLetterName(name)?.shard);
+    const checkerOfLetter = (name: string): Checker => {
+      const { shard, generation = 1 } = readDeadLetterName(name) ?? {};
+      return checkerOf(shard).at(generation);
+    };
     return {
       put: (name, letter) =>
         io('putLetter', async () => {
@@ -215,7 +222,9 @@ export class SimulatedPorts {
       remove: (name) =>
         io('removeLetter', async () => {
           await store.remove(name);
-          checkerOfLetter(name).letterRemoved(name);
+          // Letters of a generation that was left say nothing any more: operators drop them.
+          const { generation } = await this.#resources.store.readControl();
+          if (readDeadLetterName(name)?.generation === generation) checkerOfLetter(name).letterRemoved(name);
         }),
       list: (prefix) => store.list(prefix),
     };

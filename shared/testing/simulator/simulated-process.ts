@@ -10,6 +10,8 @@ export interface Invocation {
   readonly deadlineMs: number;
   /** In place of records: the dead letters that an operator asks for. */
   readonly request?: LettersRequest;
+  /** It writes items of a checkpoint of this generation. */
+  readonly restores?: number;
 }
 
 /** One container: a process with a warm cache, in which one invocation runs at a time. */

@@ -146,6 +146,26 @@ describe('a rewind', () => {
     );
   });
 
+  it('replays a shard behind all from which it came, also by way of one that never had a record', async () => {
+    const shards = [SHARDS[0] ?? [], [], SHARDS[1] ?? []];
+    const parents = new Map([
+      [1, [0]],
+      [2, [1]],
+    ]);
+    const world = rewindWorld(SUBJECT, shards, { parents });
+    await checkpoint(world, 'c');
+    await process(world, 0, 0, 8);
+    await process(world, 2, 0, 6);
+    const rewinder = rewinderOf(world);
+    await beginRewind(rewinder, REQUEST);
+    const order: string[] = [];
+    await drive(world, rewinder, {
+      ...REQUEST,
+      onNews: (news) => void (news.kind === 'replayed' && order.push(news.shard)),
+    });
+    expect(order).toEqual([0, 2].map((shard) => shardLane(STREAM, shardId(shard))));
+  });
+
   it('refuses live events until it is released, and a replay of what is live', async () => {
     const world = await halfway();
     const rewinder = rewinderOf(world);

@@ -1,0 +1,343 @@
+import { driveRewind, type RewindSteps } from '../../checkpoint/drive-rewind.ts';
+import type { MemoryCheckpointStore } from '../../checkpoint/memory-checkpoint-store.ts';
+import type { ReplayPage, ReplaySource, SourceShard } from '../../checkpoint/replay-source.ts';
+import * as steps from '../../checkpoint/rewind.ts';
+import type { Rewinder } from '../../checkpoint/rewind.ts';
+import { takeCheckpoint } from '../../checkpoint/take-checkpoint.ts';
+import { DEADLINE_MARGIN_MS } from '../../engine/limits.ts';
+import type { Program } from '../../engine/program.ts';
+import { createKinesisEvent } from '../../mapping/kinesis-event.ts';
+import type { StreamRecord } from '../../mapping/stream-record.ts';
+import { readKinesisEvent } from '../../source/kinesis-event.ts';
+import { shardLane } from '../../source/lane.ts';
+import { compareSequences } from '../../source/position.ts';
+import type { SourceRecord } from '../../source/record.ts';
+import type { MemoryGenerationStore } from '../../state/memory-generation-store.ts';
+import type { Control, ReplayOutputs } from '../../state/state-store.ts';
+import type { MemoryStream } from './memory-stream.ts';
+import type { SimulatedMapping } from './simulated-mapping.ts';
+import type { Invocation, SimulatedProcess } from './simulated-process.ts';
+import type { World } from './world.ts';
+
+/** What operators of a simulated pipeline do, beside its batches. */
+export interface RewindPlan {
+  /** When the checkpoint is taken, and how long after it the rewind begins, milliseconds. */
+  readonly checkpointAfterMs: number;
+  readonly rewindAfterMs: number;
+  readonly outputs: Exclude<ReplayOutputs, 'suppress'>;
+  /** Whether the mapping is disabled, as it should be. */
+  readonly disables: boolean;
+  /** Operators that die, or sleep and go on when another has taken over. */
+  readonly deaths: number;
+  /** What the last one does, who does not. */
+  readonly ends: 'resume' | 'undo';
+}
+
+/** What an operator works with. */
+export interface RewindGround {
+  readonly world: World;
+  readonly operator: SimulatedProcess;
+  readonly definition: Program;
+  readonly parallelizationFactor: number;
+  readonly streams: readonly MemoryStream[];
+  readonly mapping: SimulatedMapping;
+  readonly control: () => Control;
+  readonly checkpoints: MemoryCheckpointStore;
+  readonly generations: MemoryGenerationStore;
+  readonly invoke: <T>(
+    invocation: Omit<Invocation, 'deadlineMs'>,
+    run: (process: SimulatedProcess, deadlineMs: number) => Promise<T>,
+  ) => Promise<T>;
+}
+
+/** For how long an operator sleeps who has seen enough for a while. */
+const SLEEP_MS = 60_000;
+const PAUSE_MS = 2_000;
+/** Small, so that a restore and a replay end in the middle. */
+const READ_LIMIT = 4;
+const NO_RECORDS = { shard: '', records: [] } as const;
+
+/** Takes a checkpoint and rewinds to it, whatever fails: the operators are patient. */
+export async function operateRewind(plan: RewindPlan, ground: RewindGround): Promise<void> {
+  const { world, control } = ground;
+  await pause(ground, plan.checkpointAfterMs);
+  const checkpoint = await takenCheckpoint(ground);
+  if (checkpoint === undefined) return;
+  await pause(ground, plan.rewindAfterMs);
+  const request = { id: 'rewind', checkpoint, outputs: plan.outputs };
+  const begun = await untilDone(ground, () =>
+    ground.invoke(NO_RECORDS, (process) =>
+      steps.beginRewind(rewinderOf(ground, process), { ...request, holder: 'operator 0' }),
+    ),
+  );
+  world.tell(`rewind to ${checkpoint}: ${begun.kind}`);
+  if (begun.kind !== 'at') return;
+  const drivers: Promise<void>[] = [];
+  for (let number = 0; number <= plan.deaths && control().rewind !== undefined; number++) {
+    const holder = `operator ${number}`;
+    if (number > 0) {
+      await untilDone(ground, () =>
+        ground.invoke(NO_RECORDS, (process) => steps.takeOver(rewinderOf(ground, process), holder)),
+      );
+      world.tell(`${holder} takes over`);
+    }
+    const isLast = number === plan.deaths;
+    const driver = drive(plan, ground, holder, isLast);
+    drivers.push(driver.finished);
+    await driver.left;
+  }
+  await Promise.all(drivers);
+}
+
+async function takenCheckpoint(ground: RewindGround): Promise<string | undefined> {
+  const { world, streams, checkpoints, generations, definition } = ground;
+  for (let tries = 0; tries < 40; tries++) {
+    const report = await untilDone(ground, () =>
+      ground.invoke(NO_RECORDS, (process, deadlineMs) => {
+        const { runtime } = process;
+        return takeCheckpoint({
+          pipeline: definition.definition.name,
+          checkpoints: through(ground, process, checkpoints, 'checkpoints'),
+          generations: through(ground, process, generations, 'generations'),
+          store: runtime.store,
+          streamShards: {
+            shardsOf: (name) =>
+              world.io(process, 'shardsOf', async () =>
+                (streams.find((stream) => stream.name === name) as MemoryStream).list(),
+              ),
+          },
+          streams: streams.map(({ name }) => name),
+          operators: definition.operators.map(({ name, version }) => ({ name, version })),
+          horizonSeconds: definition.horizonSeconds,
+          isByPartition: runtime.parallelizationFactor > 1,
+          retention: { keepLast: 10, keepDaily: 0 },
+          segments: 2,
+          partBytes: 400,
+          readUnitsPerSecond: 1_000_000,
+          clock: runtime.clock,
+          wait: runtime.wait,
+          random: () => Math.floor(world.random() * 2 ** 40).toString(36),
+          log: runtime.log,
+          deadlineMs,
+        }).catch((error: unknown) => {
+          // Its own first try was taken for somebody else's: the next call begins anew.
+          if (!String(error).includes('has begun checkpoint')) throw error;
+          throw new Error(`simulated: ${String(error)}`, { cause: error });
+        });
+      }),
+    );
+    world.tell(`checkpoint: ${report.status}`);
+    if (report.status === 'taken') return report.id;
+    await pause(ground, 5 * PAUSE_MS);
+  }
+  return undefined;
+}
+
+/** @returns when another operator comes, and when this one is through with it. */
+function drive(
+  { disables, ends, deaths }: RewindPlan,
+  ground: RewindGround,
+  holder: string,
+  isLast: boolean,
+): { readonly left: Promise<void>; readonly finished: Promise<void> } {
+  const { world, mapping } = ground;
+  let leave: () => void = () => undefined;
+  const left = new Promise<void>((resolve) => (leave = resolve));
+  const dies = world.random() < 0.5;
+  let until = isLast ? Infinity : Math.floor(world.random() * 12);
+  const attend = async (): Promise<void> => {
+    if (until-- > 0) return;
+    until = Infinity;
+    leave();
+    if (dies) throw new Gone(holder);
+    // It goes on when somebody else has taken over.
+    await pause(ground, world.random() * SLEEP_MS);
+  };
+  const run = async (): Promise<void> => {
+    for (;;) {
+      try {
+        const outcome = await driveRewind({
+          steps: await attended(ground, attend),
+          mapping: {
+            disable: async () => {
+              if (disables) mapping.disable();
+            },
+            enable: async () => mapping.enable(),
+          },
+          id: 'rewind',
+          holder,
+          wait: (ms) => pause(ground, ms),
+          undoes: isLast && ends === 'undo',
+          parallel: 2,
+        });
+        world.tell(`${holder}: ${outcome.kind}`);
+        if (outcome.kind === 'finished' || outcome.kind === 'superseded') return;
+      } catch (error) {
+        if (error instanceof Gone) return;
+        if (!String(error).includes('simulated')) throw error;
+      }
+      await pause(ground, PAUSE_MS);
+    }
+  };
+  const finished = run().finally(leave);
+  if (deaths > 0) world.tell(`${holder} drives`);
+  return { left, finished };
+}
+
+class Gone extends Error {}
+
+/** The steps of a rewind, an invocation each, before which the operator may leave. */
+async function attended(ground: RewindGround, attend: () => Promise<void>): Promise<RewindSteps> {
+  const { checkpoints, invoke } = ground;
+  const step = async <T>(
+    run: (rewinder: Rewinder, deadlineMs: number, keepGoing: () => boolean) => Promise<T>,
+    invocation: Omit<Invocation, 'deadlineMs'> = NO_RECORDS,
+  ): Promise<T> => {
+    await attend();
+    return invoke(invocation, (process, deadlineMs) =>
+      run(
+        rewinderOf(ground, process),
+        deadlineMs,
+        () => process.runtime.clock.nowMs() < deadlineMs - DEADLINE_MARGIN_MS && ground.world.random() < 0.9,
+      ),
+    );
+  };
+  const partsOf = async (id: string) => (await checkpoints.getManifest(id))?.parts ?? [];
+  return {
+    control: () => step(({ runtime }) => runtime.store.readControl()),
+    parts: partsOf,
+    takeOver: (holder) => step((rewinder) => steps.takeOver(rewinder, holder)),
+    seal: (version) => step((rewinder) => steps.seal(rewinder, version)),
+    restore: async (version, part, skipped) => {
+      const id = ground.control().rewind?.checkpoint ?? '';
+      const restores = (await checkpoints.getManifest(id))?.generation ?? 1;
+      return step((rewinder, _, keepGoing) => steps.restore(rewinder, version, part, skipped, keepGoing), {
+        ...NO_RECORDS,
+        restores,
+      });
+    },
+    verify: (version, segment) =>
+      step((rewinder, _, keepGoing) => steps.verify(rewinder, version, segment, keepGoing)),
+    switchGeneration: (version, counted) =>
+      step((rewinder) => steps.switchGeneration(rewinder, version, counted)),
+    replays: () =>
+      step(async (rewinder) => steps.replays(rewinder, await rewinder.runtime.store.readControl())),
+    replay: (version, shard) =>
+      step(
+        (rewinder, deadlineMs, keepGoing) => steps.replay(rewinder, version, shard, deadlineMs, keepGoing),
+        {
+          shard,
+          records: recordsOf(ground, shard),
+        },
+      ),
+    release: (version) => step((rewinder) => steps.release(rewinder, version)),
+    undo: (version) => step((rewinder) => steps.undo(rewinder, version)),
+    finish: (version) => step((rewinder) => steps.finish(rewinder, version)),
+  };
+}
+
+function rewinderOf(ground: RewindGround, process: SimulatedProcess): Rewinder {
+  return {
+    runtime: process.runtime,
+    generations: through(ground, process, ground.generations, 'generations'),
+    checkpoints: through(ground, process, ground.checkpoints, 'checkpoints'),
+    source: sourceOf(ground, process),
+  };
+}
+
+/** A port whose every call is a request of the process. */
+function through<T extends object>(
+  { world }: RewindGround,
+  process: SimulatedProcess,
+  port: T,
+  name: string,
+): T {
+  return new Proxy(port, {
+    get(target, property) {
+      const value: unknown = Reflect.get(target, property, target);
+      if (typeof value !== 'function') return value;
+      if (property === 'costs') return (): unknown => Reflect.apply(value, target, []);
+      const call = `${name}.${String(property)}`;
+      return (...given: unknown[]): unknown =>
+        world.io(process, call, () => Reflect.apply(value, target, given) as Promise<unknown>);
+    },
+  });
+}
+
+function sourceOf({ world, streams }: RewindGround, process: SimulatedProcess): ReplaySource {
+  const all = streams.flatMap((stream) => stream.shards.map((shard) => ({ stream, shard })));
+  return {
+    shards: () =>
+      world.io(process, 'listShards', async () =>
+        all.map(({ stream: { name }, shard }): SourceShard => {
+          const { shardId, parentShardId, adjacentParentShardId } = shard;
+          const parents = [parentShardId, adjacentParentShardId].filter((parent) => parent !== undefined);
+          return {
+            stream: name,
+            streamArn: `arn:aws:kinesis:local:0:stream/${name}`,
+            shardId,
+            shard: shardLane(name, shardId),
+            parents: parents.map((parent) => shardLane(name, parent)),
+          };
+        }),
+      ),
+    reader: ({ stream: name, shardId }, from) => {
+      const found = all.find(({ stream, shard }) => stream.name === name && shard.shardId === shardId);
+      let after: StreamRecord | undefined;
+      return {
+        next: (limit) =>
+          world
+            .io(process, 'readShard', async (): Promise<ReplayPage> => {
+              if (found === undefined) return { kind: 'gone' };
+              const oldestMs = world.time.nowMs - found.stream.retentionMs;
+              const rest = found.shard.records.filter(
+                ({ sequenceNumber, approximateArrivalTimestampMs }) =>
+                  approximateArrivalTimestampMs >= oldestMs &&
+                  (after === undefined
+                    ? from === undefined || compareSequences(sequenceNumber, from) >= 0
+                    : compareSequences(sequenceNumber, after.sequenceNumber) > 0),
+              );
+              const records = rest.slice(0, Math.min(limit, 1 + Math.floor(world.random() * READ_LIMIT)));
+              return { kind: 'records', records, isAtEnd: records.length === rest.length };
+            })
+            .then((page) => {
+              if (page.kind === 'records') after = page.records.at(-1) ?? after;
+              return page;
+            }),
+      };
+    },
+    isRelayed: () => false,
+  };
+}
+
+/** Every record of a shard: which of them a replay hands in is for it to know. */
+function recordsOf({ streams }: RewindGround, lane: string): readonly SourceRecord[] {
+  for (const { name, shards } of streams) {
+    for (const { shardId, records } of shards) {
+      if (shardLane(name, shardId) !== lane || records.length === 0) continue;
+      const event = createKinesisEvent(
+        { streamArn: `arn:aws:kinesis:local:0:stream/${name}`, region: '', invokeIdentityArn: '' },
+        shardId,
+        records,
+      );
+      return readKinesisEvent(event).records;
+    }
+  }
+  return [];
+}
+
+/** Asks again until an invocation succeeds. */
+async function untilDone<T>(ground: RewindGround, ask: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!String(error).includes('simulated')) throw error;
+      await pause(ground, PAUSE_MS);
+    }
+  }
+}
+
+function pause({ world, operator }: RewindGround, ms: number): Promise<void> {
+  return new Promise((resolve) => world.resume(operator, world.time.nowMs + ms, resolve));
+}
