@@ -66,7 +66,7 @@ export async function processBatch(
   let failedFrom: Position | undefined;
   let endedTurns: readonly string[] = [];
   try {
-    if (opened.isSuspicious) {
+    if (opened.isSuspicious && records.length > 0) {
       ({ failedFrom, endedTurns } = await processOneByOne(
         runtime,
         opened,

@@ -471,6 +471,20 @@ describe('a policy that stops', () => {
   });
 });
 
+describe('a batch that is done', () => {
+  it('is acknowledged also where attempts at it have died again and again', async () => {
+    const world = testWorld(subject);
+    const batch = records([A, A]);
+    await drain(world, batch);
+    const first = batch[0];
+    if (first === undefined) return;
+    for (let death = 0; death < 5; death++) await world.store.beginAttempt(1, first.lane, first.position);
+    const { failedFrom, report } = await deliver(world, batch);
+    expect(failedFrom).toBeUndefined();
+    expect(report).toMatchObject({ duplicates: 2, unfinished: 0 });
+  });
+});
+
 describe('a generation', () => {
   it('whose progress row is sealed acknowledges nothing (I7)', async () => {
     const world = testWorld(subject);
