@@ -6,6 +6,8 @@ export function stackIdOf(pipelineName: string): string {
 /** The outputs of a pipeline's stack: physical names, for people and for the operator's command. */
 export const OUTPUTS = {
   stream: 'SourceStreamName',
+  /** Of all streams that the pipeline reads, with commas between. */
+  streams: 'StreamNames',
   stateTable: 'StateTableName',
   bucket: 'BucketName',
   function: 'FunctionName',

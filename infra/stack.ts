@@ -22,6 +22,7 @@ export class PipelineStack extends Stack {
 
     const values: Record<keyof typeof OUTPUTS, string> = {
       stream: this.pipeline.stream.streamName,
+      streams: this.pipeline.streamNames.join(','),
       stateTable: this.pipeline.stateTable.tableName,
       bucket: this.pipeline.bucket.bucketName,
       function: this.pipeline.function.functionName,

@@ -1,16 +1,16 @@
-import { setTimeout as wait } from 'node:timers/promises';
-import { createInterface } from 'node:readline/promises';
-import { SingleBar } from 'cli-progress';
 import Table from 'cli-table3';
 import { Command, InvalidArgumentError } from 'commander';
 import { isUtf8 } from 'node:buffer';
 import type { LetterOutcome, LetterResult } from '../../shared/engine/redrive.ts';
 import type { DeadLetter } from '../../shared/output/dead-letter-store.ts';
 import { deadLetterPrefix, S3DeadLetterStore } from '../../shared/output/s3-dead-letters.ts';
+import { confirmed } from './confirmation.ts';
 import { runErrand } from './letter-errand.ts';
 import { letterId, selectLetters, type LetterFilter, type SelectedLetter } from './letter-selection.ts';
 import type { OperatorContext } from './operator-context.ts';
-import { accessPipeline, type PipelineAccess, type Whereabouts } from './pipeline-access.ts';
+import { withAccess } from './located.ts';
+import type { PipelineAccess, Whereabouts } from './pipeline-access.ts';
+import { progressBar } from './progress-bar.ts';
 import { formatted } from './progress-display.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -35,7 +35,6 @@ interface ErrandOptions extends SelectionOptions {
 
 const ROWS_SHOWN = 50;
 const FAILURES_SHOWN = 20;
-const FRAME_MS = 200;
 
 /** What counts as done. */
 const DONE: ReadonlySet<LetterOutcome> = new Set(['redriven', 'dropped', 'alreadyDone', 'missing']);
@@ -121,19 +120,6 @@ function filterOf(
     ...(since !== undefined && { sinceMs: since }),
     ...(until !== undefined && { untilMs: until }),
   };
-}
-
-async function withAccess(
-  pipeline: string,
-  where: Whereabouts,
-  run: (access: PipelineAccess) => Promise<void>,
-): Promise<void> {
-  const access = await accessPipeline(pipeline, where);
-  try {
-    await run(access);
-  } finally {
-    access.close();
-  }
 }
 
 function storeOf({ s3, bucket, pipeline }: PipelineAccess): S3DeadLetterStore {
@@ -235,7 +221,7 @@ async function errand(
     counts[result.outcome] = (counts[result.outcome] ?? 0) + 1;
     if (!DONE.has(result.outcome)) failures.push(result);
   };
-  const progress = progressOf(context, names.length);
+  const progress = progressBar(context, names.length);
   let left: readonly string[];
   try {
     left = await runErrand(
@@ -267,47 +253,6 @@ async function errand(
   }
   if (failures.length > FAILURES_SHOWN) {
     people(`and ${formatted(failures.length - FAILURES_SHOWN)} more; --json shows them.`);
-  }
-}
-
-/** A bar with rate and time left on a terminal; nothing elsewhere. */
-function progressOf({ bars, nowMs }: OperatorContext, total: number): { step(): void; stop(): void } {
-  if (bars === undefined || total < 2) return { step: () => undefined, stop: () => undefined };
-  const bar = new SingleBar({
-    stream: bars,
-    format: '{bar} {percentage}% {value} of {total}, {rate} a second, {eta_formatted} left',
-    barCompleteChar: '█',
-    barIncompleteChar: '░',
-    barsize: 24,
-    hideCursor: true,
-    gracefulExit: false,
-    fps: 1_000 / FRAME_MS,
-  });
-  const startMs = nowMs();
-  let done = 0;
-  bar.start(total, 0, { rate: '0' });
-  return {
-    step: () => {
-      done += 1;
-      bar.update(done, { rate: (done / Math.max(0.001, (nowMs() - startMs) / 1_000)).toFixed(1) });
-    },
-    stop: () => bar.stop(),
-  };
-}
-
-/** @throws UsageError where nobody can be asked. */
-async function confirmed({ input, question, interruption }: OperatorContext, what: string): Promise<boolean> {
-  if (input.isTTY !== true) throw new UsageError(`${what} Nobody can be asked here: say --yes.`);
-  const lines = createInterface({ input, output: question });
-  try {
-    const answer = await lines.question(`${what} [y/N] `, { signal: interruption.signal });
-    return /^y(es)?$/i.test(answer.trim());
-  } catch (error) {
-    if (interruption.signal.aborted) return false;
-    throw error;
-  } finally {
-    lines.close();
-    await wait(0);
   }
 }
 

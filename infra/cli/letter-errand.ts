@@ -1,6 +1,7 @@
-import { InvokeCommand, type LambdaClient } from '@aws-sdk/client-lambda';
+import type { LambdaClient } from '@aws-sdk/client-lambda';
 import type { LetterResult } from '../../shared/engine/redrive.ts';
 import type { LettersAnswer, LettersEvent } from '../../shared/lambda/letters-command.ts';
+import { invokeFunction } from './invoke-function.ts';
 
 /** Letters that one invocation is asked for: their names take some 100 KB of the 6 MB that an event may have. */
 export const LETTERS_PER_INVOCATION = 500;
@@ -63,14 +64,6 @@ async function invoke(
   functionName: string,
   event: LettersEvent,
 ): Promise<readonly LetterResult[] | string> {
-  const { FunctionError, Payload } = await lambda.send(
-    new InvokeCommand({ FunctionName: functionName, Payload: Buffer.from(JSON.stringify(event)) }),
-  );
-  const answer = JSON.parse(Buffer.from(Payload ?? []).toString('utf8') || 'null') as unknown;
-  if (FunctionError === undefined) return (answer as LettersAnswer).results;
-  const { errorType = FunctionError, errorMessage = '' } = (answer ?? {}) as {
-    errorType?: string;
-    errorMessage?: string;
-  };
-  return `the function failed: ${errorType}${errorMessage === '' ? '' : `: ${errorMessage}`}`;
+  const invoked = await invokeFunction<LettersAnswer>(lambda, functionName, event);
+  return 'failure' in invoked ? invoked.failure : invoked.answer.results;
 }

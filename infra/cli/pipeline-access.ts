@@ -1,4 +1,10 @@
-import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
+import {
+  CloudFormationClient,
+  DescribeStacksCommand,
+  paginateDescribeStacks,
+} from '@aws-sdk/client-cloudformation';
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { KinesisClient } from '@aws-sdk/client-kinesis';
 import { LambdaClient } from '@aws-sdk/client-lambda';
 import { S3Client } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
@@ -20,7 +26,12 @@ export interface PipelineAccess {
   readonly pipeline: string;
   readonly bucket: string;
   readonly functionName: string;
+  readonly stateTable: string;
+  /** Of all streams that it reads. */
+  readonly streams: readonly string[];
   readonly s3: S3Client;
+  readonly dynamodb: DynamoDBClient;
+  readonly kinesis: KinesisClient;
   readonly lambda: LambdaClient;
   close(): void;
 }
@@ -34,7 +45,7 @@ export async function accessPipeline(pipeline: string, where: Whereabouts): Prom
   // What the SDK reads by itself, in every client.
   if (where.profile !== undefined) process.env['AWS_PROFILE'] = where.profile;
   if (where.region !== undefined) process.env['AWS_REGION'] = where.region;
-  return access(pipeline, await deployedOutputs(pipeline), {}, {});
+  return access(pipeline, await deployedOutputs(pipeline), {}, {}, {}, {});
 }
 
 function localAccess(pipeline: string): PipelineAccess {
@@ -55,6 +66,8 @@ function localAccess(pipeline: string): PipelineAccess {
     cloud.stacks[stackId] ?? {},
     { ...common, endpoint: cloud.endpoints.s3, forcePathStyle: true },
     { ...common, endpoint: cloud.endpoints.lambda },
+    { ...common, endpoint: cloud.endpoints.dynamodb },
+    { ...common, endpoint: cloud.endpoints.kinesis },
   );
 }
 
@@ -63,6 +76,8 @@ function access(
   outputs: Readonly<Record<string, string>>,
   s3Options: object,
   lambdaOptions: object,
+  dynamodbOptions: object,
+  kinesisOptions: object,
 ): PipelineAccess {
   const output = (name: string): string => {
     const value = outputs[name];
@@ -74,13 +89,26 @@ function access(
     ...lambdaOptions,
     requestHandler: new NodeHttpHandler({ requestTimeout: INVOCATION_LIMIT_MS }),
   });
+  const dynamodb = new DynamoDBClient(dynamodbOptions);
+  // HTTP/1.1: not every endpoint speaks HTTP/2.
+  const kinesis = new KinesisClient({ ...kinesisOptions, requestHandler: new NodeHttpHandler() });
   return {
     pipeline,
     bucket: output(OUTPUTS.bucket),
     functionName: output(OUTPUTS.function),
+    get stateTable() {
+      return output(OUTPUTS.stateTable);
+    },
+    get streams() {
+      return output(OUTPUTS.streams).split(',');
+    },
     s3,
     lambda,
+    dynamodb,
+    kinesis,
     close: () => {
+      dynamodb.destroy();
+      kinesis.destroy();
       s3.destroy();
       lambda.destroy();
     },
@@ -104,6 +132,34 @@ async function deployedOutputs(pipeline: string): Promise<Record<string, string>
       );
     }
     throw error;
+  } finally {
+    client.destroy();
+  }
+}
+
+/** The names of the pipelines that are there. @throws Error where AWS does not tell. */
+export async function pipelineNames(where: Whereabouts): Promise<string[]> {
+  const prefix = stackIdOf('');
+  const names = new Set<string>();
+  if (where.local === true) {
+    for (const { stacks } of runningClouds()) {
+      for (const stackId of Object.keys(stacks)) {
+        if (stackId.startsWith(prefix)) names.add(stackId.slice(prefix.length));
+      }
+    }
+    return [...names].sort();
+  }
+  if (where.profile !== undefined) process.env['AWS_PROFILE'] = where.profile;
+  if (where.region !== undefined) process.env['AWS_REGION'] = where.region;
+  const client = new CloudFormationClient({});
+  try {
+    for await (const { Stacks = [] } of paginateDescribeStacks({ client }, {})) {
+      for (const { Tags = [] } of Stacks) {
+        const name = Tags.find(({ Key }) => Key === 'tidemark:pipeline')?.Value;
+        if (name !== undefined) names.add(name);
+      }
+    }
+    return [...names].sort();
   } finally {
     client.destroy();
   }

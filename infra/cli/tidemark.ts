@@ -1,9 +1,13 @@
 #!/usr/bin/env -S npx tsx
 import { Command, CommanderError } from 'commander';
 import { systemClock } from '../../shared/time/clock.ts';
+import { checkpointCommand } from './checkpoints.ts';
 import { deadLettersCommand } from './deadletters.ts';
 import { listenForInterruption } from './interruption.ts';
 import type { OperatorContext } from './operator-context.ts';
+import { positionsCommand } from './positions.ts';
+import { stateCommand } from './state.ts';
+import { pipelinesCommand, statusCommand } from './status.ts';
 import { UsageError } from './usage-error.ts';
 
 const EXIT = { fine: 0, notAll: 1, badUsage: 2 } as const;
@@ -38,6 +42,11 @@ async function main(argv: readonly string[]): Promise<number> {
 function tidemarkCommand(context: OperatorContext): Command {
   const command = new Command('tidemark')
     .description('Operates pipelines that are deployed, on AWS or in the local cloud.')
+    .addCommand(pipelinesCommand(context, new Command('pipelines')))
+    .addCommand(statusCommand(context, new Command('status')))
+    .addCommand(positionsCommand(context, new Command('positions')))
+    .addCommand(stateCommand(context))
+    .addCommand(checkpointCommand(context))
     .addCommand(deadLettersCommand(context))
     .addHelpText('after', '\nExit codes: 0 all is done, 1 some is not, 2 bad usage.');
   return strict(command);

@@ -13,5 +13,6 @@ export const DEFAULTS = {
   memorySize: 1024,
   logRetention: RetentionDays.ONE_MONTH,
   iteratorAge: Duration.minutes(5),
+  checkpointInterval: Duration.hours(1),
   removalPolicy: RemovalPolicy.RETAIN,
 } as const;

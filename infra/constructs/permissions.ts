@@ -3,6 +3,7 @@ import { PolicyStatement, type Role } from 'aws-cdk-lib/aws-iam';
 import type { IStream } from 'aws-cdk-lib/aws-kinesis';
 import type { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { CfnBucket, type Bucket } from 'aws-cdk-lib/aws-s3';
+import { checkpointPrefix } from '../../shared/checkpoint/checkpoint-store.ts';
 import { closedLetterPrefix, deadLetterPrefix } from '../../shared/output/s3-dead-letters.ts';
 import { spilledPrefix } from '../../shared/state/spilled-states.ts';
 import type { AnyTable } from './keyed-table.ts';
@@ -10,8 +11,8 @@ import type { SinkDestinations } from './sink-destinations.ts';
 
 /**
  * What the engine does with its state table: loads, conditional writes by PartiQL, progress rows by UpdateItem, and
- * the transaction that makes a progress row (a transaction needs the permissions of its parts). It never scans or
- * deletes: checkpoints and restores are the operator's, under the operator's own permissions.
+ * the transaction that makes a progress row (a transaction needs the permissions of its parts). A
+ * checkpoint scans it. Nothing is deleted: restores are the operator's, under the operator's own permissions.
  */
 const STATE_ACTIONS = [
   'dynamodb:BatchGetItem',
@@ -20,6 +21,7 @@ const STATE_ACTIONS = [
   'dynamodb:PartiQLInsert',
   'dynamodb:PartiQLUpdate',
   'dynamodb:PutItem',
+  'dynamodb:Scan',
   'dynamodb:UpdateItem',
 ];
 
@@ -89,6 +91,20 @@ export function grantPipeline(role: Role, resources: PipelineResources): void {
     }),
   );
 
+  const checkpoints = `${checkpointPrefix(resources.pipelineName)}*`;
+  allow(
+    role,
+    ['s3:DeleteObject', 's3:GetObject', 's3:PutObject'],
+    resources.bucket.arnForObjects(checkpoints),
+  );
+  role.addToPrincipalPolicy(
+    new PolicyStatement({
+      actions: ['s3:ListBucket'],
+      resources: [resources.bucket.bucketArn],
+      conditions: { StringLike: { 's3:prefix': checkpoints } },
+    }),
+  );
+
   // Covers the customer's key of an encrypted stream; Lambda polls in the name of this role.
   resources.stream.grantRead(role);
 
@@ -138,6 +154,12 @@ function acknowledgeWildcards(role: Role, bucket: Bucket, pipelineName: string):
       reason:
         'A closed letter keeps the name of the dead letter that it was; the wildcard ends inside the folder of this ' +
         'pipeline.',
+    },
+    {
+      id: `AwsSolutions-IAM5[Resource::<${bucketId}.Arn>/${checkpointPrefix(pipelineName)}*]`,
+      reason:
+        "A checkpoint's objects lie in a folder whose name holds the time at which it was begun; the wildcard ends " +
+        'inside the folder of this pipeline.',
     },
     {
       id: `AwsSolutions-IAM5[Resource::<${bucketId}.Arn>/${spilledPrefix(pipelineName)}*]`,

@@ -1,3 +1,4 @@
+import type { Duration } from 'aws-cdk-lib';
 import { Alarm, ComparisonOperator, TreatMissingData, type IMetric } from 'aws-cdk-lib/aws-cloudwatch';
 import { Construct } from 'constructs';
 import { DEFAULTS } from './defaults.ts';
@@ -9,6 +10,8 @@ export interface PipelineAlarmsProps {
   readonly metrics: PipelineMetrics;
   /** Of the source stream, hours. */
   readonly retentionHours: number;
+  /** `undefined` where none is taken by itself. */
+  readonly checkpointInterval: Duration | undefined;
   readonly settings: AlarmSettings;
 }
 
@@ -16,13 +19,18 @@ interface Condition {
   readonly metric: IMetric;
   /** The alarm goes off above this. */
   readonly above: number;
-  /** Minutes in a row. */
+  /** In a row: minutes, where the metric has no other period. */
   readonly minutes: number;
   readonly meaning: string;
+  /** Whether it is as bad when nothing is reported. */
+  readonly isMissingBad?: true;
 }
 
 /** Minutes in a row of what cures itself (a retry, a scaling partition) before it is worth somebody's sleep. */
 const LASTING_MINUTES = 3;
+
+/** Looks whether a checkpoint is due, five minutes each: one may be missed. */
+const LASTING_TICKS = 3;
 
 /** Tells when a pipeline falls behind, fails, is throttled, rejects records, or is about to lose them. */
 export class PipelineAlarms extends Construct {
@@ -88,23 +96,36 @@ export class PipelineAlarms extends Construct {
         minutes: LASTING_MINUTES,
         meaning: 'is throttled by its state table: one key may take more than 1,000 write units a second.',
       },
+      ...(props.checkpointInterval && {
+        CheckpointAge: {
+          metric: metrics.checkpointAge,
+          above: 2 * props.checkpointInterval.toSeconds(),
+          minutes: LASTING_TICKS,
+          isMissingBad: true as const,
+          meaning:
+            "has no checkpoint of the last two intervals: read in the function's log why taking one fails, or raise " +
+            'timeout and memorySize where it does not come to an end.',
+        },
+      }),
     };
-    this.alarms = Object.entries(conditions).map(([name, { metric, above, minutes, meaning }]) => {
-      const alarm = new Alarm(this, name, {
-        metric,
-        threshold: above,
-        comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
-        evaluationPeriods: minutes,
-        datapointsToAlarm: minutes,
-        // None of these is reported while nothing happens.
-        treatMissingData: TreatMissingData.NOT_BREACHING,
-        alarmDescription: `Pipeline ${props.pipelineName} ${meaning}`,
-      });
-      for (const action of settings.actions ?? []) {
-        alarm.addAlarmAction(action);
-        alarm.addOkAction(action);
-      }
-      return alarm;
-    });
+    this.alarms = Object.entries(conditions).map(
+      ([name, { metric, above, minutes, meaning, isMissingBad }]) => {
+        const alarm = new Alarm(this, name, {
+          metric,
+          threshold: above,
+          comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
+          evaluationPeriods: minutes,
+          datapointsToAlarm: minutes,
+          // Most are not reported while nothing happens; what looks by the clock always is.
+          treatMissingData: isMissingBad ? TreatMissingData.BREACHING : TreatMissingData.NOT_BREACHING,
+          alarmDescription: `Pipeline ${props.pipelineName} ${meaning}`,
+        });
+        for (const action of settings.actions ?? []) {
+          alarm.addAlarmAction(action);
+          alarm.addOkAction(action);
+        }
+        return alarm;
+      },
+    );
   }
 }

@@ -8,11 +8,12 @@ import {
 } from 'aws-cdk-lib/aws-s3';
 import type { Construct } from 'constructs';
 import { closedLetterPrefix } from '../../shared/output/s3-dead-letters.ts';
+import { checkpointPrefix } from '../../shared/checkpoint/checkpoint-store.ts';
 import { spilledPrefix } from '../../shared/state/spilled-states.ts';
 
 /** How long an overwritten or deleted object can still be brought back. */
 const NONCURRENT_RETENTION = Duration.days(30);
-/** A checkpoint part is uploaded within minutes; what is older was abandoned and would be paid for unseen. */
+/** Nothing of ours is uploaded in parts; what others begin and leave would be paid for unseen. */
 const ABANDONED_UPLOAD_AGE = Duration.days(1);
 
 /** Spilled states are written anew with every change of a large state: earlier ones would be most of the bucket. */
@@ -20,6 +21,9 @@ const NONCURRENT_SPILLED_RETENTION = Duration.days(1);
 
 /** A rewind to a checkpoint that is older than this does not redo what was redriven or dropped before it. */
 const CLOSED_LETTER_RETENTION = Duration.days(30);
+
+/** What retention removes is a copy of the whole state each time. */
+const NONCURRENT_CHECKPOINT_RETENTION = Duration.days(1);
 
 export interface PipelineBucketProps {
   readonly pipelineName: string;
@@ -48,6 +52,10 @@ export function pipelineBucket(scope: Construct, props: PipelineBucketProps): Bu
       {
         prefix: spilledPrefix(props.pipelineName),
         noncurrentVersionExpiration: NONCURRENT_SPILLED_RETENTION,
+      },
+      {
+        prefix: checkpointPrefix(props.pipelineName),
+        noncurrentVersionExpiration: NONCURRENT_CHECKPOINT_RETENTION,
       },
     ],
     removalPolicy: props.removalPolicy,

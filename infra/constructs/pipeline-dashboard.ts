@@ -52,6 +52,7 @@ export function pipelineDashboard(scope: Construct, id: string, props: PipelineD
         graph('Duration (ms)', metrics.medianDuration, metrics.slowDuration),
         graph('Concurrency', metrics.concurrency),
       ],
+      [graph('Newest checkpoint (s)', metrics.checkpointAge)],
       [
         graph('State table units', metrics.readUnits, metrics.writeUnits),
         graph('Throttles', metrics.tableThrottles, metrics.readThrottles),

@@ -18,6 +18,8 @@ import type { StatefulPipelineProps } from './stateful-pipeline-props.ts';
 export interface FunctionSurroundings {
   readonly stateTableName: string;
   readonly bucketName: string;
+  /** Of all streams that the pipeline reads. */
+  readonly streamNames: readonly string[];
   readonly sinks: SinkDestinations;
   readonly repartition: { readonly sink: string; readonly stream: IStream } | undefined;
 }
@@ -60,6 +62,7 @@ export function pipelineFunction(
     environment: {
       ...props.environment,
       ...variables(name, props.parallelizationFactor ?? DEFAULTS.parallelizationFactor, surroundings),
+      ...checkpointVariables(props.checkpoints),
     },
   });
   code.remove();
@@ -69,7 +72,7 @@ export function pipelineFunction(
 function variables(
   name: string,
   parallelizationFactor: number,
-  { stateTableName, bucketName, sinks, repartition }: FunctionSurroundings,
+  { stateTableName, bucketName, streamNames, sinks, repartition }: FunctionSurroundings,
 ): Record<string, string> {
   return {
     NODE_OPTIONS: '--enable-source-maps',
@@ -77,6 +80,7 @@ function variables(
     POWERTOOLS_METRICS_NAMESPACE: METRICS_NAMESPACE,
     [ENVIRONMENT.stateTable]: stateTableName,
     [ENVIRONMENT.bucket]: bucketName,
+    [ENVIRONMENT.streams]: streamNames.join(','),
     [ENVIRONMENT.parallelizationFactor]: String(parallelizationFactor),
     [ENVIRONMENT.writes]: 'partiql',
     ...Object.fromEntries(
@@ -84,6 +88,17 @@ function variables(
     ),
     ...(repartition && { [sinkVariable(repartition.sink)]: repartition.stream.streamName }),
     ...Object.fromEntries([...sinks.tables].map(([sink, table]) => [sinkVariable(sink), table.tableName])),
+  };
+}
+
+function checkpointVariables(settings: StatefulPipelineProps['checkpoints']): Record<string, string> {
+  const { keepLast, keepDaily, readUnitsPerSecond } = settings === false ? {} : (settings ?? {});
+  return {
+    ...(keepLast !== undefined && { [ENVIRONMENT.keepLast]: String(keepLast) }),
+    ...(keepDaily !== undefined && { [ENVIRONMENT.keepDaily]: String(keepDaily) }),
+    ...(readUnitsPerSecond !== undefined && {
+      [ENVIRONMENT.checkpointReadUnits]: String(readUnitsPerSecond),
+    }),
   };
 }
 

@@ -5,6 +5,9 @@ import type { Function } from 'aws-cdk-lib/aws-lambda';
 import { METRIC, METRICS_NAMESPACE } from '../../shared/lambda/batch-metrics.ts';
 import type { AnyTable } from './keyed-table.ts';
 
+/** How often it is looked whether a checkpoint is due, or is to be gone on with, at the most. */
+export const CHECKPOINT_TICK = Duration.minutes(5);
+
 const PERIOD = Duration.minutes(1);
 
 /** What the metrics are about. */
@@ -34,6 +37,8 @@ export interface PipelineMetrics {
   /** Records that were delivered again and skipped. */
   readonly duplicates: IMetric;
   readonly published: IMetric;
+  /** Seconds since the newest checkpoint was begun, written with every look whether one is due. */
+  readonly checkpointAge: IMetric;
   readonly recordsIn: IMetric;
   readonly readThrottles: IMetric;
   readonly tableThrottles: IMetric;
@@ -79,6 +84,13 @@ export function pipelineMetrics(resources: MeasuredResources): PipelineMetrics {
     applied: ofEngine(METRIC.applied),
     duplicates: ofEngine(METRIC.duplicates),
     published: ofEngine(METRIC.published),
+    checkpointAge: new Metric({
+      namespace: METRICS_NAMESPACE,
+      metricName: METRIC.checkpointAge,
+      dimensionsMap: { service: resources.pipelineName },
+      statistic: Stats.MAXIMUM,
+      period: CHECKPOINT_TICK,
+    }),
     recordsIn: stream.metricIncomingRecords({ statistic: Stats.SUM, period: PERIOD }),
     readThrottles: stream.metricReadProvisionedThroughputExceeded({
       statistic: Stats.SUM,

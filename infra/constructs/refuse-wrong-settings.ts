@@ -27,6 +27,10 @@ const PARALLELIZATION_FACTOR: Range = [1, 10];
 const MEMORY_SIZE: Range = [128, 10_240];
 /** Amazon Kinesis quotas: one to 365 days. */
 const RETENTION_HOURS: Range = [24, 8760];
+/** What S3 lists with one request. */
+const KEPT_CHECKPOINTS: Range = [1, 1_000];
+/** A page of a scan takes 256; DynamoDB gives 12,000 to a new table, and more on request. */
+const READ_UNITS: Range = [100, 1_000_000];
 /** Amazon Kinesis, CreateStream: the shards that one stream can be given. */
 const SHARD_COUNT: Range = [1, 10_000];
 
@@ -42,6 +46,7 @@ export function refuseWrongSettings(props: StatefulPipelineProps): void {
     ...mappingProblems(props),
     ...functionProblems(props),
     ...alarmProblems(props),
+    ...checkpointProblems(props),
   ];
   refuse(props.pipeline.definition.name, problems);
 }
@@ -269,15 +274,33 @@ function* functionProblems(props: StatefulPipelineProps): Generator<string> {
 function* alarmProblems(props: StatefulPipelineProps): Generator<string> {
   const seconds = props.alarms?.iteratorAge?.toSeconds({ integral: false });
   if (seconds === undefined) return;
-  const { source } = props.pipeline.definition;
-  const least = Math.min(source.retentionHours, outerSourceOf(props.pipeline.definition).retentionHours);
-  const highest = (least * 3600) / 2;
+  const highest = (leastRetentionHours(props) * 3600) / 2;
   if (!(seconds > 0 && seconds <= highest)) {
     yield (
       `alarms.iteratorAge is ${seconds} seconds; it must be above 0 and at most ${highest}, half of the source's ` +
       'retention, since records are lost after that: lower it.'
     );
   }
+}
+
+function* checkpointProblems(props: StatefulPipelineProps): Generator<string> {
+  if (props.checkpoints === false || props.checkpoints === undefined) return;
+  const { interval, keepLast, keepDaily, readUnitsPerSecond } = props.checkpoints;
+  yield* rangeProblems('checkpoints.keepLast', keepLast, KEPT_CHECKPOINTS, 'checkpoints');
+  yield* rangeProblems('checkpoints.keepDaily', keepDaily, KEPT_CHECKPOINTS, 'days');
+  yield* rangeProblems('checkpoints.readUnitsPerSecond', readUnitsPerSecond, READ_UNITS, 'units');
+  const minutes = interval?.toMinutes({ integral: false });
+  const highest = leastRetentionHours(props) * 30;
+  if (minutes !== undefined && !(Number.isInteger(minutes) && minutes >= 1 && minutes <= highest)) {
+    yield (
+      `checkpoints.interval is ${minutes} minutes; it must be whole minutes from 1 to ${highest}, half of the least ` +
+      'retention of the streams: a checkpoint that the stream no longer reaches back to cannot be replayed from.'
+    );
+  }
+}
+
+function leastRetentionHours({ pipeline: { definition } }: StatefulPipelineProps): number {
+  return Math.min(definition.source.retentionHours, outerSourceOf(definition).retentionHours);
 }
 
 function* rangeProblems(

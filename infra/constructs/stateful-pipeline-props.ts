@@ -18,6 +18,20 @@ export interface AlarmSettings {
   readonly actions?: readonly IAlarmAction[];
 }
 
+/** How a pipeline's checkpoints are taken, and how long they are kept. */
+export interface CheckpointSettings {
+  /** How often one is begun, whole minutes, at most half of the least retention of the streams. Default: 1 hour. */
+  readonly interval?: Duration;
+  /** How many of the newest are kept, from 1. Default: 24. */
+  readonly keepLast?: number;
+  /** Of how many days the newest is kept, from 1. Default: 7. */
+  readonly keepDaily?: number;
+  /**
+   * Read units a second that taking one may use. Default: 3,000, a quarter of what a new table on demand gives.
+   */
+  readonly readUnitsPerSecond?: number;
+}
+
 /** What a pipeline's description does not say. Streams, tables and permissions follow from the description. */
 export interface StatefulPipelineProps {
   readonly pipeline: Pipeline;
@@ -86,6 +100,8 @@ export interface StatefulPipelineProps {
   readonly logRetention?: RetentionDays;
 
   readonly alarms?: AlarmSettings;
+  /** `false`: none is taken by itself; an operator still can. Default: one an hour. */
+  readonly checkpoints?: CheckpointSettings | false;
   /** Receives the bucket's server access logs. Default: none are written. */
   readonly accessLogsBucket?: IBucket;
   /**

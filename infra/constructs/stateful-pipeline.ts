@@ -17,6 +17,7 @@ import { refuseWrongSettings } from './refuse-wrong-settings.ts';
 import { sinkDestinations, type SinkDestinations } from './sink-destinations.ts';
 import { repartitionMapping, sourceMapping } from './source-mapping.ts';
 import { repartitionStream, sourceStream } from './source-stream.ts';
+import { checkpointSchedule } from './checkpoint-schedule.ts';
 import { sweepSchedule } from './sweep-schedule.ts';
 import type { StatefulPipelineProps } from './stateful-pipeline-props.ts';
 
@@ -29,6 +30,8 @@ export class StatefulPipeline extends Construct {
   readonly stream: IStream;
   /** The internal stream of a repartition. */
   readonly repartitionStream: Stream | undefined;
+  /** Of all streams that it reads, the source first. */
+  readonly streamNames: readonly string[];
   readonly stateTable: TableV2;
   readonly bucket: Bucket;
   /** Streams and tables of the sinks, by sink name: what a next pipeline reads. */
@@ -47,6 +50,9 @@ export class StatefulPipeline extends Construct {
 
     this.stream = sourceStream(this, props);
     this.repartitionStream = repartitionStream(this, props);
+    this.streamNames = [this.stream, ...(this.repartitionStream ? [this.repartitionStream] : [])].map(
+      ({ streamName }) => streamName,
+    );
     this.stateTable = keyedTable(this, 'State', { removalPolicy, timeToLiveAttribute: STATE_TTL_ATTRIBUTE });
     this.bucket = pipelineBucket(this, {
       pipelineName,
@@ -62,6 +68,7 @@ export class StatefulPipeline extends Construct {
     } = pipelineFunction(this, props, {
       stateTableName: this.stateTable.tableName,
       bucketName: this.bucket.bucketName,
+      streamNames: this.streamNames,
       sinks: this.sinks,
       repartition: repartition &&
         this.repartitionStream && { sink: repartition.sink.name, stream: this.repartitionStream },
@@ -81,6 +88,11 @@ export class StatefulPipeline extends Construct {
       repartitionMapping(this, props, this.repartitionStream, lambda);
     }
     sweepSchedule(this, pipelineName, lambda);
+    const checkpointInterval =
+      props.checkpoints === false ? undefined : (props.checkpoints?.interval ?? DEFAULTS.checkpointInterval);
+    if (checkpointInterval !== undefined) {
+      checkpointSchedule(this, pipelineName, lambda, checkpointInterval);
+    }
 
     const metrics = pipelineMetrics({
       pipelineName,
@@ -96,6 +108,7 @@ export class StatefulPipeline extends Construct {
         source.retentionHours,
         outerSourceOf(props.pipeline.definition).retentionHours,
       ),
+      checkpointInterval,
       settings: props.alarms ?? {},
     });
     this.dashboard = pipelineDashboard(this, 'Dashboard', {

@@ -7,6 +7,7 @@ import { createAwsFailureSender } from './driver/aws-failure-sender.ts';
 import { createKinesisShardReader } from './driver/kinesis-shard-reader.ts';
 import { createMappingDriver, type MappingDriver } from './driver/mapping-driver.ts';
 import { Drainage, type SentPositions } from './drainage.ts';
+import { LocalSchedules } from './local-schedules.ts';
 import { systemTimer } from './timer.ts';
 import { endpointVariables } from './engines/engine-endpoints.ts';
 import type { EngineOptions, Engines } from './engines/engines.ts';
@@ -116,9 +117,6 @@ export async function startLocalCloud(options: LocalCloudOptions): Promise<Local
     const pipelineOf = new Map<string, string>();
     for (const { name, stack } of described) {
       for (const each of stack.functions) pipelineOf.set(each.name, name);
-      if (stack.schedules.length === 0) continue;
-      const names = stack.schedules.map((schedule) => schedule.name).join(', ');
-      onNotice(`Schedules do not run on this machine: ${names}.`);
     }
     lambda = await startLambda({
       functions: described.flatMap(({ stack }) =>
@@ -239,6 +237,7 @@ class RunningCloud implements LocalCloud {
   readonly #lambda: LocalLambda;
   readonly #door: Door;
   readonly #ground: LocalGround;
+  readonly #schedules: LocalSchedules;
   /** Each behind the one that feeds it. */
   readonly #mappings: RunningMapping[] = [];
   readonly #positionsFile: string | undefined;
@@ -273,6 +272,13 @@ class RunningCloud implements LocalCloud {
       return { ...here, mappingStatuses: () => running.map(({ driver }) => driver.status()) };
     });
     for (const { driver } of this.#mappings) driver.start();
+    this.#schedules = new LocalSchedules({
+      schedules: stacks.flatMap(({ stack }) => stack.schedules),
+      // What a function has thrown is in its log.
+      invoke: async (functionName, event) => void (await this.#lambda.invoke(functionName, event)),
+      timer: systemTimer,
+      onNotice: options.onNotice,
+    });
     this.#watch = setInterval(() => this.#look(), WATCH_INTERVAL_MS);
   }
 
@@ -296,6 +302,7 @@ class RunningCloud implements LocalCloud {
 
   stopProcessing(): Promise<void> {
     return (this.#processingStopped ??= (async () => {
+      this.#schedules.stop();
       await Promise.all(this.#mappings.map(({ driver }) => driver.stop(STOP_LIMIT_MS)));
       this.#keepPositions();
     })());

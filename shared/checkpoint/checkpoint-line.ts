@@ -6,7 +6,7 @@ import { ITEM } from '../state/item-attributes.ts';
 import { decodeItem, encodeItem } from '../state/item-codec.ts';
 import { carriedRevision } from '../state/revision.ts';
 import { generationOf, itemKey, keyOfItem, shardItemKey, sourceOf } from '../state/row-key.ts';
-import { statesText } from '../state/spilled-states.ts';
+import { statesJson } from '../state/spilled-states.ts';
 import type { StateItem } from '../state/state-item.ts';
 
 /**
@@ -50,7 +50,7 @@ export function checkpointLine(item: StateItem): string {
     key === undefined
       ? `"shard":${JSON.stringify(sourceOf(pk).slice('d/'.length))}`
       : `"key":${JSON.stringify(key)}`;
-  const held = states.size === 0 ? '' : `"states":${statesText(states).text},`;
+  const held = states.size === 0 ? '' : `"states":${statesJson(states)},`;
   return `{${owner},"revision":${revision},${held}"item":${JSON.stringify(row)}}`;
 }
 

@@ -1,15 +1,8 @@
+import type { Retention } from './checkpoint-defaults.ts';
 import { begunMs } from './checkpoint-id.ts';
 import { CheckpointError } from './checkpoint-error.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
 import { checkpointIds } from './read-checkpoint.ts';
-
-/** Which checkpoints stay. Those that a person has named always do. */
-export interface Retention {
-  /** So many of the newest; at least 1. */
-  readonly keepLast: number;
-  /** The newest of each of so many days, of those in which one was taken. */
-  readonly keepDaily: number;
-}
 
 /** How long what never became a checkpoint is left alone behind the time in which it could still go on. */
 const LEFT_OVER_SLACK_MS = 24 * 3_600_000;

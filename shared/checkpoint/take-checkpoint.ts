@@ -10,7 +10,8 @@ import type { CheckpointStore } from './checkpoint-store.ts';
 import { NO_WORK, totalsOf, type CheckpointWork } from './checkpoint-work.ts';
 import { CHECKPOINT_FORMAT, type Manifest, type ManifestOperator } from './manifest.ts';
 import { findCheckpoint, newestCheckpoint } from './read-checkpoint.ts';
-import { applyRetention, type Retention } from './retention.ts';
+import type { Retention } from './checkpoint-defaults.ts';
+import { applyRetention } from './retention.ts';
 import { scanSegments } from './scan-segments.ts';
 import { shardPositions } from './shard-positions.ts';
 

@@ -8,6 +8,7 @@ import type { Program } from './program.ts';
 
 /** What the engine has to say to people: names, numbers and reasons, never the contents of records. */
 export interface EngineLog {
+  info?(message: string, details: Record<string, string | number>): void;
   warn(message: string, details: Record<string, string | number>): void;
   error(message: string, details: Record<string, string | number>): void;
 }

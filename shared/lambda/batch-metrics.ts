@@ -28,7 +28,11 @@ export const METRIC = {
   blobRemovals: 'blobRemovals',
   batchDurationMs: 'batchDuration',
   oldestRecordAgeMs: 'oldestRecordAge',
+  checkpointAge: 'checkpointAge',
 } as const;
+
+/** Metrics that commands write: seconds. */
+export type GaugeName = 'checkpointAge';
 
 const COUNTS = [
   'records',
@@ -68,5 +72,11 @@ export function emitBatchMetrics(
   }
   metrics.addMetric(METRIC.batchDurationMs, MetricUnit.Milliseconds, times.batchDurationMs);
   metrics.addMetric(METRIC.oldestRecordAgeMs, MetricUnit.Milliseconds, times.oldestRecordAgeMs);
+  metrics.publishStoredMetrics();
+}
+
+/** Writes one figure of a command, seconds, as an embedded metric line of its own. */
+export function emitGauge(metrics: Metrics, name: GaugeName, seconds: number): void {
+  metrics.addMetric(METRIC[name], MetricUnit.Seconds, seconds);
   metrics.publishStoredMetrics();
 }

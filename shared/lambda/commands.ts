@@ -1,5 +1,7 @@
+import type { CheckpointReport } from '../checkpoint/take-checkpoint.ts';
 import type { RedriveRuntime } from '../engine/runtime.ts';
 import type { SweepReport } from '../state/sweep-spilled.ts';
+import type { GaugeName } from './batch-metrics.ts';
 import type { Container } from './container.ts';
 import type { LettersAnswer } from './letters-command.ts';
 
@@ -7,13 +9,16 @@ import type { LettersAnswer } from './letters-command.ts';
 export interface CommandContext {
   readonly runtime: RedriveRuntime;
   readonly spilled: Container['spilled'];
+  readonly services: Container['services'];
   /** When Lambda ends the process, milliseconds since the epoch. */
   readonly deadlineMs: number;
   /** Tells this invocation from every other. */
   readonly requestId: string;
+  /** Writes a metric of its own. */
+  readonly gauge: (name: GaugeName, value: number) => void;
 }
 
-export type CommandAnswer = LettersAnswer | SweepReport;
+export type CommandAnswer = LettersAnswer | SweepReport | CheckpointReport;
 
 /** What a function may be asked for beside its batches, by an event `{ "tidemark": "<name>", … }`. */
 const COMMANDS = {
@@ -23,6 +28,8 @@ const COMMANDS = {
     (await import('./letters-command.ts')).lettersCommand('drop', event, context),
   sweep: async (_: object, context: CommandContext): Promise<SweepReport> =>
     (await import('./sweep-command.ts')).sweepCommand(context),
+  checkpoint: async (event: object, context: CommandContext): Promise<CheckpointReport> =>
+    (await import('./checkpoint-command.ts')).checkpointCommand(event, context),
 } as const;
 
 export type CommandName = keyof typeof COMMANDS;

@@ -28,6 +28,12 @@ export interface Container {
   /** For the records of a stream, by its physical name: a repartition's internal stream is read by its back half. */
   readonly runtimeFor: (stream: string) => Runtime;
   readonly trace: Trace;
+  /** Of what commands make their own ports. */
+  readonly services: {
+    readonly settings: Settings;
+    readonly dynamodb: DynamoDBClient;
+    readonly trace: Trace;
+  };
 }
 
 /**
@@ -71,6 +77,7 @@ export async function makeContainer(
     clock,
     wait: (ms) => wait(ms),
     log: {
+      info: (message, details) => logger.info(message, details),
       warn: (message, details) => logger.warn(message, details),
       error: (message, details) => logger.error(message, details),
     },
@@ -79,8 +86,9 @@ export async function makeContainer(
     generation: undefined,
   };
   const spilled = { store: items, blobs };
+  const services = { settings, dynamodb, trace };
   const relay = relayProgramOf(definition);
-  if (relay === undefined) return { runtime, runtimeFor: () => runtime, spilled, trace };
+  if (relay === undefined) return { runtime, runtimeFor: () => runtime, spilled, services, trace };
   const { name } = relay.relay as KinesisSink;
   const front: Runtime = {
     ...runtime,
@@ -91,7 +99,7 @@ export async function makeContainer(
     parallelizationFactor: 1,
   };
   const runtimeFor = (stream: string): Runtime => (stream === settings.sinks.get(name) ? runtime : front);
-  return { runtime: { ...runtime, runtimeFor }, runtimeFor, spilled, trace };
+  return { runtime: { ...runtime, runtimeFor }, runtimeFor, spilled, services, trace };
 }
 
 async function sinkPorts(

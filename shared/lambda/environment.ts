@@ -5,6 +5,14 @@
 export const ENVIRONMENT = {
   /** Name of the state table. */
   stateTable: 'TIDEMARK_STATE_TABLE',
+  /** Names of the streams that the pipeline reads, with commas between: needed for checkpoints. */
+  streams: 'TIDEMARK_STREAMS',
+  /** How many of the newest checkpoints are kept; 24 unless given. */
+  keepLast: 'TIDEMARK_CHECKPOINTS_KEEP_LAST',
+  /** Of how many days one checkpoint is kept; 7 unless given. */
+  keepDaily: 'TIDEMARK_CHECKPOINTS_KEEP_DAILY',
+  /** Read units a second that a checkpoint may use; 3,000 unless given. */
+  checkpointReadUnits: 'TIDEMARK_CHECKPOINT_READ_UNITS',
   /** Name of the bucket for checkpoints and dead letters. */
   bucket: 'TIDEMARK_BUCKET',
   /** ParallelizationFactor of the event source mapping, 1 to 10. */

@@ -5,7 +5,7 @@ import { processBatch } from '../engine/process-batch.ts';
 import type { Pipeline } from '../pipeline/definition.ts';
 import { readKinesisEvent } from '../source/kinesis-event.ts';
 import { systemClock, type Clock } from '../time/clock.ts';
-import { emitBatchMetrics, METRICS_NAMESPACE } from './batch-metrics.ts';
+import { emitBatchMetrics, emitGauge, METRICS_NAMESPACE } from './batch-metrics.ts';
 import { commandOf, type CommandAnswer } from './commands.ts';
 import { makeContainer, type Container } from './container.ts';
 
@@ -40,9 +40,16 @@ export function kinesisHandler(
     try {
       const command = commandOf(event);
       container ??= makeContainer(definition, environment, clock, logger);
-      const { runtime: ownRuntime, runtimeFor, spilled, trace } = await container;
+      const { runtime: ownRuntime, runtimeFor, spilled, services, trace } = await container;
       if (command !== undefined) {
-        return await command({ runtime: ownRuntime, spilled, deadlineMs, requestId: context.awsRequestId });
+        return await command({
+          runtime: ownRuntime,
+          spilled,
+          services,
+          deadlineMs,
+          requestId: context.awsRequestId,
+          gauge: (name, value) => emitGauge(metrics, name, value),
+        });
       }
       const batch = readKinesisEvent(event);
       const runtime = runtimeFor(batch.stream);

@@ -2,6 +2,8 @@ import { KinesisClient } from '@aws-sdk/client-kinesis';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { KinesisSinkPort } from '../output/kinesis-sink.ts';
 import type { SinkPort } from '../output/sink-port.ts';
+import { KinesisStreamShards } from '../source/kinesis-stream-shards.ts';
+import type { StreamShards } from '../source/stream-shards.ts';
 import { KinesisShardRanges } from '../source/kinesis-shard-ranges.ts';
 import type { ShardRanges } from '../source/shard-ranges.ts';
 import { REQUEST_LIMITS } from './request-limits.ts';
@@ -14,6 +16,10 @@ export function kinesisSinkPort(streamName: string, lineage: string, trace: Trac
 
 export function kinesisShardRanges(trace: Trace): ShardRanges {
   return new KinesisShardRanges(kinesisClient(trace));
+}
+
+export function kinesisStreamShards(trace: Trace): StreamShards {
+  return new KinesisStreamShards(kinesisClient(trace));
 }
 
 /** HTTP/1.1: neither PutRecords nor ListShards gains anything from HTTP/2, which not every endpoint speaks. */

@@ -1,4 +1,6 @@
 import { S3Client } from '@aws-sdk/client-s3';
+import type { CheckpointStore } from '../checkpoint/checkpoint-store.ts';
+import { S3CheckpointStore } from '../checkpoint/s3-checkpoint-store.ts';
 import type { DeadLetterStore } from '../output/dead-letter-store.ts';
 import { closedLetterPrefix, deadLetterPrefix, S3DeadLetterStore } from '../output/s3-dead-letters.ts';
 import type { BlobStore } from '../state/blob-store.ts';
@@ -31,4 +33,12 @@ export function s3SpilledStates(bucket: string, pipeline: string, trace: Trace):
     bucket,
     spilledPrefix(pipeline),
   );
+}
+
+/** A part has some megabytes; what is sent for longer hangs. */
+const PART_REQUEST_LIMIT_MS = 30_000;
+
+export function s3Checkpoints(bucket: string, pipeline: string, trace: Trace): CheckpointStore {
+  const requestHandler = { ...REQUEST_LIMITS, requestTimeout: PART_REQUEST_LIMIT_MS };
+  return new S3CheckpointStore(trace.client(new S3Client({ requestHandler })), bucket, pipeline);
 }

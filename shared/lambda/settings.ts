@@ -1,5 +1,6 @@
 import { ConfigurationError } from '../pipeline/configuration-error.ts';
 import { sinksOf, type PipelineDefinition } from '../pipeline/definition.ts';
+import { CHECKPOINT_DEFAULTS, type Retention } from '../checkpoint/checkpoint-defaults.ts';
 import { ENVIRONMENT, sinkVariable } from './environment.ts';
 
 /** What a deployed function is told by its environment. */
@@ -8,6 +9,11 @@ export interface Settings {
   readonly bucket: string;
   readonly parallelizationFactor: number;
   readonly writes: 'partiql' | 'single';
+  /** Physical names of the streams that the pipeline reads; none where nobody said. */
+  readonly streams: readonly string[];
+  readonly retention: Retention;
+  /** Read units a second that a checkpoint may use. */
+  readonly checkpointReadUnits: number;
   /** Physical name of the stream or table, by sink name; of a repartition's internal stream by its name. */
   readonly sinks: ReadonlyMap<string, string>;
 }
@@ -44,11 +50,36 @@ export function readSettings(
   if (writes !== 'partiql' && writes !== 'single') {
     problems.push(`${ENVIRONMENT.writes} is '${writes}', allowed are 'partiql' and 'single'`);
   }
+  const wholeNumber = (name: string, otherwise: number): number => {
+    const text = environment[name] ?? String(otherwise);
+    if (!/^\d{1,9}$/.test(text) || Number(text) < 1) {
+      problems.push(`${name} is '${text}', allowed are whole numbers from 1`);
+    }
+    return Number(text);
+  };
+  const retention = {
+    keepLast: wholeNumber(ENVIRONMENT.keepLast, CHECKPOINT_DEFAULTS.retention.keepLast),
+    keepDaily: wholeNumber(ENVIRONMENT.keepDaily, CHECKPOINT_DEFAULTS.retention.keepDaily),
+  };
+  const checkpointReadUnits = wholeNumber(
+    ENVIRONMENT.checkpointReadUnits,
+    CHECKPOINT_DEFAULTS.readUnitsPerSecond,
+  );
+  const streams = (environment[ENVIRONMENT.streams] ?? '').split(',').filter((name) => name !== '');
   if (problems.length > 0) {
     throw new ConfigurationError(
       `The function of pipeline '${definition.name}' cannot run: ${problems.join('; ')}. The StatefulPipeline ` +
         'construct sets these variables; a function that is deployed in another way needs them too.',
     );
   }
-  return { stateTable, bucket, parallelizationFactor: factor, writes: writes as Settings['writes'], sinks };
+  return {
+    stateTable,
+    bucket,
+    parallelizationFactor: factor,
+    writes: writes as Settings['writes'],
+    streams,
+    retention,
+    checkpointReadUnits,
+    sinks,
+  };
 }

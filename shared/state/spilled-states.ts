@@ -18,8 +18,13 @@ export interface StatesText {
   readonly hash: string;
 }
 
+/** The text alone. */
+export function statesJson(states: ReadonlyMap<string, Document>): string {
+  return documentText(Object.fromEntries([...states].sort(([a], [b]) => (a < b ? -1 : 1))));
+}
+
 export function statesText(states: ReadonlyMap<string, Document>): StatesText {
-  const text = documentText(Object.fromEntries([...states].sort(([a], [b]) => (a < b ? -1 : 1))));
+  const text = statesJson(states);
   return { text, bytes: Buffer.byteLength(text), hash: hashOf(text) };
 }
 

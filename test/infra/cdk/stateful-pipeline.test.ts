@@ -108,6 +108,11 @@ describe('the bucket', () => {
               Prefix: 'spilled/orders/',
               NoncurrentVersionExpiration: { NoncurrentDays: 1 },
             },
+            {
+              Status: 'Enabled',
+              Prefix: 'checkpoints/orders/',
+              NoncurrentVersionExpiration: { NoncurrentDays: 1 },
+            },
           ],
         },
       },
@@ -346,6 +351,57 @@ describe('the dashboard', () => {
     ]) {
       expect(body).toContain(shown);
     }
+  });
+});
+
+describe('checkpoints', () => {
+  const ALARM = { MetricName: 'checkpointAge', Namespace: 'Tidemark', TreatMissingData: 'breaching' };
+
+  it('are looked after every five minutes, begun every hour, and missed after two', () => {
+    const { template } = ordersStack();
+
+    template.hasResourceProperties('AWS::Events::Rule', {
+      ScheduleExpression: 'rate(5 minutes)',
+      Targets: [Match.objectLike({ Input: '{"tidemark":"checkpoint","ifOlderThanSeconds":3450}' })],
+    });
+    template.hasResourceProperties('AWS::CloudWatch::Alarm', { ...ALARM, Threshold: 7_200, Period: 300 });
+    template.hasResourceProperties('AWS::Lambda::Function', {
+      Environment: { Variables: Match.objectLike({ TIDEMARK_STREAMS: { Ref: Match.anyValue() } }) },
+    });
+    expect(JSON.stringify(template.findResources('AWS::CloudWatch::Dashboard'))).toContain('checkpointAge');
+  });
+
+  it('come and stay as their settings say', () => {
+    const { template } = ordersStack({
+      checkpoints: {
+        interval: Duration.minutes(2),
+        keepLast: 5,
+        keepDaily: 3,
+        readUnitsPerSecond: 500,
+      },
+    });
+
+    template.hasResourceProperties('AWS::Events::Rule', {
+      ScheduleExpression: 'rate(2 minutes)',
+      Targets: [Match.objectLike({ Input: '{"tidemark":"checkpoint","ifOlderThanSeconds":60}' })],
+    });
+    template.hasResourceProperties('AWS::CloudWatch::Alarm', { ...ALARM, Threshold: 240 });
+    template.hasResourceProperties('AWS::Lambda::Function', {
+      Environment: {
+        Variables: Match.objectLike({
+          TIDEMARK_CHECKPOINTS_KEEP_LAST: '5',
+          TIDEMARK_CHECKPOINTS_KEEP_DAILY: '3',
+          TIDEMARK_CHECKPOINT_READ_UNITS: '500',
+        }),
+      },
+    });
+  });
+
+  it('come by nobody but an operator where they are switched off', () => {
+    const { template } = ordersStack({ checkpoints: false });
+
+    template.resourceCountIs('AWS::Events::Rule', 1);
+    template.resourcePropertiesCountIs('AWS::CloudWatch::Alarm', ALARM, 0);
   });
 });
 

@@ -120,6 +120,9 @@ describe("cdk-nag's AwsSolutions rules", () => {
     expect(rules).toEqual([
       'AwsSolutions-IAM5[Resource::*]',
       expect.stringMatching(
+        /^AwsSolutions-IAM5\[Resource::<OrdersBucket\w+\.Arn>\/checkpoints\/orders\/\*\]$/,
+      ),
+      expect.stringMatching(
         /^AwsSolutions-IAM5\[Resource::<OrdersBucket\w+\.Arn>\/closed-letters\/orders\/\*\]$/,
       ),
       expect.stringMatching(

@@ -257,6 +257,15 @@ describe('other settings that cannot work are refused', () => {
     );
   });
 
+  it('are refused where checkpoints would come too seldom to be replayed from, or none would stay', () => {
+    expect(problemWith({ checkpoints: { interval: Duration.hours(25) } })).toContain(
+      'checkpoints.interval is 1500 minutes; it must be whole minutes from 1 to 1440',
+    );
+    expect(problemWith({ checkpoints: { interval: Duration.seconds(90) } })).toContain('1.5 minutes');
+    expect(problemWith({ checkpoints: { keepLast: 0 } })).toContain('checkpoints.keepLast is 0');
+    expect(problemWith({ checkpoints: { readUnitsPerSecond: 1 } })).toContain('from 100 to');
+  });
+
   it('an alarm that comes when records are being lost', () => {
     expect(problemWith({ alarms: { iteratorAge: Duration.hours(25) } })).toBe(
       "alarms.iteratorAge is 90000 seconds; it must be above 0 and at most 86400, half of the source's retention, " +

@@ -24,6 +24,9 @@ describe('the settings of a function', () => {
       bucket: 'bucket',
       parallelizationFactor: 1,
       writes: 'partiql',
+      streams: [],
+      retention: { keepLast: 24, keepDaily: 7 },
+      checkpointReadUnits: 3_000,
       sinks: new Map([
         ['by-day', 'by-day-4711'],
         ['totals', 'totals-4711'],

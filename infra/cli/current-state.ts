@@ -1,0 +1,92 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { GetItemCommand } from '@aws-sdk/client-dynamodb';
+import type { Document } from '../../shared/state/document.ts';
+import { DynamoDbGenerationStore } from '../../shared/state/dynamodb-generation-store.ts';
+import { DynamoDbStateStore } from '../../shared/state/dynamodb-state-store.ts';
+import { ITEM } from '../../shared/state/item-attributes.ts';
+import { decodeControl } from '../../shared/state/progress-codec.ts';
+import { CONTROL_KEY, itemKey, keyOfItem } from '../../shared/state/row-key.ts';
+import { S3BlobStore } from '../../shared/state/s3-blob-store.ts';
+import { spilledPrefix } from '../../shared/state/spilled-states.ts';
+import { SpillingStateStore } from '../../shared/state/spilling-state-store.ts';
+import type { StateItem } from '../../shared/state/state-item.ts';
+import type { Control, StateStore } from '../../shared/state/state-store.ts';
+import type { PipelineAccess } from './pipeline-access.ts';
+
+/** A key with its states by operator. */
+export interface KeyedStates {
+  readonly key: string;
+  readonly states: ReadonlyMap<string, Document>;
+}
+
+/** The state of a pipeline as it is now: read, never written. */
+export class CurrentState {
+  readonly #access: PipelineAccess;
+  readonly #store: StateStore;
+
+  constructor(access: PipelineAccess) {
+    this.#access = access;
+    const { dynamodb, s3, bucket, pipeline, stateTable } = access;
+    this.#store = new SpillingStateStore({
+      store: new DynamoDbStateStore({
+        client: dynamodb,
+        table: stateTable,
+        writes: 'single',
+        delay: (ms) => wait(ms),
+      }),
+      blobs: new S3BlobStore(s3, bucket, spilledPrefix(pipeline)),
+    });
+  }
+
+  get store(): StateStore {
+    return this.#store;
+  }
+
+  /** `undefined` where no function has run yet; the store's own `readControl` would make one. */
+  async control(): Promise<Control | undefined> {
+    const { Item } = await this.#access.dynamodb.send(
+      new GetItemCommand({
+        TableName: this.#access.stateTable,
+        Key: { [ITEM.pk]: { S: CONTROL_KEY } },
+        ConsistentRead: true,
+      }),
+    );
+    return Item && decodeControl(Item);
+  }
+
+  async item(key: string): Promise<StateItem | undefined> {
+    const control = await this.control();
+    if (control === undefined) return undefined;
+    const pk = itemKey(control.generation, key);
+    return (await this.#store.load([pk])).get(pk);
+  }
+
+  /** The keys that have a state, in no order, each as it is when it is read. */
+  async *keys(prefix: string): AsyncGenerator<KeyedStates> {
+    const control = await this.control();
+    if (control === undefined) return;
+    const { dynamodb: client, stateTable: table } = this.#access;
+    const generations = new DynamoDbGenerationStore({
+      client,
+      table,
+      writes: 'single',
+      delay: (ms) => wait(ms),
+    });
+    let after: string | undefined;
+    do {
+      const page = await generations.scan({
+        generation: control.generation,
+        segment: 0,
+        segments: 1,
+        ...(after !== undefined && { after }),
+      });
+      for (const item of page.items) {
+        const key = keyOfItem(item.pk);
+        if (key === undefined || !key.startsWith(prefix)) continue;
+        const whole = item.spilled === undefined ? item : (await this.#store.load([item.pk])).get(item.pk);
+        if (whole !== undefined && whole.states.size > 0) yield { key, states: whole.states };
+      }
+      after = page.next;
+    } while (after !== undefined);
+  }
+}

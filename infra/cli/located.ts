@@ -1,0 +1,34 @@
+import type { Command } from 'commander';
+import { accessPipeline, type PipelineAccess, type Whereabouts } from './pipeline-access.ts';
+
+/** What every command of a pipeline takes. */
+export interface LocatedOptions extends Whereabouts {
+  readonly json?: boolean;
+}
+
+/** Gives a command the options that say where its pipeline is, and how it answers. */
+export function located(command: Command): Command {
+  return command
+    .option('--json', 'for a script: JSON on standard output, all else on standard error')
+    .option('--local', 'of the local cloud that "npm start" runs on this machine')
+    .option('--profile <name>', 'AWS profile')
+    .option('--region <name>', 'AWS region');
+}
+
+/** A command of one pipeline. */
+export function ofPipeline(command: Command, description: string): Command {
+  return located(command.description(description).argument('<pipeline>', 'its name'));
+}
+
+export async function withAccess(
+  pipeline: string,
+  where: Whereabouts,
+  run: (access: PipelineAccess) => Promise<void>,
+): Promise<void> {
+  const access = await accessPipeline(pipeline, where);
+  try {
+    await run(access);
+  } finally {
+    access.close();
+  }
+}

@@ -1,0 +1,92 @@
+import { randomBytes } from 'node:crypto';
+import { begunMs, savepointNameProblem } from '../checkpoint/checkpoint-id.ts';
+import { newestCheckpoint } from '../checkpoint/read-checkpoint.ts';
+import { takeCheckpoint, type CheckpointReport } from '../checkpoint/take-checkpoint.ts';
+import { ConfigurationError } from '../pipeline/configuration-error.ts';
+import { DynamoDbGenerationStore } from '../state/dynamodb-generation-store.ts';
+import type { CommandContext } from './commands.ts';
+import { ENVIRONMENT } from './environment.ts';
+import { kinesisStreamShards } from './kinesis-ports.ts';
+import { s3Checkpoints } from './s3-ports.ts';
+
+/** The event that asks a pipeline's function for a checkpoint. */
+export interface CheckpointEvent {
+  readonly tidemark: 'checkpoint';
+  readonly savepoint?: string;
+  /** Only where the newest was begun so long ago. */
+  readonly ifOlderThanSeconds?: number;
+}
+
+/** Parts of the table that are scanned side by side: what one processor can pack, and DynamoDB gives, without a queue. */
+const SEGMENTS = 4;
+
+/**
+ * Takes a checkpoint, or goes on with one, until time runs short. It is invoked again by the schedule, never by itself:
+ * Lambda stops functions that do.
+ * @throws TypeError when the event is not a `CheckpointEvent`.
+ */
+export async function checkpointCommand(event: object, context: CommandContext): Promise<CheckpointReport> {
+  const { savepoint, ifOlderThanSeconds } = event as Partial<CheckpointEvent>;
+  const problem = savepoint === undefined ? undefined : savepointNameProblem(savepoint);
+  if (problem !== undefined) throw new TypeError(problem);
+  if (ifOlderThanSeconds !== undefined && typeof ifOlderThanSeconds !== 'number') {
+    throw new TypeError(
+      `The event asks for a checkpoint with 'ifOlderThanSeconds' ${JSON.stringify(ifOlderThanSeconds)}; it is a number.`,
+    );
+  }
+  const { runtime, services, deadlineMs } = context;
+  const { settings, dynamodb, trace } = services;
+  const { program, clock } = runtime;
+  const { name } = program.definition;
+  if (settings.streams.length === 0) {
+    throw new ConfigurationError(
+      `The function of pipeline '${name}' cannot take a checkpoint: ${ENVIRONMENT.streams} is missing. The ` +
+        'StatefulPipeline construct sets it; a function that is deployed in another way needs it too.',
+    );
+  }
+  const checkpoints = s3Checkpoints(settings.bucket, name, trace);
+  try {
+    const report = await takeCheckpoint(
+      {
+        pipeline: name,
+        checkpoints,
+        generations: new DynamoDbGenerationStore({
+          client: dynamodb,
+          table: settings.stateTable,
+          writes: settings.writes,
+          delay: runtime.wait,
+        }),
+        store: runtime.store,
+        streamShards: kinesisStreamShards(trace),
+        streams: settings.streams,
+        operators: program.operators.map((operator) => ({
+          name: operator.name,
+          version: operator.version,
+        })),
+        horizonSeconds: program.horizonSeconds,
+        isByPartition: runtime.parallelizationFactor > 1,
+        retention: settings.retention,
+        segments: SEGMENTS,
+        readUnitsPerSecond: settings.checkpointReadUnits,
+        clock,
+        wait: runtime.wait,
+        random: () => randomBytes(5).toString('hex'),
+        log: runtime.log,
+        deadlineMs,
+      },
+      {
+        ...(savepoint !== undefined && { savepoint }),
+        ...(ifOlderThanSeconds !== undefined && { ifOlderThanMs: ifOlderThanSeconds * 1_000 }),
+      },
+    );
+    if (report.status !== 'notDue') {
+      const { status, id = '', items = 0, bytes = 0, parts = 0 } = report;
+      runtime.log.info?.(`A checkpoint was asked for: ${status}`, { id, items, bytes, parts });
+    }
+    return report;
+  } finally {
+    // Also where it failed: that is when somebody wants to know how old the last good one is.
+    const newest = await newestCheckpoint(checkpoints);
+    if (newest !== undefined) context.gauge('checkpointAge', (clock.nowMs() - begunMs(newest)) / 1_000);
+  }
+}
