@@ -1,4 +1,5 @@
 import type { Position } from '../source/position.ts';
+import type { Mark } from '../state/state-item.ts';
 
 const PREFIX = 'redrive/';
 const MARK_PREFIX = 'letter/';
@@ -19,6 +20,26 @@ export function letterMark(shardItem: string, number: number): string {
 /** Whether a mark is such: it goes with its letter, and not with time. */
 export function isLetterMark(lane: string): boolean {
   return lane.startsWith(MARK_PREFIX);
+}
+
+/**
+ * Tells when an item's newest record arrived where that came by a letter whose mark is out. It covers no record: no
+ * stream's lane has this name.
+ */
+export const ARRIVAL_MARK = 'redriven';
+const NOWHERE: Position = { sequence: '0', sub: 0 };
+
+/**
+ * The marks without that of a letter. When the newest record arrived must not be forgotten with it: a tombstone lasts
+ * for a time from then on.
+ */
+export function withoutLetterMark(marks: ReadonlyMap<string, Mark>, mark: string): ReadonlyMap<string, Mark> {
+  const rest = new Map(marks);
+  const arrivalSeconds = marks.get(mark)?.arrivalSeconds;
+  rest.delete(mark);
+  if (arrivalSeconds === undefined) return rest;
+  for (const other of rest.values()) if (other.arrivalSeconds >= arrivalSeconds) return rest;
+  return rest.set(ARRIVAL_MARK, { position: NOWHERE, arrivalSeconds });
 }
 
 /**

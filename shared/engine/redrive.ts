@@ -30,7 +30,7 @@ import { DEADLINE_MARGIN_MS, INLINE_STATE_LIMIT_BYTES } from './limits.ts';
 import { entryBytes } from './outbox-draft.ts';
 import type { Program } from './program.ts';
 import { addDelivery, deliver, letterOf, type Deliveries } from './publish-committed.ts';
-import { isRedriveLane, letterMark, RedriveLane } from './redrive-lane.ts';
+import { isRedriveLane, letterMark, RedriveLane, withoutLetterMark } from './redrive-lane.ts';
 import { relayed } from './relay.ts';
 import type { RedriveRuntime } from './runtime.ts';
 
@@ -502,8 +502,7 @@ class LetterWork {
       const outbox = item.outbox.filter((entry) => !done.has(entryId(entry)));
       const hasMark = mark !== undefined && item.marks.has(mark);
       if (outbox.length === item.outbox.length && !hasMark) return true;
-      const marks = new Map(item.marks);
-      if (mark !== undefined) marks.delete(mark);
+      const marks = hasMark ? withoutLetterMark(item.marks, mark) : item.marks;
       if (await this.#commit(rewritten(item, { outbox, marks }), item)) return true;
     }
     return false;

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { ProvenancePlaces } from '../../engine/mark-place.ts';
 import type { LettersRequest } from '../../engine/redrive.ts';
-import { isLetterMark, letterMark } from '../../engine/redrive-lane.ts';
+import { ARRIVAL_MARK, isLetterMark, letterMark } from '../../engine/redrive-lane.ts';
 import type { DeadLetter } from '../../output/dead-letter-store.ts';
 import { deadLetterName } from '../../output/dead-letter-name.ts';
 import { outputId } from '../../output/output-id.ts';
@@ -292,6 +292,7 @@ export class Checker {
     const made: Made = { events: [], letters: [] };
     for (const lane of new Set([...(before?.marks.keys() ?? []), ...item.marks.keys()])) {
       const isNew = before?.marks.has(lane) !== true;
+      if (lane === ARRIVAL_MARK) continue;
       if (!isLetterMark(lane)) {
         if (!isDeepStrictEqual(before?.marks.get(lane), item.marks.get(lane)))
           this.#say('I1', `a ${action} changes the mark of ${lane} in ${pk}`);

@@ -129,6 +129,17 @@ describe('a record that kills the process', () => {
     expect(itemOf(world, 'a')?.states.size).toBe(0);
   });
 
+  it('is not looked for in a batch that is done, whose attempts died behind it', async () => {
+    isMended = false;
+    const world = testWorld(subject());
+    const batch = records([{ key: 'a' }, { key: 'b' }]);
+    await attempt(world, batch);
+    const [{ lane, position }] = batch as [SourceRecord];
+    for (let deaths = 0; deaths < 4; deaths++) await world.store.beginAttempt(1, lane, position);
+    const again = await attempt(world, batch);
+    expect(again).toMatchObject({ failedFrom: undefined, report: { duplicates: 2, unfinished: 0 } });
+  });
+
   it('does not run again when it is delivered again', async () => {
     isMended = false;
     const world = testWorld(subject());

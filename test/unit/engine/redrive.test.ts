@@ -2,9 +2,11 @@ import { describe, expect, it, vi } from 'vitest';
 import { kinesis, pipeline, type Pipeline } from '../../../shared/index.ts';
 import type { DeadLetter, DeadLetterSink } from '../../../shared/output/dead-letter-store.ts';
 import { CLOSED_RANGES_LIMIT } from '../../../shared/state/letters.ts';
-import { sourceRecord, testWorld, type TestWorld } from '../../support/memory-ports.ts';
+import { sourceRecord, START_MS, testWorld, type TestWorld } from '../../support/memory-ports.ts';
 import { deliver, drain, itemOf, records, stateOf } from './deliver.ts';
 import { dying, gated, MOMENTS, outcomes, pausing, redrive, type Gate } from './redriving.ts';
+
+const HOUR_MS = 3_600_000;
 
 interface Value {
   readonly key: string;
@@ -407,6 +409,33 @@ describe('a record that was rejected before it had keys', () => {
     expect(await outcomes(world)).toEqual(['redriven']);
     expect(stateOf(world, 'a', 'touched')).toBe(1);
     expect(eventsOf(world)).toEqual([1]);
+  });
+
+  it.each([
+    ['within the horizon leaves what it removed as it is', 24 * HOUR_MS, 1],
+    ['beyond it begins from the initial state', 25 * HOUR_MS, 101],
+  ])('and a record of its key that comes later %s', async (_, laterMs, expected) => {
+    const counting = pipeline('p')
+      .from(kinesis<'add' | 'remove'>('s'))
+      .keyBy(() => 'a')
+      .mapWithState<number, number>(
+        'count',
+        (action, state) => {
+          if (action === 'remove') state.remove();
+          else state.update((state.get() ?? 0) + 1);
+          return undefined;
+        },
+        { initial: () => 100 },
+      )
+      .to(kinesis('events'));
+    const world = testWorld(counting);
+    await drain(world, [sourceRecord(0, 0, { value: 'no json', arrivalMs: START_MS })]);
+    const [[name, letter]] = [...world.letters] as [[string, DeadLetter]];
+    world.letters.set(name, { ...letter, data: Buffer.from('"remove"').toString('base64') });
+    expect(await outcomes(world)).toEqual(['redriven']);
+    expectNothingLeft(world);
+    await drain(world, [sourceRecord(0, 1, { value: '"add"', arrivalMs: START_MS + laterMs })]);
+    expect(stateOf(world, 'a', 'count')).toBe(expected);
   });
 
   it('stays where it cannot be read today either', async () => {
