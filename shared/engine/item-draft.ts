@@ -9,7 +9,7 @@ import { firstRevision } from '../state/revision.ts';
 import { generationOf } from '../state/row-key.ts';
 import type { Mark, OutboxEntry, StateItem } from '../state/state-item.ts';
 import { DirectOutput } from './direct-output.ts';
-import { HORIZON_SLACK_SECONDS, ITEM_LIMIT_BYTES, ITEM_RESERVE_BYTES } from './limits.ts';
+import { HORIZON_SLACK_SECONDS, ITEM_RESERVE_BYTES } from './limits.ts';
 import { OutboxDraft, type EntryDraft, type PendingEntry, type StateReference } from './outbox-draft.ts';
 import type { MarkPlace } from './mark-place.ts';
 import type { Program } from './program.ts';
@@ -106,8 +106,8 @@ export class ItemDraft {
    */
   get room(): number {
     const { stateBytes } = this;
-    const inItem = stateBytes > this.#program.limits.inlineStateBytes ? 0 : stateBytes;
-    return ITEM_LIMIT_BYTES - ITEM_RESERVE_BYTES - inItem;
+    const { itemBytes, inlineStateBytes } = this.#program.limits;
+    return itemBytes - ITEM_RESERVE_BYTES - (stateBytes > inlineStateBytes ? 0 : stateBytes);
   }
 
   /** What the changes take that the record at hand made and whose state it has removed: a copy each. */

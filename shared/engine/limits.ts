@@ -25,12 +25,14 @@ export const LOADED_STATES_LIMIT_BYTES = 32 * 1024 * 1024;
 
 /** The limits that a simulation makes smaller. */
 export interface EngineLimits {
+  readonly itemBytes: number;
   readonly inlineStateBytes: number;
   readonly stateBytes: number;
   readonly loadedStateBytes: number;
 }
 
 export const ENGINE_LIMITS: EngineLimits = Object.freeze({
+  itemBytes: ITEM_LIMIT_BYTES,
   inlineStateBytes: INLINE_STATE_LIMIT_BYTES,
   stateBytes: STATE_LIMIT_BYTES,
   loadedStateBytes: LOADED_STATES_LIMIT_BYTES,

@@ -187,13 +187,15 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ),
   broken(
     'notes lanes by partition key in the rows of known shards alone',
-    20_000,
+    1_000,
     [
       'shared/engine/open.ts',
       'runtime.store.readControl(runtime.parallelizationFactor > 1)',
       'runtime.store.readControl(false)',
     ],
     ['shared/engine/open.ts', 'control.isByPartition === true', 'runtime.parallelizationFactor > 1'],
+    FOCUS.loweredFactor,
+    FOCUS.lowers,
   ),
   broken('stores a dead letter before its item is committed', 2_000, [
     COMMIT,
@@ -262,7 +264,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     'position !== undefined && (current === undefined || current < position)',
     'position !== undefined',
   ]),
-  broken('tells outputs by the newest revision of their item, not by that which committed them', 20_000, [
+  broken('tells outputs by the newest revision of their item, not by that which committed them', 1_000, [
     'shared/state/item-codec.ts',
     'revision: Number(row[ENTRY.revision]?.N ?? itemRevision),',
     'revision: itemRevision,',

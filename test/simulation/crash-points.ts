@@ -105,7 +105,7 @@ async function run(
   scenario: Scenario,
   point: CrashPoint | undefined,
 ): Promise<{ violations: string[]; requests: number }> {
-  const workloads: readonly Workload[] = [...WORKLOADS, ...REPARTITIONED.map((each) => ({ pipeline: each }))];
+  const workloads: readonly Workload[] = [...WORKLOADS, ...REPARTITIONED];
   const { pipeline, next } = workloads.find(
     (each) => each.pipeline.definition.name === scenario.workload,
   ) as Workload;

@@ -42,6 +42,8 @@ function* smallerThan(plan: WorldPlan): Generator<WorldPlan> {
   if (plan.shards > 1) yield { ...plan, shards: plan.shards - 1 };
   if (plan.lowersFactor) yield { ...plan, lowersFactor: false };
   if (plan.parallelizationFactor > 1) yield { ...plan, parallelizationFactor: 1, lowersFactor: false };
+  if (plan.inlineStateBytes !== undefined) yield { ...plan, inlineStateBytes: undefined };
+  if (plan.roomBytes !== undefined) yield { ...plan, roomBytes: undefined };
   if (plan.batchingWindowMs > 0) yield { ...plan, batchingWindowMs: 0 };
   if (plan.bisectOnError) yield { ...plan, bisectOnError: false };
   if (!plan.parentsFirst) yield { ...plan, parentsFirst: true };

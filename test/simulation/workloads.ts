@@ -266,6 +266,8 @@ const relayedAcross = pipeline('relayed-across', { onRecordError: 'parkKey' })
 /** A pipeline, and what reads its outputs. */
 export interface Workload {
   readonly pipeline: Pipeline;
+  /** What a key's states and the outputs of one record may take together. */
+  readonly leastRoomBytes: number;
   /** By the name of a Kinesis sink: pipelines that read its stream, of which a world has one. */
   readonly next?: { readonly sink: string; readonly pipelines: readonly Pipeline[] };
 }
@@ -288,9 +290,10 @@ function chainedOn(
 
 /** What is simulated. */
 export const WORKLOADS: readonly Workload[] = [
-  { pipeline: counter },
+  { pipeline: counter, leastRoomBytes: 600 },
   {
     pipeline: list,
+    leastRoomBytes: 600,
     next: {
       sink: 'lists',
       pipelines: [
@@ -301,6 +304,7 @@ export const WORKLOADS: readonly Workload[] = [
   },
   {
     pipeline: sessions,
+    leastRoomBytes: 600,
     next: {
       sink: 'events',
       pipelines: [
@@ -311,14 +315,18 @@ export const WORKLOADS: readonly Workload[] = [
   },
   {
     pipeline: operators,
+    leastRoomBytes: 2_500,
     next: {
       sink: 'parts',
       pipelines: [chainedOn(operators, 'parts', 'halves', (part) => `h${(part as { part: number }).part}`)],
     },
   },
-  { pipeline: deduplicated },
-  { pipeline: parked },
+  { pipeline: deduplicated, leastRoomBytes: 1_200 },
+  { pipeline: parked, leastRoomBytes: 600 },
 ];
 
 /** What is simulated with an internal stream. */
-export const REPARTITIONED: readonly Pipeline[] = [relayed, relayedAcross];
+export const REPARTITIONED: readonly Workload[] = [
+  { pipeline: relayed, leastRoomBytes: 2_500 },
+  { pipeline: relayedAcross, leastRoomBytes: 2_500 },
+];

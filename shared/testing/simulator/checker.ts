@@ -53,6 +53,8 @@ export interface KnownRecord {
 interface CommittedOutput extends OracleOutput {
   readonly pk: string;
   readonly record: KnownRecord;
+  /** Of the item, when it was committed; a relay has none. */
+  readonly revision: number | undefined;
   isDelivered: boolean;
 }
 
@@ -93,6 +95,7 @@ interface ItemTruth {
 
 /** What one write commits. */
 interface Made {
+  readonly revision: number;
   readonly events: CommittedOutput[];
   readonly letters: string[];
 }
@@ -236,7 +239,7 @@ export class Checker {
       isAcknowledged: false,
     };
     for (const output of passed?.outputs ?? []) {
-      const committed = { ...output, pk: '', record: known, isDelivered: false };
+      const committed = { ...output, pk: '', record: known, revision: undefined, isDelivered: false };
       this.#outputs.set(outputId(this.#name, idParts(record, output)), committed);
       known.outputs.push(committed);
     }
@@ -278,7 +281,7 @@ export class Checker {
     const inBatch = new Map(batch.map(({ position }, place) => [`${shard} ${position.sequence}`, place]));
     const fresh = this.#newlyCovered(truth, item, inBatch);
     if (fresh.length === 0) this.#say('I1', `${item.pk} was written although no record ran`);
-    const made: Made = { events: [], letters: [] };
+    const made: Made = { revision: item.revision, events: [], letters: [] };
     for (const known of fresh) this.#apply(truth, known, item.pk, made);
     truth.log.push({ revision: item.revision, records: fresh.map(({ number }) => number) });
     this.#checkWritten(item, truth, before, made);
@@ -289,7 +292,7 @@ export class Checker {
     const { pk } = item;
     const truth = this.#truth(pk);
     const before = this.#replace(truth, item);
-    const made: Made = { events: [], letters: [] };
+    const made: Made = { revision: item.revision, events: [], letters: [] };
     for (const lane of new Set([...(before?.marks.keys() ?? []), ...item.marks.keys()])) {
       const isNew = before?.marks.has(lane) !== true;
       if (lane === ARRIVAL_MARK) continue;
@@ -358,6 +361,13 @@ export class Checker {
       this.#say(
         'I4',
         `output ${delivery.id} goes to ${delivery.destinationKey}, not ${output.destinationKey}`,
+      );
+    }
+    // Of one source's outputs the one of the highest revision is the newest, whichever comes last.
+    if (output.revision !== undefined && output.revision !== delivery.entry.revision) {
+      this.#say(
+        'I4',
+        `output ${delivery.id} says revision ${delivery.entry.revision}, not ${output.revision}`,
       );
     }
     const value: unknown = JSON.parse(delivery.json);
@@ -537,13 +547,13 @@ export class Checker {
     known: KnownRecord,
     pk: string,
     step: Extract<OracleStep, { kind: 'applied' }>,
-    { events }: Made,
+    { revision, events }: Made,
   ): CommittedOutput[] {
     const { record } = known;
     const all: CommittedOutput[] = [];
     const changed = new Map<string, CommittedOutput[]>();
     for (const output of step.outputs) {
-      const committed = { ...output, pk, record: known, isDelivered: false };
+      const committed = { ...output, pk, record: known, revision, isDelivered: false };
       const id = outputId(this.#name, idParts(record, output));
       if (this.#outputs.has(id)) this.#say('I1', `output ${id} is made twice`);
       this.#outputs.set(id, committed);

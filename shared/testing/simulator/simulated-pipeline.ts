@@ -1,5 +1,5 @@
 import { ItemCache } from '../../engine/item-cache.ts';
-import { ENGINE_LIMITS } from '../../engine/limits.ts';
+import { ENGINE_LIMITS, ITEM_RESERVE_BYTES } from '../../engine/limits.ts';
 import { processBatch } from '../../engine/process-batch.ts';
 import { programOf, relayProgramOf, type Program } from '../../engine/program.ts';
 import { processLetters, type LettersRequest } from '../../engine/redrive.ts';
@@ -44,6 +44,8 @@ export interface SimulatedPipelineOptions {
   readonly timeoutMs: number;
   /** States beyond so many bytes are spilled; as on AWS unless given. */
   readonly inlineStateBytes?: number | undefined;
+  /** What inline states and the outbox of an item may take together; as on AWS unless given. */
+  readonly roomBytes?: number | undefined;
   /** Deliveries that a sink takes in a request. */
   readonly sinkRequestSize: number;
   readonly parentsFirst: boolean;
@@ -87,7 +89,7 @@ export class SimulatedPipeline {
   readonly #retired: SimulatedProcess[] = [];
   /** What the function is told; changed minutes before the mapping is. */
   #toldFactor: number;
-  /** Whether the table says that lanes are by partition key. */
+  /** Whether a function with parallel lanes has begun a batch. */
   #isNoted = false;
   #isMended = false;
   #sessions = 0;
@@ -411,7 +413,7 @@ export class SimulatedPipeline {
     for (const { mapping } of this.#halves) mapping.abandonAll();
   }
 
-  /** Whether a function with parallel lanes has come so far as to note them. */
+  /** Whether a function with parallel lanes has run, and so has noted them. */
   get hasNotedLanes(): boolean {
     return this.#isNoted;
   }
@@ -563,9 +565,14 @@ export class SimulatedPipeline {
     const sinks = [...program.sinks.values()].map((sink) => [sink.name, ports.sink(sink)] as const);
     const { time } = world;
     const tell = (text: string): void => world.tell(`  p${own().id} logs: ${text}`);
-    const inlineStateBytes = this.#options.inlineStateBytes ?? ENGINE_LIMITS.inlineStateBytes;
+    const { inlineStateBytes, roomBytes } = this.#options;
+    const limits = {
+      ...ENGINE_LIMITS,
+      ...(inlineStateBytes !== undefined && { inlineStateBytes }),
+      ...(roomBytes !== undefined && { itemBytes: ITEM_RESERVE_BYTES + roomBytes }),
+    };
     const runtime: RedriveRuntime = {
-      program: { ...program, limits: { ...ENGINE_LIMITS, inlineStateBytes } },
+      program: { ...program, limits },
       store: ports.store,
       sinks: new Map(sinks),
       deadLetters: ports.deadLetters,

@@ -35,7 +35,7 @@ export interface PipelineResources {
   readonly sinkStreams: ReadonlyMap<string, MemoryStream>;
   /** Deliveries that a sink takes in a request. */
   readonly sinkRequestSize: number;
-  /** The table says that lanes are by partition key. */
+  /** A function with parallel lanes has begun a batch, and so has noted them. */
   readonly onLanesNoted: () => void;
 }
 
@@ -84,13 +84,12 @@ export class SimulatedPorts {
         const answers = await Promise.all(requests.map((request) => this.#commit(request)));
         return answers.flat();
       },
-      readControl: (...given) =>
-        io('readControl', async () => {
-          const control = await store.readControl(...given);
-          if (control.isByPartition === true) onLanesNoted();
-          return control;
+      readControl: (...given) => io('readControl', () => store.readControl(...given)),
+      beginAttempt: (generation, shard, first, isByPartition) =>
+        io('beginAttempt', () => {
+          if (isByPartition === true) onLanesNoted();
+          return store.beginAttempt(generation, shard, first, isByPartition);
         }),
-      beginAttempt: (...given) => io('beginAttempt', () => store.beginAttempt(...given)),
       createProgress: (...given) => io('createProgress', () => store.createProgress(...given)),
       readProgress: (...given) => io('readProgress', () => store.readProgress(...given)),
       suspect: (...given) => io('suspect', () => store.suspect(...given)),
