@@ -35,6 +35,7 @@ export interface BatchRun {
   /** Those of the batch that this run is about: all, or one where records are taken one at a time. */
   readonly records: readonly SourceRecord[];
   readonly scope: FoldScope & {
+    front: number;
     readonly published: Set<OutboxEntry>;
     readonly acknowledged: Map<string, Position>;
   };
@@ -159,6 +160,13 @@ export function firstUncommitted({ works, records, notDecoded }: BatchRun): Posi
     const element = elements[next];
     if (element !== undefined) first = lower(first, (records[element.record] as SourceRecord).position);
   }
+  return first;
+}
+
+/** The place of the first record that is not folded and committed. */
+export function firstOpenRecord({ works, records }: BatchRun): number {
+  let first = records.length;
+  for (const { elements, next } of works) first = Math.min(first, elements[next]?.record ?? first);
   return first;
 }
 

@@ -1,3 +1,4 @@
+import type { Position } from '../source/position.ts';
 import type { SourceRecord } from '../source/record.ts';
 import { shardOfLane } from '../source/lane.ts';
 import type { StateItem } from '../state/state-item.ts';
@@ -158,7 +159,12 @@ async function hold(
   next: number,
   { kind, record, reason }: Stop,
 ): Promise<void> {
-  if (kind === 'outbox' && (awaitsOwnOutputs(run, work) || (await readAcknowledged(run, work)))) return;
+  if (kind === 'outbox') {
+    const { runtime, opened, batch, scope } = run;
+    if (record > scope.front || awaitsOwnOutputs(run, work)) return;
+    if (await readAcknowledged(runtime, opened.generation, work.item, scope.acknowledged, batch.shard))
+      return;
+  }
   work.isHeld = true;
   const { position } = run.records[record] as SourceRecord;
   const element = work.elements[next] as Element;
@@ -182,25 +188,25 @@ function awaitsOwnOutputs({ batch, records, scope }: BatchRun, { item }: ItemWor
 
 /**
  * With ParallelizationFactor 1 everything at or below a shard's progress is published: its entries may go.
+ * @param acknowledged by shard: what is known; what is learnt is added.
+ * @param ownShard that of the batch at hand, whose entries the batch itself tells of.
  * @returns whether anything new was learnt of the shards whose entries fill the item.
  */
-async function readAcknowledged(
-  { runtime, opened, batch, scope }: BatchRun,
-  { item }: ItemWork,
+export async function readAcknowledged(
+  { store }: Runtime,
+  generation: number,
+  item: StateItem | undefined,
+  acknowledged: Map<string, Position>,
+  ownShard?: string,
 ): Promise<boolean> {
   let hasNews = false;
   const lanes = new Set((item?.outbox ?? []).map(({ lane }) => lane));
   for (const lane of lanes) {
-    if (
-      lane === batch.shard ||
-      isRedriveLane(lane) ||
-      shardOfLane(lane) !== lane ||
-      scope.acknowledged.has(lane)
-    )
+    if (lane === ownShard || isRedriveLane(lane) || shardOfLane(lane) !== lane || acknowledged.has(lane))
       continue;
-    const progress = await runtime.store.readProgress(opened.generation, lane);
+    const progress = await store.readProgress(generation, lane);
     if (progress?.position === undefined || progress.isByPartition) continue;
-    scope.acknowledged.set(lane, progress.position);
+    acknowledged.set(lane, progress.position);
     hasNews = true;
   }
   return hasNews;

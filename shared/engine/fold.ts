@@ -7,7 +7,7 @@ import type { DeadLetterEntry, OutboxEntry, StateItem } from '../state/state-ite
 import type { Element } from './elements.ts';
 import type { FreshValues } from './fresh-values.ts';
 import { isAtOrBelow, ItemDraft } from './item-draft.ts';
-import { MARKS_LIMIT, RECORDS_BETWEEN_CLOCK_READS } from './limits.ts';
+import { MARKS_LIMIT, RECORDS_BETWEEN_CLOCK_READS, ROOM_SHARE_AHEAD } from './limits.ts';
 import type { MarkPlace } from './mark-place.ts';
 import { entryBytes, isAcknowledged, type EntryDraft } from './outbox-draft.ts';
 import { destinationKeyOf, outputJson, requirePublishable } from './output-value.ts';
@@ -21,6 +21,8 @@ export interface FoldScope {
   readonly records: readonly SourceRecord[];
   /** By what their marks are kept; a record of a plain stream is its own place. */
   readonly places: readonly MarkPlace[];
+  /** The first of the records before which everything is committed and published. */
+  readonly front: number;
   /** By lane: its first position in the batch that Lambda handed in. */
   readonly firsts: ReadonlyMap<string, Position>;
   /** Entries that this invocation has published: as good as acknowledged. */
@@ -244,7 +246,8 @@ class ItemFold {
       this.#addLetters(draft, record, at, end, rejection);
     }
     for (const cell of draft.cells) if (cell.lostReference) return 'again';
-    if (draft.outboxBytes + this.#entriesBytes > draft.room) {
+    const room = index <= this.#scope.front ? draft.room : draft.room * ROOM_SHARE_AHEAD;
+    if (draft.outboxBytes + this.#entriesBytes > room) {
       if (!canPutBack) return 'again';
       draft.putBack(saved);
       return this.#ran > 0 ? 'full' : { record: index, kind: 'outbox', reason: OUTBOX_IS_FULL };

@@ -38,6 +38,13 @@ export const ENGINE_LIMITS: EngineLimits = Object.freeze({
   loadedStateBytes: LOADED_STATES_LIMIT_BYTES,
 });
 
+/**
+ * What a record may fill of the room in an item's outbox while others before it are not done. Its outputs wait for them,
+ * and the key of one of them may be full of another shard's outputs that wait likewise: who waits for nobody must find
+ * room, or two shards would wait for each other for ever.
+ */
+export const ROOM_SHARE_AHEAD = 0.5;
+
 /** Lanes whose marks one item may gather: at most 80 bytes each, they fit into the reserve with room to spare. */
 export const MARKS_LIMIT = 256;
 

@@ -2,7 +2,7 @@ import { comparePositions, encodePosition, type Position } from '../source/posit
 import { unpackAggregates } from '../source/aggregate.ts';
 import { byPartition } from '../source/lane.ts';
 import type { RecordBatch, SourceRecord } from '../source/record.ts';
-import { FATE, firstUncommitted, group, lower, type BatchRun } from './batch-run.ts';
+import { FATE, firstOpenRecord, firstUncommitted, group, lower, type BatchRun } from './batch-run.ts';
 import { foldAndCommit, load } from './commit.ts';
 import { FreshValues } from './fresh-values.ts';
 import { DEADLINE_MARGIN_MS, DECODING_SHARE, KILLERS_REMEMBERED, TURN_REMEMBERED_MS } from './limits.ts';
@@ -139,6 +139,7 @@ async function runToAnswer(run: BatchRun): Promise<Position | undefined> {
     await load(run, pending);
     await foldAndCommit(run, pending);
     notPublished = lower(notPublished, await publishCommitted(run));
+    if (notPublished === undefined) run.scope.front = firstOpenRecord(run);
     // A full outbox ended the round of these keys: what it held is published now, and they go on.
     pending = run.works.filter(({ next, elements, isHeld }) => next < elements.length && !isHeld);
     const before = progress;
@@ -222,6 +223,7 @@ function beginRun(
       shard: batch.shard,
       records,
       places,
+      front: 0,
       firsts,
       published: new Set(),
       acknowledged: new Map(opened.isByPartition || position === undefined ? [] : [[batch.shard, position]]),

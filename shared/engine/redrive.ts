@@ -22,7 +22,7 @@ import type { OutboxEntry, StateItem } from '../state/state-item.ts';
 import { documentsBytes } from '../state/canonical-document.ts';
 import type { Control } from '../state/state-store.ts';
 import { bringForward } from './bring-forward.ts';
-import { stamped } from './commit.ts';
+import { readAcknowledged, stamped } from './commit.ts';
 import { forEachElement, type Element } from './elements.ts';
 import { foldItem, type FoldScope } from './fold.ts';
 import { FreshValues } from './fresh-values.ts';
@@ -156,6 +156,8 @@ class LetterWork {
   readonly #lane: RedriveLane;
   readonly #keepGoing: () => boolean;
   readonly #name: string;
+  /** By shard: everything of it at or below is acknowledged. Read where an outbox is full. */
+  readonly #acknowledged = new Map<string, Position>();
 
   constructor(
     runtime: RedriveRuntime,
@@ -228,7 +230,10 @@ class LetterWork {
       // Only what is behind it is parked. What is rejected again is not committed.
       const { next, closed } = item.letters ?? NO_LETTERS;
       const folded = this.#fold(letter, { ...item, letters: { next, closed } }, key, record, own, true);
-      if ('outcome' in folded) return folded;
+      if ('outcome' in folded) {
+        if (await this.#makesRoom(folded, item)) continue;
+        return folded;
+      }
       const written: StateItem = {
         ...folded,
         outbox: folded.outbox.filter((entry) => !isLetter(entry, number)),
@@ -343,7 +348,10 @@ class LetterWork {
 
       const record = this.#recordOf(letter);
       const folded = this.#fold(letter, item, key, record, elements, tries === 0, mark);
-      if ('outcome' in folded) return folded;
+      if ('outcome' in folded) {
+        if (await this.#makesRoom(folded, item)) continue;
+        return folded;
+      }
       if (!(await this.#commit(folded, item))) continue;
       return (await this.#settle(letter, folded)) === 'failed' ? NOT_PUBLISHED : 'applied';
     }
@@ -432,17 +440,16 @@ class LetterWork {
       shard: record.lane,
       records: [record],
       places: [record],
+      front: 0,
       firsts: new Map(),
       published: new Set(),
-      acknowledged: new Map(),
+      acknowledged: this.#acknowledged,
       fresh: new FreshValues(program, [record]),
     };
     const pk = item?.pk ?? itemKey(this.#control.generation, key);
     const { item: folded, stop } = foldItem(scope, { pk, key, elements }, item, 0, isFirst, () => true);
     if (stop !== undefined) {
-      return stop.kind === 'policy'
-        ? { outcome: 'rejected', reason: stop.reason }
-        : { outcome: 'unfinished', reason: stop.reason };
+      return { outcome: stop.kind === 'policy' ? 'rejected' : 'unfinished', reason: stop.reason };
     }
     if (folded === undefined) throw new Error(`The redrive of a record for item '${pk}' folded nothing.`);
     const nowMs = clock.nowMs();
@@ -461,6 +468,12 @@ class LetterWork {
       return { ...entry, origin, revision, arrivalMs: nowMs };
     });
     return { ...folded, revision, marks, outbox };
+  }
+
+  /** Whether the item is full of what is published already, which may go: perhaps no record will ever come for it. */
+  async #makesRoom({ outcome }: Ending, item: StateItem | undefined): Promise<boolean> {
+    if (outcome !== 'unfinished') return false;
+    return readAcknowledged(this.#runtime, this.#control.generation, item, this.#acknowledged);
   }
 
   /**

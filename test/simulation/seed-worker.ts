@@ -2,6 +2,8 @@ import { parentPort } from 'node:worker_threads';
 import type { Fault } from '../../shared/testing/simulator/faults.ts';
 import { drawPlan, simulate } from './drawn-world.ts';
 
+export { drawPlan, simulate };
+
 /** Seeds to run. */
 export interface SeedTask {
   readonly from: number;

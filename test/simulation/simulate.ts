@@ -9,7 +9,7 @@ import { FAULTS, type Fault } from '../../shared/testing/simulator/faults.ts';
 import { systemClock } from '../../shared/time/clock.ts';
 import { BROKEN_ENGINES } from './broken-engines.ts';
 import { runCrashPoints } from './crash-points.ts';
-import { drawPlan, simulate, type WorldPlan } from './drawn-world.ts';
+import type { WorldPlan } from './drawn-world.ts';
 import { runSeedsInParallel } from './seed-run.ts';
 import { bundleSimulation } from './simulation-bundle.ts';
 import type { SeedReport } from './seed-worker.ts';
@@ -183,6 +183,9 @@ async function tellBroken({ json }: Options): Promise<number> {
 async function tellOne(seed: number, { json }: Options): Promise<number> {
   const say = (text: string): void =>
     void (json === true ? process.stderr : process.stdout).write(`${text}\n`);
+  const bundle = await bundleSimulation();
+  const { drawPlan, simulate } = await bundle.load();
+  await bundle.remove();
   const whole = drawPlan(seed);
   const { violations } = await simulate(whole);
   const fails = async (plan: WorldPlan): Promise<boolean> => (await simulate(plan)).violations.length > 0;

@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build, type Plugin } from 'esbuild';
+import type * as SeedWorker from './seed-worker.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -19,6 +20,11 @@ export interface SourceChange {
 export interface SimulationBundle {
   /** A worker's file. */
   readonly file: string;
+  /**
+   * The same, to be run here. Only in a bundle does what is imported when it is needed come without waiting for a disk,
+   * which no virtual time knows of.
+   */
+  load(): Promise<typeof SeedWorker>;
   remove(): Promise<void>;
 }
 
@@ -43,7 +49,11 @@ export async function bundleSimulation(changes: readonly SourceChange[] = []): P
     },
     plugins: changes.length === 0 ? [] : [changing(changes)],
   });
-  return { file, remove: () => rm(directory, { recursive: true, force: true }) };
+  return {
+    file,
+    load: () => import(pathToFileURL(file).href) as Promise<typeof SeedWorker>,
+    remove: () => rm(directory, { recursive: true, force: true }),
+  };
 }
 
 function changing(changes: readonly SourceChange[]): Plugin {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import regressions from './regressions.json' with { type: 'json' };
-import { simulate, type WorldPlan } from './drawn-world.ts';
+import type { WorldPlan } from './drawn-world.ts';
 import { runSeedsInParallel } from './seed-run.ts';
 import { bundleSimulation, type SimulationBundle } from './simulation-bundle.ts';
 
@@ -26,6 +26,7 @@ describe('the engine in simulated worlds', () => {
   });
 
   it('breaks none in worlds that once did', async () => {
+    const { simulate } = await bundle.load();
     for (const { plan, why } of regressions as unknown as { plan: WorldPlan; why: string }[]) {
       const { violations } = await simulate(plan);
       expect(violations, why).toEqual([]);

@@ -266,7 +266,7 @@ const relayedAcross = pipeline('relayed-across', { onRecordError: 'parkKey' })
 /** A pipeline, and what reads its outputs. */
 export interface Workload {
   readonly pipeline: Pipeline;
-  /** What a key's states and the outputs of one record may take together. */
+  /** Twice what a key's states and the outputs of one record take together, or more. */
   readonly leastRoomBytes: number;
   /** By the name of a Kinesis sink: pipelines that read its stream, of which a world has one. */
   readonly next?: { readonly sink: string; readonly pipelines: readonly Pipeline[] };
@@ -290,10 +290,10 @@ function chainedOn(
 
 /** What is simulated. */
 export const WORKLOADS: readonly Workload[] = [
-  { pipeline: counter, leastRoomBytes: 600 },
+  { pipeline: counter, leastRoomBytes: 900 },
   {
     pipeline: list,
-    leastRoomBytes: 600,
+    leastRoomBytes: 900,
     next: {
       sink: 'lists',
       pipelines: [
@@ -304,7 +304,7 @@ export const WORKLOADS: readonly Workload[] = [
   },
   {
     pipeline: sessions,
-    leastRoomBytes: 600,
+    leastRoomBytes: 900,
     next: {
       sink: 'events',
       pipelines: [
@@ -315,14 +315,14 @@ export const WORKLOADS: readonly Workload[] = [
   },
   {
     pipeline: operators,
-    leastRoomBytes: 2_500,
+    leastRoomBytes: 4_000,
     next: {
       sink: 'parts',
       pipelines: [chainedOn(operators, 'parts', 'halves', (part) => `h${(part as { part: number }).part}`)],
     },
   },
-  { pipeline: deduplicated, leastRoomBytes: 1_200 },
-  { pipeline: parked, leastRoomBytes: 600 },
+  { pipeline: deduplicated, leastRoomBytes: 2_000 },
+  { pipeline: parked, leastRoomBytes: 900 },
 ];
 
 /** What is simulated with an internal stream. */

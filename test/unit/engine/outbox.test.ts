@@ -2,17 +2,21 @@ import { describe, expect, it } from 'vitest';
 import { kinesis, pipeline, type Pipeline } from '../../../shared/index.ts';
 import type { SourceRecord } from '../../../shared/source/record.ts';
 import { sourceRecord, testWorld } from '../../support/memory-ports.ts';
-import { deliver, drain, itemOf, records, stateOf } from './deliver.ts';
+import type { DeadLetter } from '../../../shared/output/dead-letter-store.ts';
+import { deliver, drain, itemOf, records, rest, stateOf } from './deliver.ts';
+import { outcomes } from './redriving.ts';
 
 interface Big {
   readonly key: string;
-  readonly isBig?: boolean;
+  /** Events that it makes; one unless given. */
+  readonly events?: number;
 }
 
 const BIG = 'x'.repeat(60_000);
-/** An event of 60 KB per record that is big: six fill an item. */
+/** Events of 60 KB: six fill an item, and three as much of it as records may that are not the first. */
 const subject: Pipeline = pipeline('p')
   .from(kinesis<Big>('s'))
+  .flatMap((big) => Array<Big>(big.events ?? 1).fill(big))
   .keyBy(({ key }) => key)
   .updateStateByKey<number>('n', (_, n = 0) => n + 1, { emit: 'every' })
   .map((n) => `${n} ${BIG}`)
@@ -61,7 +65,7 @@ describe('an outbox that is full', () => {
     const batch = records([{ key: 'b' }, ...Array<Big>(20).fill({ key: 'a' })]);
     const { failedFrom, report } = await deliver(world, batch);
     expect(failedFrom).toEqual(batch[0]?.position);
-    expect(report).toMatchObject({ applied: 6, published: 0, unfinished: 21 });
+    expect(report).toMatchObject({ applied: 3, published: 0, unfinished: 21 });
     store.commit = commit;
     expect(await drain(world, batch)).toBe(1);
     expect(stateOf(world, 'a', 'n')).toBe(20);
@@ -70,11 +74,11 @@ describe('an outbox that is full', () => {
   it('with the outputs of another shard is made empty by that shard’s progress', async () => {
     const world = testWorld(subject);
     await drain(world, ofShard(1, 6), { shard: 1 });
-    expect(itemOf(world, 'k')?.outbox).toHaveLength(6);
-    const { failedFrom, report } = await deliver(world, ofShard(0, 3));
-    expect(failedFrom).toBeUndefined();
-    expect(report).toMatchObject({ applied: 3, published: 3 });
     expect(itemOf(world, 'k')?.outbox).toHaveLength(3);
+    const { failedFrom, report } = await deliver(world, records([{ key: 'k', events: 4 }]));
+    expect(failedFrom).toBeUndefined();
+    expect(report).toMatchObject({ applied: 1, published: 4 });
+    expect(itemOf(world, 'k')?.outbox).toHaveLength(4);
     expect(world.logged).toEqual([]);
   });
 
@@ -85,9 +89,9 @@ describe('an outbox that is full', () => {
     const other = ofShard(1, 6);
     const failed = await deliver(world, other, { shard: 1, runtime: broken });
     expect(failed.failedFrom).toEqual(other[0]?.position);
-    expect(itemOf(world, 'k')?.outbox).toHaveLength(6);
+    expect(itemOf(world, 'k')?.outbox).toHaveLength(3);
 
-    const mine = ofShard(0, 1);
+    const mine = records([{ key: 'k', events: 4 }]);
     const held = await deliver(world, mine);
     expect(held.failedFrom).toEqual(mine[0]?.position);
     expect(held.report).toMatchObject({ applied: 0, unfinished: 1 });
@@ -95,23 +99,63 @@ describe('an outbox that is full', () => {
 
     await drain(world, other, { shard: 1 });
     await drain(world, mine);
-    expect(sink?.values()).toHaveLength(7);
-    expect(stateOf(world, 'k', 'n')).toBe(7);
+    expect(sink?.values()).toHaveLength(10);
+    expect(stateOf(world, 'k', 'n')).toBe(10);
+  });
+
+  it('of what is published makes room for a redrive, though no record comes for its key any more', async () => {
+    const world = testWorld(subject);
+    await drain(world, [sourceRecord(0, 0, { value: 'no json' }), ...ofShard(0, 3, 1)]);
+    expect(itemOf(world, 'k')?.outbox).toHaveLength(3);
+    const [[name, letter]] = [...world.letters] as [[string, DeadLetter]];
+    const data = Buffer.from(JSON.stringify({ key: 'k', events: 4 })).toString('base64');
+    world.letters.set(name, { ...letter, data });
+    expect(await outcomes(world)).toEqual(['redriven']);
+    expect(world.sinks.get('out')?.values()).toHaveLength(7);
+  });
+
+  it('with outputs of another shard that wait likewise has room for the first of a batch', async () => {
+    const world = testWorld(subject);
+    const { store } = world;
+    const commit = store.commit.bind(store);
+    const withoutWritesOf = (pk: string, writes: Parameters<typeof commit>[0]): ReturnType<typeof commit> =>
+      Promise.all(
+        writes.map(async (write) =>
+          write.item.pk === pk ? 'failed' : ((await commit([write]))[0] ?? 'failed'),
+        ),
+      );
+    const ofEach = [0, 1].map((shard) =>
+      Array.from({ length: 10 }, (_, number) =>
+        sourceRecord(shard, number, { value: { key: (number === 0) === (shard === 0) ? 'a' : 'b' } }),
+      ),
+    ) as [SourceRecord[], SourceRecord[]];
+    for (const [shard, batch] of ofEach.entries()) {
+      store.commit = (writes) => withoutWritesOf(shard === 0 ? '1/s/a' : '1/s/b', writes);
+      expect((await deliver(world, batch, { shard })).failedFrom).toEqual(batch[0]?.position);
+    }
+    store.commit = commit;
+    let [left, others]: (readonly SourceRecord[])[] = ofEach;
+    for (let turn = 0; turn < 10; turn++) {
+      if (left.length > 0) left = rest(left, await deliver(world, left));
+      if (others.length > 0) others = rest(others, await deliver(world, others, { shard: 1 }));
+    }
+    expect([left, others]).toEqual([[], []]);
+    expect(world.sinks.get('out')?.values()).toHaveLength(20);
   });
 
   it('with parallelization waits for the other partition key’s own batch, for no progress tells what is published', async () => {
     const world = testWorld(subject, { parallelizationFactor: 2 });
-    const lane = (partitionKey: string, count: number, from: number): SourceRecord[] =>
+    const lane = (partitionKey: string, count: number, from: number, events = 1): SourceRecord[] =>
       Array.from({ length: count }, (_, place) =>
-        sourceRecord(0, from + place, { value: { key: 'k' }, partitionKey }, 2),
+        sourceRecord(0, from + place, { value: { key: 'k', events }, partitionKey }, 2),
       );
     await drain(world, lane('one', 6, 0));
-    const later = lane('two', 1, 10);
+    const later = lane('two', 1, 10, 4);
     const held = await deliver(world, later);
     expect(held.failedFrom).toEqual(later[0]?.position);
     await drain(world, lane('one', 1, 6));
     await drain(world, later);
-    expect(stateOf(world, 'k', 'n')).toBe(8);
+    expect(stateOf(world, 'k', 'n')).toBe(11);
   });
 });
 

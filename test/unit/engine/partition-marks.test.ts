@@ -44,6 +44,7 @@ describe('marks of partition keys', () => {
       shard,
       records,
       places: records,
+      front: 0,
       firsts: new Map([[shard, (records[0] as SourceRecord).position]]),
       published: new Set<never>(),
       acknowledged: new Map<string, never>(),
