@@ -362,7 +362,11 @@ class LetterWork {
   async #drop(letter: DeadLetter): Promise<Ending> {
     const closing = await this.#close(letter);
     if (typeof closing === 'object') return closing;
-    const ending = await this.#finish(letter, this.#itemsOf(letter));
+    const pks = this.#itemsOf(letter);
+    // The write that closes another letter is the one that applies it.
+    const hasShares = letter.key === undefined && this.#runtime.program.relay === undefined;
+    if (hasShares && !(await this.#fence(pks))) return BUSY;
+    const ending = await this.#finish(letter, pks);
     return ending ?? this.#putAway(letter, closing === 'closed' ? 'alreadyDone' : 'dropped');
   }
 
@@ -372,6 +376,28 @@ class LetterWork {
     if (letter.key !== undefined || program.relay !== undefined) return [letter.item];
     const { elements } = elementsOf(program, this.#recordOf(letter));
     return [...elements.keys()].map((key) => itemKey(letter.generation, key));
+  }
+
+  /**
+   * Writes the items as they are: a redrive that read them before the letter was closed, and may be dead with its write
+   * still on its way, applies nothing to them any more, when nobody is left to publish it.
+   */
+  async #fence(pks: readonly string[]): Promise<boolean> {
+    for (const pk of pks) {
+      let isWritten = false;
+      for (let tries = 0; tries < REDRIVE_TRIES && !isWritten && this.#keepGoing(); tries++) {
+        const item = await this.#load(pk);
+        const written = item === undefined ? this.#emptyItem(pk) : rewritten(item, { outbox: item.outbox });
+        isWritten = await this.#commit(written, item);
+      }
+      if (!isWritten) return false;
+    }
+    return true;
+  }
+
+  #emptyItem(pk: string): StateItem {
+    const revision = firstRevision(generationOf(pk), this.#runtime.clock.nowMs());
+    return { pk, revision, marks: new Map(), states: new Map(), versions: new Map(), outbox: [] };
   }
 
   /** Publishes what is pending of redrives in these items, and takes the letter's mark out. */

@@ -18,5 +18,5 @@ describe('an engine is caught that', () => {
     expect(report.failures.length).toBeGreaterThan(0);
   });
 
-  it('is one of at least thirty', () => expect(TESTED.length).toBeGreaterThanOrEqual(30));
+  it('is one of at least sixty', () => expect(TESTED.length).toBeGreaterThanOrEqual(60));
 });

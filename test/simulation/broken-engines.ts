@@ -16,6 +16,8 @@ const BATCH = 'shared/engine/process-batch.ts';
 const OUTBOX = 'shared/engine/outbox-draft.ts';
 const DRAFT = 'shared/engine/item-draft.ts';
 const MEMORY = 'shared/state/memory-state-store.ts';
+const REDRIVE = 'shared/engine/redrive.ts';
+const SPILLING = 'shared/state/spilling-state-store.ts';
 const WORLD = 'test/simulation/drawn-world.ts';
 const REWIND = 'shared/checkpoint/rewind.ts';
 const RESTORE = 'shared/checkpoint/restore.ts';
@@ -39,13 +41,46 @@ const FOCUS = {
   ],
   rewinds: [WORLD, 'const REWIND_SHARE = 0.25;', 'const REWIND_SHARE = 1;'],
   lowers: [WORLD, 'reshards.length === 0 && chance(0.3)', 'reshards.length === 0'],
-  spilled: [WORLD, 'return random() < 0.2 ? Math.floor(', 'return random() < 1 ? Math.floor('],
   poisoned: [
     WORLD,
     'const poison = chance(0.25) ? pick(POISONS) : undefined;',
     "const poison = 'fold' as const;",
   ],
   repartitioned: [WORLD, 'random() < 1 / 6 ?', 'random() < 1 ?'],
+  fullOutboxes: [
+    WORLD,
+    'return random() < 0.2 ? Math.floor(leastRoomBytes * (1 + random())) : undefined;',
+    'return leastRoomBytes;',
+  ],
+  fullestOutboxes: [
+    WORLD,
+    'return random() < 0.2 ? Math.floor(leastRoomBytes * (1 + random())) : undefined;',
+    'return 0.65 * leastRoomBytes;',
+  ],
+  throttledDestinations: [
+    'shared/testing/simulator/drawn-faults.ts',
+    'faults.refusedDelivery = 12;',
+    'faults.refusedDelivery = 12;\n  faults.throttledDestination = 12;',
+  ],
+  throttled: [
+    'shared/testing/simulator/drawn-faults.ts',
+    'faults.refusedDelivery = 12;',
+    'faults.refusedDelivery = 12;\n  faults.throttledItem = 8;',
+  ],
+  largeBatches: [WORLD, 'batchSize: 1 + upTo(8),', 'batchSize: 30 + upTo(8),'],
+  atOnce: [WORLD, 'const spreadMs = pick([50, 2_000, 20_000]);', 'const spreadMs = pick([50, 50, 50]);'],
+  letters: [
+    WORLD,
+    'const poison = chance(0.25) ? pick(POISONS) : undefined;',
+    'const poison = POISONS[upTo(8)];',
+  ],
+  lettersWithoutKey: [
+    WORLD,
+    'const poison = chance(0.25) ? pick(POISONS) : undefined;',
+    "const poison = pick(['stateless', 'key'] as const);",
+  ],
+  parked: [WORLD, 'const workload = upTo(WORKLOADS.length - 1);', 'const workload = 5 + 0 * upTo(1);'],
+  spilled: [WORLD, 'return random() < 0.2 ? Math.floor(random() * 40) : undefined;', 'return 0;'],
   killers: [
     WORLD,
     'const poison = chance(0.25) ? pick(POISONS) : undefined;',
@@ -140,14 +175,21 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     '() => true,',
   ]),
   broken(
-    'forgets the outbox of a key whose commit failed',
-    20_000,
-    [
-      COMMIT,
-      'for (const work of lost) work.isHeld = true;',
-      'for (const work of lost) Object.assign(work, { isHeld: true, item: undefined });',
-    ],
-    FOCUS.writes,
+    'lets records that wait for others before them fill an outbox',
+    1_000,
+    ['shared/engine/limits.ts', 'ROOM_SHARE_AHEAD = 0.5', 'ROOM_SHARE_AHEAD = 1'],
+    FOCUS.sessions,
+    FOCUS.fullestOutboxes,
+    FOCUS.throttled,
+    FOCUS.largeBatches,
+    FOCUS.atOnce,
+  ),
+  broken(
+    'makes no room for a redrive where no record comes any more',
+    5_000,
+    [REDRIVE, "if (outcome !== 'unfinished') return false;", "if (outcome !== 'rejected') return false;"],
+    FOCUS.letters,
+    FOCUS.fullOutboxes,
   ),
   broken('takes a write in doubt for done', 1_000, [
     COMMIT,
@@ -296,7 +338,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ]),
   broken(
     "deals an aggregate's records to the lanes of their own partition keys",
-    5_000,
+    1_000,
     [
       'shared/source/aggregate.ts',
       'deliveryKey,\n          lane,',
@@ -511,4 +553,222 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     ],
     FOCUS.rewinds,
   ),
+  broken('closes a redriven letter in a write of its own', 500, [
+    REDRIVE,
+    `        letters: closeLetter(item.letters ?? NO_LETTERS, number),
+      };
+      if (!(await this.#commit(written, item))) continue;`,
+    `        letters: item.letters ?? NO_LETTERS,
+      };
+      if (!(await this.#commit(written, item))) continue;
+      await this.#close(letter);`,
+  ]),
+  broken('removes a letter before what it became is published', 500, [
+    REDRIVE,
+    `      if ((await this.#settle(letter, written)) === 'failed') return NOT_PUBLISHED;
+      return this.#remove('redriven');`,
+    `      await this.#remove('redriven');
+      return (await this.#settle(letter, written)) === 'failed' ? NOT_PUBLISHED : { outcome: 'redriven' };`,
+  ]),
+  broken('takes a closed letter for published', 1_000, [
+    REDRIVE,
+    `      const pending = await this.#settle(letter, item);
+      if (pending === 'failed') return NOT_PUBLISHED;
+      if (pending === 'cleared') continue;
+      if (status === 'closed') return this.#remove('alreadyDone');`,
+    `      if (status === 'closed') return this.#remove('alreadyDone');
+      const pending = await this.#settle(letter, item);
+      if (pending === 'failed') return NOT_PUBLISHED;
+      if (pending === 'cleared') continue;`,
+  ]),
+  broken('takes the mark of a redriven letter out before it closes the letter', 500, [
+    REDRIVE,
+    `    if (!wasClosed) {
+      const closing = await this.#close(letter);`,
+    `    if (!wasClosed) {
+      await this.#finish(letter, pks);
+      const closing = await this.#close(letter);`,
+  ]),
+  broken('leaves no mark of a letter with the keys that its record is applied to', 500, [
+    REDRIVE,
+    'if (mark !== undefined && own !== undefined) marks.set(mark, own);',
+    '',
+  ]),
+  broken(
+    "reads whether a letter is open before it reads the key's item",
+    1_000,
+    [
+      REDRIVE,
+      `      const item = await this.#load(pk);
+      const shardItem = await this.#load(letter.item);`,
+      `      const shardItem = await this.#load(letter.item);
+      const item = await this.#load(pk);`,
+    ],
+    FOCUS.lettersWithoutKey,
+  ),
+  broken(
+    'redrives values that the fold whose write was refused has changed',
+    2_000,
+    [
+      REDRIVE,
+      'this.#fold(letter, item, key, record, elements, tries === 0, mark)',
+      'this.#fold(letter, item, key, record, elements, true, mark)',
+    ],
+    FOCUS.sessions,
+    FOCUS.lettersWithoutKey,
+    FOCUS.writes,
+  ),
+  broken(
+    'drops a letter without publishing what a redrive of it committed',
+    2_000,
+    [
+      REDRIVE,
+      `    const ending = await this.#finish(letter, isWhole ? pks : [letter.item]);
+    return ending ?? this.#remove(`,
+      '    return this.#remove(',
+    ],
+    FOCUS.letters,
+  ),
+  broken(
+    'redrives parked letters out of order where it is forced',
+    1_000,
+    [
+      REDRIVE,
+      'if (!isParked && this.#request.isForced) return undefined;',
+      'if (this.#request.isForced) return undefined;',
+    ],
+    FOCUS.parked,
+  ),
+  broken(
+    'parks a key no more once the first of its letters is closed',
+    1_000,
+    [
+      'shared/state/letters.ts',
+      'return head === next ? { next, closed } : { next, closed, parkedFrom: head };',
+      'return head > parkedFrom ? { next, closed } : { next, closed, parkedFrom: head };',
+    ],
+    FOCUS.parked,
+  ),
+  broken('gives redrives one after the other the same lane', 1_000, [
+    'shared/engine/redrive-lane.ts',
+    'this.#name = `${PREFIX}${session}.${worker}`;',
+    'this.#name = `${PREFIX}${worker + 0 * session.length}`;',
+  ]),
+  broken(
+    'goes on in the lane of a redrive behind outputs that are not published',
+    5_000,
+    [REDRIVE, 'if (!isOver) lane.renew();', ''],
+    FOCUS.letters,
+    FOCUS.sessions,
+    FOCUS.throttledDestinations,
+  ),
+  broken(
+    'forgets when a redriven record arrived with the mark of its letter',
+    1_000,
+    [
+      'shared/engine/redrive-lane.ts',
+      'return rest.set(ARRIVAL_MARK, { position: NOWHERE, arrivalSeconds });',
+      'return rest;',
+    ],
+    FOCUS.sessions,
+    FOCUS.lettersWithoutKey,
+  ),
+  broken('keeps from the control row that lanes are by partition key', 500, [
+    SPILLING,
+    'return this.#store.readControl(isByPartition);',
+    'return this.#store.readControl(isByPartition === true && undefined);',
+  ]),
+  broken('removes a replaced object before the write that points elsewhere', 500, [
+    SPILLING,
+    'const outcomes = await this.#store.commit(stored.filter((write) => write !== undefined));',
+    `for (const [place, { item, loaded }] of writes.entries()) {
+      const [before, now] = [this.#whereaboutsOf(loaded), stored[place]?.item.spilled];
+      if (stored[place] !== undefined && before !== undefined && before !== now)
+        await this.#blobs.remove(blobName(item.pk, before));
+    }
+    const outcomes = await this.#store.commit(stored.filter((write) => write !== undefined));`,
+  ]),
+  broken(
+    'puts an object after the write that points to it',
+    500,
+    [
+      SPILLING,
+      'await this.#blobs.put(blobName(pk, spilled), packBlob({ pk, revision }, text));',
+      'this.late.push(() => this.#blobs.put(blobName(pk, spilled), packBlob({ pk, revision }, text)));',
+    ],
+    [
+      SPILLING,
+      '    await this.#settle(writes, stored, results);\n',
+      '    for (const put of this.late.splice(0)) await put();\n    await this.#settle(writes, stored, results);\n',
+    ],
+    [SPILLING, '  #puts = 0;', '  readonly late: (() => Promise<void>)[] = [];\n  #puts = 0;'],
+  ),
+  broken('removes the object of a write that is not confirmed', 2_000, [
+    SPILLING,
+    "if (results[place] !== 'committed') continue;",
+    `const put = stored[place]?.item.spilled;
+      if (results[place] !== 'committed') {
+        if (put !== undefined && put !== this.#whereaboutsOf(loaded)) replaced.push(blobName(item.pk, put));
+        continue;
+      }`,
+  ]),
+  broken('removes an object that the same states still stand in', 1_000, [
+    SPILLING,
+    'if (before !== undefined && before !== now) replaced',
+    'if (before !== undefined) replaced',
+  ]),
+  broken(
+    'never looks again where an item points when its object is gone',
+    2_000,
+    [
+      SPILLING,
+      'if (again.spilled !== undefined && blobName(pk, again.spilled) === name) {',
+      'if (tries === 0) {',
+    ],
+    FOCUS.spilled,
+  ),
+  broken('forgets ids when it remembers another', 500, [
+    'shared/pipeline/seen-ids.ts',
+    'const kept = seen.subarray(Math.max(from, end - (limit - 1) * SEEN_ID_BYTES));',
+    'const kept = seen.subarray(Math.max(from, end - 0 * (limit - 1) * SEEN_ID_BYTES));',
+  ]),
+  broken('forgets the ids that come behind one that was seen', 500, [
+    'shared/pipeline/dedupe.ts',
+    'if (next === undefined) return NOTHING;',
+    'if (next === undefined) {\n        cell.remove();\n        return NOTHING;\n      }',
+  ]),
+  broken('compares sequence numbers as JavaScript numbers', 500, [
+    'shared/source/position.ts',
+    '  if (a.length !== b.length) return a.length - b.length;\n',
+    '  if (a.length > 15) return Number(a) - Number(b);\n',
+  ]),
+  broken('hands two keys one object', 500, [FOLD, 'this.#isFresh || element.isShared ?', 'this.#isFresh ?']),
+  broken('rejects for a key the element that throws and no other of its record', 1_000, [
+    FOLD,
+    'if (rejection !== undefined) return rejection;\n    }',
+    'if (rejection !== undefined && place === end - 1) return rejection;\n    }',
+  ]),
+  broken('rejects a record for which a full outbox has no room', 1_000, [
+    FOLD,
+    `      if (!canPutBack) return 'again';
+      draft.putBack(saved);
+      return this.#ran > 0 ? 'full' : { record: index, kind: 'outbox', reason: OUTBOX_IS_FULL };`,
+    `      if (!canPutBack) return 'again';
+      draft.putBack(saved);
+      this.#clearEntries();
+      this.#addLetters(draft, record, at, end, { stage: 'output', reason: OUTBOX_IS_FULL });`,
+  ]),
+  broken(
+    'drops from a full outbox what is not published',
+    1_000,
+    [FOLD, 'return !published.has(entry);', 'return !published.has(entry) && published.size === 0;'],
+    FOCUS.fullOutboxes,
+    FOCUS.largeBatches,
+    FOCUS.atOnce,
+  ),
+  broken('knows an output that stands twice in a batch for two', 2_000, [
+    FOLD,
+    'if (last?.lane === lane) return compareMarkPositions(position, last.position) <= 0;',
+    'if (last?.lane === lane) return false;',
+  ]),
 ];

@@ -277,7 +277,7 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
   const world = new World({ random, faults: plan.faults, startMs: START_MS, isTold });
   killing.world = world;
   const stream = new MemoryStream('input', plan.shards, 24 * HOUR_MS);
-  const { pipeline, next } = workloadOf(plan);
+  const { pipeline, next, wrongIn } = workloadOf(plan);
   const following = plan.next === undefined ? undefined : next?.pipelines[plan.next];
   const middleName = pipeline.definition.repartition?.sink.name ?? next?.sink ?? 'middle';
   const middle = new MemoryStream(middleName, 1 + (plan.seed % 2), 24 * HOUR_MS);
@@ -301,6 +301,7 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
     innerStream: middle,
     sinkStreams,
     roomBytes,
+    wrongIn,
   });
   if (following !== undefined) world.deploy({ ...common, pipeline: following, stream: middle });
   if (plan.rewind !== undefined) deployed.rewind(plan.rewind);

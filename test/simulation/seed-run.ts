@@ -14,18 +14,20 @@ export interface SeedRunOptions {
   readonly onReport?: (sum: SeedReport) => void;
 }
 
-/** Seeds that a worker is given at a time. */
+/** Seeds that a worker is given at a time; few where the first failure ends the run, for the others go on until then. */
 const TASK_SEEDS = 100;
+const TASK_SEEDS_TO_FIRST = 10;
 
 /** Runs seeds on worker threads. @returns what came of all of them; failures in the order of their seeds. */
 export async function runSeedsInParallel(options: SeedRunOptions): Promise<SeedReport> {
   const { file, from, seeds, stopAtFirst, keepGoing = () => true, onReport } = options;
   const end = from + seeds;
   let next = from;
+  const taskSeeds = stopAtFirst ? TASK_SEEDS_TO_FIRST : TASK_SEEDS;
   let sum: SeedReport = { seeds: 0, requests: 0, happened: {}, failures: [] };
   const nextTask = (): SeedTask | undefined => {
     if (next >= end || !keepGoing() || (stopAtFirst && sum.failures.length > 0)) return undefined;
-    const task = { from: next, count: Math.min(TASK_SEEDS, end - next), stopAtFirst };
+    const task = { from: next, count: Math.min(taskSeeds, end - next), stopAtFirst };
     next += task.count;
     return task;
   };
@@ -42,7 +44,7 @@ export async function runSeedsInParallel(options: SeedRunOptions): Promise<SeedR
       await worker.terminate();
     }
   };
-  const workers = Math.min(options.workers ?? availableParallelism(), Math.ceil(seeds / TASK_SEEDS));
+  const workers = Math.min(options.workers ?? availableParallelism(), Math.ceil(seeds / taskSeeds));
   await Promise.all(Array.from({ length: workers }, work));
   return { ...sum, failures: sum.failures.toSorted((a, b) => a.seed - b.seed) };
 }

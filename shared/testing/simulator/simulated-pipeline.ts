@@ -21,7 +21,7 @@ import { MemoryGenerationStore } from '../../state/memory-generation-store.ts';
 import { decodeControl, FIRST_CONTROL } from '../../state/progress-codec.ts';
 import { CONTROL_KEY } from '../../state/row-key.ts';
 import type { Control } from '../../state/state-store.ts';
-import { Checker } from './checker.ts';
+import { Checker, type CheckerOptions } from './checker.ts';
 import type { MemoryStream, UserRecord } from './memory-stream.ts';
 import { SimulatedMapping } from './simulated-mapping.ts';
 import { SimulatedPorts, wholeItem, type PipelineResources } from './simulated-ports.ts';
@@ -51,6 +51,7 @@ export interface SimulatedPipelineOptions {
   readonly parentsFirst: boolean;
   /** Between two reads of a shard that has nothing more to give, milliseconds. */
   readonly pollIntervalMs: number;
+  readonly wrongIn?: CheckerOptions['wrongIn'];
   /** In place of chance: how many records the next batch has. */
   readonly chooseBatchSize?: (maximum: number) => number;
 }
@@ -137,6 +138,7 @@ export class SimulatedPipeline {
       isRelay: program.relay !== undefined,
       isOrdered: parentsFirst,
       parallelizationFactor,
+      wrongIn: this.#options.wrongIn,
       isWithinRetention: ({ arrivalMs }) =>
         arrivalMs >= time.nowMs - stream.retentionMs - upstreamRetentionMs,
     });

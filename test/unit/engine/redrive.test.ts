@@ -438,6 +438,16 @@ describe('a record that was rejected before it had keys', () => {
     expect(stateOf(world, 'a', 'count')).toBe(expected);
   });
 
+  it('is not applied by a redrive that a drop has overtaken, for nobody would publish what it makes', async () => {
+    const world = await unreadable(good('a', 1)[0] ?? []);
+    const beforeItsWrite = pausing(5, 'before', () => redrive(world, { action: 'drop' }));
+    expect(await outcomes(world, {}, gated(world.runtime, beforeItsWrite))).toEqual(['alreadyDone']);
+    expect(beforeItsWrite.calls[4]).toBe('commit');
+    expect(stateOf(world, 'a', 'list')).toBeUndefined();
+    expect(world.letters.size).toBe(0);
+    expectNothingLeft(world);
+  });
+
   it('stays where it cannot be read today either', async () => {
     const world = await unreadable('still no json', good('a', 1)[0] ?? []);
     const results = await redrive(world);
