@@ -181,12 +181,13 @@ export class Checker {
     const truth = this.#truth(item.pk);
     if (truth.item !== undefined) this.#say('I8', `${item.pk} is restored over what is there`);
     truth.item = item;
-    const made: Made = { events: [], letters: [] };
     for (const entry of log) {
       if (entry.revision > revision) break;
+      const carried = carriedRevision(entry.revision, source, this.#generation);
+      const made: Made = { revision: carried, events: [], letters: [] };
       for (const number of entry.records)
         this.#apply(truth, this.#records[number] as KnownRecord, item.pk, made);
-      truth.log.push({ ...entry, revision: carriedRevision(entry.revision, source, this.#generation) });
+      truth.log.push({ ...entry, revision: carried });
     }
     for (const [id, output] of this.#outputs) {
       const before = from.#outputs.get(id);
