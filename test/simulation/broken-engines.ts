@@ -41,6 +41,7 @@ const FOCUS = {
   ],
   rewinds: [WORLD, 'const REWIND_SHARE = 0.25;', 'const REWIND_SHARE = 1;'],
   lowers: [WORLD, 'reshards.length === 0 && chance(0.3)', 'reshards.length === 0'],
+  spilled: [WORLD, 'return random() < 0.2 ? Math.floor(', 'return random() < 1 ? Math.floor('],
   poisoned: [
     WORLD,
     'const poison = chance(0.25) ? pick(POISONS) : undefined;',
@@ -49,12 +50,12 @@ const FOCUS = {
   repartitioned: [WORLD, 'random() < 1 / 6 ?', 'random() < 1 ?'],
   fullOutboxes: [
     WORLD,
-    'return random() < 0.2 ? Math.floor(leastRoomBytes * (1 + random())) : undefined;',
+    'return random() < 0.15 ? Math.floor(leastRoomBytes * (1 + random())) : undefined;',
     'return leastRoomBytes;',
   ],
   fullestOutboxes: [
     WORLD,
-    'return random() < 0.2 ? Math.floor(leastRoomBytes * (1 + random())) : undefined;',
+    'return random() < 0.15 ? Math.floor(leastRoomBytes * (1 + random())) : undefined;',
     'return 0.65 * leastRoomBytes;',
   ],
   throttledDestinations: [
@@ -80,7 +81,7 @@ const FOCUS = {
     "const poison = pick(['stateless', 'key'] as const);",
   ],
   parked: [WORLD, 'const workload = upTo(WORKLOADS.length - 1);', 'const workload = 5 + 0 * upTo(1);'],
-  spilled: [WORLD, 'return random() < 0.2 ? Math.floor(random() * 40) : undefined;', 'return 0;'],
+  allSpilled: [WORLD, 'return random() < 0.2 ? Math.floor(random() * 40) : undefined;', 'return 0;'],
   killers: [
     WORLD,
     'const poison = chance(0.25) ? pick(POISONS) : undefined;',
@@ -176,7 +177,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ]),
   broken(
     'lets records that wait for others before them fill an outbox',
-    1_000,
+    5_000,
     ['shared/engine/limits.ts', 'ROOM_SHARE_AHEAD = 0.5', 'ROOM_SHARE_AHEAD = 1'],
     FOCUS.sessions,
     FOCUS.fullestOutboxes,
@@ -553,6 +554,8 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     ],
     FOCUS.rewinds,
   ),
+
+  // Of letters and their redrive, of full outboxes, of spilled states and of seen ids.
   broken('closes a redriven letter in a write of its own', 500, [
     REDRIVE,
     `        letters: closeLetter(item.letters ?? NO_LETTERS, number),
@@ -565,9 +568,13 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ]),
   broken('removes a letter before what it became is published', 500, [
     REDRIVE,
-    `      if ((await this.#settle(letter, written)) === 'failed') return NOT_PUBLISHED;
-      return this.#remove('redriven');`,
-    `      await this.#remove('redriven');
+    `      };
+      if (!(await this.#commit(written, item))) continue;
+      if ((await this.#settle(letter, written)) === 'failed') return NOT_PUBLISHED;
+      return this.#putAway(letter, 'redriven');`,
+    `      };
+      if (!(await this.#commit(written, item))) continue;
+      await this.#putAway(letter, 'redriven');
       return (await this.#settle(letter, written)) === 'failed' ? NOT_PUBLISHED : { outcome: 'redriven' };`,
   ]),
   broken('takes a closed letter for published', 1_000, [
@@ -575,11 +582,13 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     `      const pending = await this.#settle(letter, item);
       if (pending === 'failed') return NOT_PUBLISHED;
       if (pending === 'cleared') continue;
-      if (status === 'closed') return this.#remove('alreadyDone');`,
-    `      if (status === 'closed') return this.#remove('alreadyDone');
+      if (status === 'closed') return this.#putAway(letter, 'alreadyDone');
+      const obstacle`,
+    `      if (status === 'closed') return this.#putAway(letter, 'alreadyDone');
       const pending = await this.#settle(letter, item);
       if (pending === 'failed') return NOT_PUBLISHED;
-      if (pending === 'cleared') continue;`,
+      if (pending === 'cleared') continue;
+      const obstacle`,
   ]),
   broken('takes the mark of a redriven letter out before it closes the letter', 500, [
     REDRIVE,
@@ -596,7 +605,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ]),
   broken(
     "reads whether a letter is open before it reads the key's item",
-    1_000,
+    5_000,
     [
       REDRIVE,
       `      const item = await this.#load(pk);
@@ -623,9 +632,9 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     2_000,
     [
       REDRIVE,
-      `    const ending = await this.#finish(letter, isWhole ? pks : [letter.item]);
-    return ending ?? this.#remove(`,
-      '    return this.#remove(',
+      `    const ending = await this.#finish(letter, pks);
+    return ending ?? this.#putAway(letter, closing`,
+      '    return this.#putAway(letter, closing',
     ],
     FOCUS.letters,
   ),
@@ -649,7 +658,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     ],
     FOCUS.parked,
   ),
-  broken('gives redrives one after the other the same lane', 1_000, [
+  broken('gives redrives one after the other the same lane', 5_000, [
     'shared/engine/redrive-lane.ts',
     'this.#name = `${PREFIX}${session}.${worker}`;',
     'this.#name = `${PREFIX}${worker + 0 * session.length}`;',
@@ -664,7 +673,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ),
   broken(
     'forgets when a redriven record arrived with the mark of its letter',
-    1_000,
+    5_000,
     [
       'shared/engine/redrive-lane.ts',
       'return rest.set(ARRIVAL_MARK, { position: NOWHERE, arrivalSeconds });',
@@ -719,13 +728,13 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ]),
   broken(
     'never looks again where an item points when its object is gone',
-    2_000,
+    5_000,
     [
       SPILLING,
       'if (again.spilled !== undefined && blobName(pk, again.spilled) === name) {',
       'if (tries === 0) {',
     ],
-    FOCUS.spilled,
+    FOCUS.allSpilled,
   ),
   broken('forgets ids when it remembers another', 500, [
     'shared/pipeline/seen-ids.ts',

@@ -224,7 +224,7 @@ function drawLateSweeps(seed: number): Pick<PlannedMending, 'sweeps' | 'pauseAtM
 /** In some worlds a few records fill an outbox. */
 function drawRoomBytes(seed: number, { leastRoomBytes }: Workload): number | undefined {
   const random = seededRandom(seed ^ 0x1b873593);
-  return random() < 0.2 ? Math.floor(leastRoomBytes * (1 + random())) : undefined;
+  return random() < 0.15 ? Math.floor(leastRoomBytes * (1 + random())) : undefined;
 }
 
 /** Records like those of before, and operators. */
