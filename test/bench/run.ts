@@ -2,6 +2,7 @@ import Table from 'cli-table3';
 import { PIPELINES } from '../../infra/pipelines.ts';
 import { batchHeap, type BatchHeap } from './batch-heap.ts';
 import { bundleCost, type BundleCost } from './bundle-cost.ts';
+import { scaleInMemory, scaleOnEngines, type CheckpointScale } from './checkpoint-scale.ts';
 import { countedCosts, type BatchCosts } from './counted-costs.ts';
 import { engineCpu, type EngineCpu } from './engine-cpu.ts';
 import { spilledCosts, type SpilledCosts } from './spilled-costs.ts';
@@ -9,11 +10,15 @@ import { spilledCosts, type SpilledCosts } from './spilled-costs.ts';
 const RECORD_BYTES = [150, 400, 1_000];
 const KEYS = 1_000;
 const HEAP_LIMIT_MB = 256;
+/** Of checkpoints: `--keys 1000000` for the million. */
+const CHECKPOINT_KEYS = Number(process.argv[process.argv.indexOf('--keys') + 1] ?? '') || 100_000;
+const ENGINE_KEYS = 20_000;
 
 interface Results {
   readonly engineCpu: EngineCpu[];
   readonly countedCosts: BatchCosts[];
   readonly spilledCosts: SpilledCosts[];
+  readonly checkpoints: readonly CheckpointScale[];
   readonly batchHeap: BatchHeap;
   readonly bundles: BundleCost[];
 }
@@ -29,9 +34,15 @@ async function measure(): Promise<Results> {
     engineCpu: cpu,
     countedCosts: await countedCosts(KEYS),
     spilledCosts: await spilledCosts(),
+    checkpoints: await checkpointScale(),
     batchHeap: await batchHeap(HEAP_LIMIT_MB),
     bundles,
   };
+}
+
+async function checkpointScale(): Promise<CheckpointScale[]> {
+  const onEngines = await scaleOnEngines(ENGINE_KEYS);
+  return [await scaleInMemory(CHECKPOINT_KEYS), ...(onEngines === undefined ? [] : [onEngines])];
 }
 
 function show(title: string, rows: readonly object[]): void {
@@ -57,6 +68,10 @@ if (process.argv.includes('--json')) {
   show(
     'Counted: one record of one key whose state grows; beyond 336 KB it is spilled to S3',
     results.spilledCosts,
+  );
+  show(
+    'Checkpoints: taking, restoring and verifying, alone and on engines (ratio to their bare clients)',
+    results.checkpoints,
   );
   show('Heap of one batch of 10,000 records of 400 bytes, 10,000 keys', [results.batchHeap]);
   show('Bundles, and importing them against importing the same SDK clients alone', results.bundles);
