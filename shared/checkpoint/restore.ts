@@ -1,12 +1,20 @@
 import { stamped } from '../engine/commit.ts';
+import { isLetterMark, isRedriveLane, letterOfMark } from '../engine/redrive-lane.ts';
 import type { RedriveRuntime } from '../engine/runtime.ts';
-import { deadLetterNamesOf, readDeadLetterName } from '../output/dead-letter-name.ts';
+import {
+  deadLetterNamesOf,
+  deadLetterWithoutKey,
+  readDeadLetterName,
+  type NamedLetter,
+} from '../output/dead-letter-name.ts';
 import { hashOfKey } from '../output/output-id.ts';
+import { shardOfLane } from '../source/lane.ts';
+import { comparePositions } from '../source/position.ts';
 import { documentsBytes } from '../state/canonical-document.ts';
 import type { GenerationStore } from '../state/generation-store.ts';
 import { inParallel } from '../state/in-parallel.ts';
-import { hasOpenLetters, letterStatus } from '../state/letters.ts';
-import { keyOfItem } from '../state/row-key.ts';
+import { hasOpenLetters, letterStatus, NO_LETTERS } from '../state/letters.ts';
+import { generationOf, keyOfItem, sourceOf } from '../state/row-key.ts';
 import type { StateItem } from '../state/state-item.ts';
 import type { StateStore } from '../state/state-store.ts';
 import { without } from '../state/without.ts';
@@ -79,7 +87,7 @@ export async function restorePart(
     }
   };
   const copyLettersOf = async (items: readonly StateItem[]): Promise<void> => {
-    const open = items.filter(({ letters }) => hasOpenLetters(letters));
+    const open = items.filter((item) => hasOpenLetters(item.letters) || isBeingRedriven(item));
     await inParallel(open, LETTERS_IN_FLIGHT, (item) => copyLetters(runtime, item, manifest.generation));
   };
   for (const line of await readPart(checkpoints as CheckpointStore, manifest.id, part)) {
@@ -98,37 +106,69 @@ export async function restorePart(
   return { lines, isDone: true };
 }
 
+/** Whether something of a redrive is left in the item, which only another redrive of the same letter brings to its end. */
+function isBeingRedriven({ outbox, marks }: StateItem): boolean {
+  return outbox.some(({ lane }) => isRedriveLane(lane)) || [...marks.keys()].some(isLetterMark);
+}
+
 /**
- * Copies the letters that a restored item says are open to its generation: from where they lie, or from where they were
- * put when they were closed after the checkpoint. One that lies in neither place was not stored yet: its record is behind
- * the checkpoint's position, and comes again.
+ * Copies the letters that a restored item says are open to its generation, and those of which it says that a redrive has
+ * closed them and is not through: from where they lie, or from where they were put when they were closed after the
+ * checkpoint. One that lies in neither place was not stored yet: its record is behind the checkpoint's position, and
+ * comes again.
  */
 async function copyLetters(
   { deadLetters, closedLetters }: Restorer['runtime'],
-  { pk, letters }: StateItem,
+  item: StateItem,
   from: number,
 ): Promise<void> {
+  const { pk, letters = NO_LETTERS } = item;
   const key = keyOfItem(pk);
-  const generation = Number(pk.slice(0, pk.indexOf('/')));
-  const rest = pk.slice(pk.indexOf('/'));
+  const generation = generationOf(pk);
   const prefix = deadLetterNamesOf(from, key === undefined ? 'no-key' : hashOfKey(key));
   const copied = new Set<number>();
   for (const store of [deadLetters, closedLetters]) {
+    const copy = async (name: string, owner: string): Promise<boolean> => {
+      const letter = await store.get(name);
+      // Two keys may have one hash, and letters without a key lie beside those of other shards.
+      if (letter === undefined || letter.item !== `${from}/${owner}`) return false;
+      const newName = `${generation}${name.slice(name.indexOf('/'))}`;
+      await deadLetters.put(newName, {
+        ...without(letter, 'closed'),
+        generation,
+        item: `${generation}/${owner}`,
+      });
+      return true;
+    };
     for await (const page of store.list(prefix)) {
       for (const { name } of page) {
         const named = readDeadLetterName(name);
-        if (named === undefined || letters === undefined) continue;
-        if (letterStatus(letters, named.number) !== 'open') continue;
+        if (named === undefined) continue;
+        if (letterStatus(letters, named.number) !== 'open' && !isPending(item, named)) continue;
         if (key !== undefined && copied.has(named.number)) continue;
-        const letter = await store.get(name);
-        // Two keys may have one hash, and letters without a key lie beside those of other shards.
-        if (letter === undefined || letter.item !== `${from}${rest}`) continue;
-        copied.add(named.number);
-        const newName = `${generation}${name.slice(name.indexOf('/'))}`;
-        await deadLetters.put(newName, { ...without(letter, 'closed'), generation, item: pk });
+        if (await copy(name, sourceOf(pk))) copied.add(named.number);
+      }
+    }
+    for (const mark of item.marks.keys()) {
+      const marked = letterOfMark(mark);
+      if (marked === undefined) continue;
+      const { shard, number } = marked;
+      for await (const page of store.list(deadLetterWithoutKey(from, shard, number))) {
+        for (const { name } of page) await copy(name, `d/${shard}`);
       }
     }
   }
+}
+
+/** Whether outputs of the letter's redrive are in the outbox. */
+function isPending({ outbox }: StateItem, { shard, position }: NamedLetter): boolean {
+  return outbox.some(
+    ({ lane, origin }) =>
+      isRedriveLane(lane) &&
+      origin !== undefined &&
+      shardOfLane(origin.lane) === shard &&
+      comparePositions(origin.position, position) === 0,
+  );
 }
 
 export interface VerifiedSegment {

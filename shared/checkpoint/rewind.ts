@@ -404,7 +404,8 @@ function silenced(sinks: RedriveRuntime['sinks']): RedriveRuntime['sinks'] {
 
 function withAncestors(shard: SourceShard, listed: ReadonlyMap<string, SourceShard>): SourceShard {
   const ancestors = new Set(shard.parents);
-  for (const ancestor of ancestors) for (const each of listed.get(ancestor)?.parents ?? []) ancestors.add(each);
+  for (const ancestor of ancestors)
+    for (const each of listed.get(ancestor)?.parents ?? []) ancestors.add(each);
   return { ...shard, parents: [...ancestors] };
 }
 

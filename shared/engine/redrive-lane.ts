@@ -22,6 +22,12 @@ export function isLetterMark(lane: string): boolean {
   return lane.startsWith(MARK_PREFIX);
 }
 
+/** The letter of such a mark: the shard whose item holds it, and its number there. */
+export function letterOfMark(mark: string): { readonly shard: string; readonly number: number } | undefined {
+  const [, shard, number] = /^letter\/d\/(.+)\/(\d+)$/.exec(mark) ?? [];
+  return shard === undefined ? undefined : { shard, number: Number(number) };
+}
+
 /**
  * Tells when an item's newest record arrived where that came by a letter whose mark is out. It covers no record: no
  * stream's lane has this name.

@@ -1,5 +1,6 @@
-import type { DeadLetter } from '../output/dead-letter-store.ts';
+import type { DeadLetter, RedrivePlace, RedrivePlaces } from '../output/dead-letter-store.ts';
 import { deadLetterName, readDeadLetterName } from '../output/dead-letter-name.ts';
+import { hashOfKey } from '../output/output-id.ts';
 import type { Delivery } from '../output/sink-port.ts';
 import { ConfigurationError } from '../pipeline/configuration-error.ts';
 import type { KinesisSink } from '../pipeline/definition.ts';
@@ -119,6 +120,58 @@ export async function processLetters(
   return request.names.map((name) => results.get(name) as LetterResult);
 }
 
+/** A letter that a rewind has opened again, and that is to be closed as it was closed before. */
+export interface LetterRedo {
+  readonly name: string;
+  readonly action: LettersRequest['action'];
+  /** Where the outputs of the first redrive stand, which those of this one are to repeat; new places where not given. */
+  readonly places?: RedrivePlaces;
+}
+
+export interface RedoResult extends LetterResult {
+  /** Whether some of its outputs stand where none of the first redrive do. */
+  readonly hasNewPlaces: boolean;
+}
+
+/** What has begun and is not known to be through: what would come behind it waits. */
+const STUCK: ReadonlySet<LetterOutcome> = new Set(['unfinished', 'notBegun']);
+
+/**
+ * Redrives and drops letters one after the other, in their order. A lane that was used before is gone through in the
+ * order of its places, as long as the letters come in the order in which they were closed: where one is stuck, those
+ * behind it that share its key or its lane wait. Doing it again, from any letter on, is safe.
+ * @param session see `LettersRequest`.
+ * @param deadlineMs when Lambda ends the process, milliseconds since the epoch.
+ * @throws ConfigurationError for what concerns every record; what was done by then stays done.
+ */
+export async function redoLetters(
+  runtime: RedriveRuntime,
+  letters: readonly LetterRedo[],
+  session: string,
+  deadlineMs: number,
+): Promise<RedoResult[]> {
+  const control = await runtime.store.readControl();
+  const keepGoing = (): boolean => runtime.clock.nowMs() < deadlineMs - DEADLINE_MARGIN_MS;
+  const lane = new RedriveLane(session, 0);
+  const results: RedoResult[] = [];
+  const stuck = new Map<string, LetterResult>();
+  for (const { name, action, places } of letters) {
+    const key = readDeadLetterName(name)?.keyHash;
+    const shared = [...(key === undefined ? [] : [`key ${key}`])];
+    for (const place of Object.values(places ?? {})) shared.push(place.lane);
+    const earlier = shared.map((each) => stuck.get(each)).find((each) => each !== undefined);
+    // What was redriven once was not refused for the letters before it.
+    const request = { action, names: [name], isForced: true, session };
+    const work = new LetterWork(runtime, request, control, lane, keepGoing, name, places);
+    const result = earlier === undefined ? await work.run() : waitsBehind(name, earlier);
+    results.push({ ...result, hasNewPlaces: work.hasNewPlaces });
+    if (!OVER.has(result.outcome)) lane.renew();
+    if (!STUCK.has((earlier ?? result).outcome)) continue;
+    for (const each of shared) stuck.set(each, earlier ?? result);
+  }
+  return results;
+}
+
 const OVER: ReadonlySet<LetterOutcome> = new Set(['redriven', 'dropped', 'alreadyDone', 'missing', 'stale']);
 
 interface Group {
@@ -158,6 +211,14 @@ class LetterWork {
   readonly #name: string;
   /** By shard: everything of it at or below is acknowledged. Read where an outbox is full. */
   readonly #acknowledged = new Map<string, Position>();
+  /** By the hash of the key: where outputs are to stand that an earlier redrive has published. */
+  readonly #given: RedrivePlaces;
+  /** By the hash of the key: where the outputs of what is committed stand. */
+  readonly #places = new Map<string, RedrivePlace>();
+  /** By the hash of the key: where the outputs of the last try stand, or would. */
+  readonly #tried = new Map<string, RedrivePlace>();
+  #isKept = false;
+  hasNewPlaces = false;
 
   constructor(
     runtime: RedriveRuntime,
@@ -166,6 +227,7 @@ class LetterWork {
     lane: RedriveLane,
     keepGoing: () => boolean,
     name: string,
+    places: RedrivePlaces = {},
   ) {
     this.#runtime = runtime;
     this.#request = request;
@@ -173,6 +235,7 @@ class LetterWork {
     this.#lane = lane;
     this.#keepGoing = keepGoing;
     this.#name = name;
+    this.#given = places;
   }
 
   async run(): Promise<LetterResult> {
@@ -223,7 +286,7 @@ class LetterWork {
       const obstacle = this.#obstacle(item, number);
       if (obstacle !== undefined) return { outcome: 'waiting', reason: obstacle };
 
-      const record = this.#recordOf(letter);
+      const record = this.#recordOf(letter, key);
       const { elements, rejections } = elementsOf(this.#runtime.program, record);
       const own = elements.get(key);
       if (own === undefined) return rejections[0] === undefined ? NO_ELEMENT : rejectedAgain(rejections[0]);
@@ -346,13 +409,14 @@ class LetterWork {
       if (item?.marks.has(mark) === true) return 'applied';
       if (pending === 'cleared') continue;
 
-      const record = this.#recordOf(letter);
+      const record = this.#recordOf(letter, key);
       const folded = this.#fold(letter, item, key, record, elements, tries === 0, mark);
       if ('outcome' in folded) {
         if (await this.#makesRoom(folded, item)) continue;
         return folded;
       }
       if (!(await this.#commit(folded, item))) continue;
+      this.#places.set(hashOfKey(key), placeOf(record));
       return (await this.#settle(letter, folded)) === 'failed' ? NOT_PUBLISHED : 'applied';
     }
     return BUSY;
@@ -511,10 +575,14 @@ class LetterWork {
     const { name: pipeline } = program.definition;
     const deliveries: Deliveries = new Map();
     const done = new Set<string>();
+    const itemOfKey = keyOfItem(item.pk);
     for (const entry of item.outbox) {
       if (!isRedriveLane(entry.lane)) continue;
       if (entry.kind === 'output') {
         addDelivery(deliveries, pipeline, item, entry, this.#control);
+        if (itemOfKey !== undefined && isOfRecord(entry, letter)) {
+          this.#places.set(hashOfKey(itemOfKey), placeOf(entry));
+        }
       } else {
         if (!isOfRecord(entry, letter)) continue;
         const { generation, stream } = letter;
@@ -530,6 +598,10 @@ class LetterWork {
     if (done.size === 0) return 'nothing';
     const { firstFailed } = await deliver(this.#runtime, deliveries, new Map(), this.#keepGoing);
     if (firstFailed !== undefined) return 'failed';
+    const isClosed =
+      letter.item === item.pk && letterStatus(item.letters ?? NO_LETTERS, letter.number) === 'closed';
+    // Once the outbox is cleared, nothing else tells where the outputs stand.
+    if (isClosed && this.#places.size > 0) await this.#keep(letter);
     return (await this.#clear(item.pk, done)) ? 'cleared' : 'failed';
   }
 
@@ -552,13 +624,29 @@ class LetterWork {
    * closed it, its item does not say: what was asked for now is what the person wants.
    */
   async #putAway(letter: DeadLetter, outcome: LetterOutcome): Promise<Ending> {
-    const { action } = this.#request;
+    if (!this.#isKept) {
+      if (outcome === 'redriven' && letter.key !== undefined) {
+        for (const [key, place] of this.#tried) this.#places.set(key, place);
+      } else if (outcome === 'alreadyDone') {
+        // What closed it may have kept it too, and died before it took the letter out.
+        const kept = await this.#runtime.closedLetters.get(this.#name);
+        for (const [key, place] of Object.entries(kept?.closed?.places ?? {})) {
+          if (!this.#places.has(key)) this.#places.set(key, place);
+        }
+      }
+      await this.#keep(letter);
+    }
+    return this.#takeOut(outcome);
+  }
+
+  async #keep(letter: DeadLetter): Promise<void> {
     const closed = {
-      outcome: action === 'drop' ? ('dropped' as const) : ('redriven' as const),
+      outcome: this.#request.action === 'drop' ? ('dropped' as const) : ('redriven' as const),
       atMs: this.#runtime.clock.nowMs(),
+      ...(this.#places.size > 0 && { places: Object.fromEntries(this.#places) }),
     };
     await this.#runtime.closedLetters.put(this.#name, { ...letter, closed });
-    return this.#takeOut(outcome);
+    this.#isKept = true;
   }
 
   async #takeOut(outcome: LetterOutcome): Promise<Ending> {
@@ -582,8 +670,17 @@ class LetterWork {
     return result === 'committed';
   }
 
-  #recordOf({ partitionKey, data, arrivalMs }: DeadLetter): SourceRecord {
-    return { ...this.#lane.next(), partitionKey, data, arrivalMs };
+  /** @param key for which it is folded: its outputs stand where those of an earlier redrive did. */
+  #recordOf({ partitionKey, data, arrivalMs }: DeadLetter, key?: string): SourceRecord {
+    const hash = key === undefined ? '' : hashOfKey(key);
+    const given = this.#given[hash];
+    const place =
+      given === undefined
+        ? this.#lane.next()
+        : { lane: given.lane, position: { sequence: String(given.place), sub: 0 } };
+    if (key !== undefined) this.#tried.set(hash, placeOf(place));
+    if (key !== undefined && given === undefined) this.hasNewPlaces = true;
+    return { ...place, partitionKey, data, arrivalMs };
   }
 }
 
@@ -656,7 +753,10 @@ function elementsOf(
 }
 
 /** The other elements of a record of which one had no key, or could not pass a repartition, were applied with the record. */
-function isOfOneElement({ key, stage }: DeadLetter): boolean {
+export function isOfOneElement({
+  key,
+  stage,
+}: Pick<DeadLetter, 'stage'> & { readonly key?: string }): boolean {
   return key === undefined && (stage === 'key' || stage === 'output');
 }
 
@@ -688,6 +788,10 @@ function rewritten(
   changes: Pick<StateItem, 'outbox'> & Partial<Pick<StateItem, 'marks' | 'letters'>>,
 ): StateItem {
   return { ...item, ...changes, revision: item.revision + 1 };
+}
+
+function placeOf({ lane, position }: { readonly lane: string; readonly position: Position }): RedrivePlace {
+  return { lane, place: Number(position.sequence) };
 }
 
 function positionOf({ sequenceNumber, subSequenceNumber }: DeadLetter): Position {

@@ -33,7 +33,7 @@ export function deadLetterName(generation: number, key: string | undefined, entr
   const { lane, position } = entry.origin ?? entry;
   const owner = key === undefined ? NO_KEY : hashOfKey(key);
   return (
-    `${generation}/${owner}/${String(number).padStart(NUMBER_DIGITS, '0')}/${shardOfLane(lane)}/` +
+    `${generation}/${owner}/${padded(number)}/${shardOfLane(lane)}/` +
     `${position.sequence}.${position.sub}-${element}.${stage}.json`
   );
 }
@@ -41,6 +41,15 @@ export function deadLetterName(generation: number, key: string | undefined, entr
 /** The beginning of the names of a generation's letters, or of those of one key. */
 export function deadLetterNamesOf(generation: number, keyHash?: string): string {
   return `${generation}/${keyHash === undefined ? '' : `${keyHash}/`}`;
+}
+
+/** The beginning of the name of a letter that has no key. */
+export function deadLetterWithoutKey(generation: number, shard: string, number: number): string {
+  return `${generation}/${NO_KEY}/${padded(number)}/${shard}/`;
+}
+
+function padded(number: number): string {
+  return String(number).padStart(NUMBER_DIGITS, '0');
 }
 
 const NAME_PATTERN =

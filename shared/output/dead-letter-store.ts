@@ -23,8 +23,27 @@ export interface DeadLetter {
   readonly arrivalMs: number;
   /** The record's bytes as they came, base64. */
   readonly data: string;
-  /** Of a letter that was closed: what became of it, and when, milliseconds since the epoch. */
-  readonly closed?: { readonly outcome: 'redriven' | 'dropped'; readonly atMs: number };
+  readonly closed?: ClosedLetter;
+}
+
+/** What became of a letter. */
+export interface ClosedLetter {
+  readonly outcome: 'redriven' | 'dropped';
+  /** Milliseconds since the epoch. */
+  readonly atMs: number;
+  readonly places?: RedrivePlaces;
+}
+
+/**
+ * By the hash of the key whose item made them: where the outputs of a redriven letter stand for whoever reads them. A
+ * rewind that redrives it once more lets them stand there again, or the next pipeline would count them twice.
+ */
+export type RedrivePlaces = Readonly<Record<string, RedrivePlace>>;
+
+/** A lane of redrives, and which letter of it, from 1. */
+export interface RedrivePlace {
+  readonly lane: string;
+  readonly place: number;
 }
 
 /** Where a batch leaves its dead letters. */

@@ -147,6 +147,7 @@ export function rewinderOf(
       }),
       sinks: new Map([...world.sinks].map(([name, sink]) => [name, through(sink, `sink ${name}`)])),
       deadLetters: through(runtime.deadLetters, 'letters'),
+      closedLetters: through(runtime.closedLetters, 'closed letters'),
       cache: new ItemCache(),
       generation: undefined,
     },
@@ -245,7 +246,7 @@ export function stepsOf(rewinder: Rewinder, deadlineMs: number, keepGoing = () =
 export async function drive(
   world: RewindWorld,
   rewinder: Rewinder,
-  options: Pick<DriveOptions, 'id' | 'holder' | 'undoes' | 'onNews'>,
+  options: Pick<DriveOptions, 'id' | 'holder' | 'undoes' | 'onNews' | 'whenLive'>,
 ): Promise<DriveOutcome> {
   return driveRewind({
     steps: stepsOf(rewinder, world.world.nowMs + 600_000),
