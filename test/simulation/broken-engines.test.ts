@@ -7,7 +7,7 @@ const bundles: SimulationBundle[] = [];
 afterAll(() => Promise.all(bundles.map((bundle) => bundle.remove())));
 
 /** Those that take more worlds are for `npm run simulate -- --broken`. */
-const WORLDS_LIMIT = 3_000;
+const WORLDS_LIMIT = 1_000;
 const TESTED = BROKEN_ENGINES.filter(({ within }) => within <= WORLDS_LIMIT);
 
 describe('an engine is caught that', () => {
