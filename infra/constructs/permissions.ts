@@ -11,8 +11,8 @@ import type { SinkDestinations } from './sink-destinations.ts';
 
 /**
  * What the engine does with its state table: loads, conditional writes by PartiQL, progress rows by UpdateItem, and
- * the transaction that makes a progress row (a transaction needs the permissions of its parts). A
- * checkpoint scans it. Nothing is deleted: restores are the operator's, under the operator's own permissions.
+ * the transactions that make and change progress rows (a transaction needs the permissions of its parts). A checkpoint
+ * scans it, and so does a rewind, to verify what it has restored by inserts. Nothing is deleted.
  */
 const STATE_ACTIONS = [
   'dynamodb:BatchGetItem',

@@ -20,6 +20,7 @@ export interface FunctionSurroundings {
   readonly bucketName: string;
   /** Of all streams that the pipeline reads. */
   readonly streamNames: readonly string[];
+  readonly streamArns: readonly string[];
   readonly sinks: SinkDestinations;
   readonly repartition: { readonly sink: string; readonly stream: IStream } | undefined;
 }
@@ -63,6 +64,7 @@ export function pipelineFunction(
       ...props.environment,
       ...variables(name, props.parallelizationFactor ?? DEFAULTS.parallelizationFactor, surroundings),
       ...checkpointVariables(props.checkpoints),
+      [ENVIRONMENT.code]: code.digest,
     },
   });
   code.remove();
@@ -72,7 +74,7 @@ export function pipelineFunction(
 function variables(
   name: string,
   parallelizationFactor: number,
-  { stateTableName, bucketName, streamNames, sinks, repartition }: FunctionSurroundings,
+  { stateTableName, bucketName, streamNames, streamArns, sinks, repartition }: FunctionSurroundings,
 ): Record<string, string> {
   return {
     NODE_OPTIONS: '--enable-source-maps',
@@ -81,6 +83,7 @@ function variables(
     [ENVIRONMENT.stateTable]: stateTableName,
     [ENVIRONMENT.bucket]: bucketName,
     [ENVIRONMENT.streams]: streamNames.join(','),
+    [ENVIRONMENT.streamArns]: streamArns.join(','),
     [ENVIRONMENT.parallelizationFactor]: String(parallelizationFactor),
     [ENVIRONMENT.writes]: 'partiql',
     ...Object.fromEntries(
@@ -102,11 +105,18 @@ function checkpointVariables(settings: StatefulPipelineProps['checkpoints']): Re
   };
 }
 
+interface BundledCode {
+  readonly code: Code;
+  /** Equal for equal sources. */
+  readonly digest: string;
+  remove(): void;
+}
+
 /**
  * Bundles beside the other assets. CDK copies the folder under the name of its hash as soon as the function exists,
  * so that it can be removed then; with staging switched off CDK refers to the folder itself, which stays.
  */
-function bundledCode(scope: Construct, handlerFile: string): { readonly code: Code; remove(): void } {
+function bundledCode(scope: Construct, handlerFile: string): BundledCode {
   const assetFolder = Stage.of(scope)?.assetOutdir;
   if (assetFolder === undefined) {
     throw new Error(
@@ -119,6 +129,7 @@ function bundledCode(scope: Construct, handlerFile: string): { readonly code: Co
   return {
     // CDK caches an asset by its path unless told its hash; the path is the same for every version of the code.
     code: Code.fromAsset(directory, { assetHash: bundle.digest }),
+    digest: bundle.digest,
     remove: () => {
       if (!staysInPlace) rmSync(directory, { recursive: true, force: true });
     },

@@ -50,9 +50,8 @@ export class StatefulPipeline extends Construct {
 
     this.stream = sourceStream(this, props);
     this.repartitionStream = repartitionStream(this, props);
-    this.streamNames = [this.stream, ...(this.repartitionStream ? [this.repartitionStream] : [])].map(
-      ({ streamName }) => streamName,
-    );
+    const streams = [this.stream, ...(this.repartitionStream ? [this.repartitionStream] : [])];
+    this.streamNames = streams.map(({ streamName }) => streamName);
     this.stateTable = keyedTable(this, 'State', { removalPolicy, timeToLiveAttribute: STATE_TTL_ATTRIBUTE });
     this.bucket = pipelineBucket(this, {
       pipelineName,
@@ -69,6 +68,7 @@ export class StatefulPipeline extends Construct {
       stateTableName: this.stateTable.tableName,
       bucketName: this.bucket.bucketName,
       streamNames: this.streamNames,
+      streamArns: streams.map(({ streamArn }) => streamArn),
       sinks: this.sinks,
       repartition: repartition &&
         this.repartitionStream && { sink: repartition.sink.name, stream: this.repartitionStream },

@@ -23,7 +23,7 @@ export function incompatibilities(
       if (dropped.has(name)) continue;
       problems.push(
         `it holds state of operator '${name}', which the code does not have; where it has another name now, say so by ` +
-          `'renamedFrom', and where its state is not wanted any more, name it with --drop`,
+          `'renamedFrom', and where its state is not wanted any more, name it with --drop-operator`,
       );
       continue;
     }

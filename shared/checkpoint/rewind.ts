@@ -42,6 +42,8 @@ export interface RewindRequest {
   /** Of the checkpoint. */
   readonly checkpoint: string;
   readonly outputs: ReplayOutputs;
+  /** Event source mappings that are enabled, by their ids: those are enabled again at the end. */
+  readonly mappings?: readonly string[];
   readonly allowsGap?: boolean;
   /** The state goes back, and the stream goes on from where it is. */
   readonly skipsReplay?: boolean;
@@ -90,6 +92,7 @@ export async function beginRewind(rewinder: Rewinder, request: RewindRequest): P
     step: 'seal',
     outputs: request.outputs,
     startedMs: clock.nowMs(),
+    ...(request.mappings !== undefined && { mappings: request.mappings }),
     ...(epoch !== undefined && { epochBefore: epoch }),
     ...(request.allowsGap === true && { allowsGap: true }),
     ...(request.skipsReplay === true && { skipsReplay: true }),

@@ -65,6 +65,7 @@ export async function checkpointCommand(event: object, context: CommandContext):
         })),
         horizonSeconds: program.horizonSeconds,
         isByPartition: runtime.parallelizationFactor > 1,
+        ...(settings.code !== undefined && { code: settings.code }),
         retention: settings.retention,
         segments: SEGMENTS,
         readUnitsPerSecond: settings.checkpointReadUnits,

@@ -4,6 +4,7 @@ import type { SweepReport } from '../state/sweep-spilled.ts';
 import type { GaugeName } from './batch-metrics.ts';
 import type { Container } from './container.ts';
 import type { LettersAnswer } from './letters-command.ts';
+import type { RewindCommandAnswer } from './rewind-command.ts';
 
 /** What a command runs with. */
 export interface CommandContext {
@@ -18,7 +19,7 @@ export interface CommandContext {
   readonly gauge: (name: GaugeName, value: number) => void;
 }
 
-export type CommandAnswer = LettersAnswer | SweepReport | CheckpointReport;
+export type CommandAnswer = LettersAnswer | SweepReport | CheckpointReport | RewindCommandAnswer;
 
 /** What a function may be asked for beside its batches, by an event `{ "tidemark": "<name>", … }`. */
 const COMMANDS = {
@@ -30,6 +31,8 @@ const COMMANDS = {
     (await import('./sweep-command.ts')).sweepCommand(context),
   checkpoint: async (event: object, context: CommandContext): Promise<CheckpointReport> =>
     (await import('./checkpoint-command.ts')).checkpointCommand(event, context),
+  rewind: async (event: object, context: CommandContext): Promise<RewindCommandAnswer> =>
+    (await import('./rewind-command.ts')).rewindCommand(event, context),
 } as const;
 
 export type CommandName = keyof typeof COMMANDS;

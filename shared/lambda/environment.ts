@@ -7,6 +7,10 @@ export const ENVIRONMENT = {
   stateTable: 'TIDEMARK_STATE_TABLE',
   /** Names of the streams that the pipeline reads, with commas between: needed for checkpoints. */
   streams: 'TIDEMARK_STREAMS',
+  /** ARNs of the same streams, in the same order: needed for rewinds. */
+  streamArns: 'TIDEMARK_STREAM_ARNS',
+  /** Hash of the deployed code, which a checkpoint notes: a rewind tells by it whether the code has changed since. */
+  code: 'TIDEMARK_CODE',
   /** How many of the newest checkpoints are kept; 24 unless given. */
   keepLast: 'TIDEMARK_CHECKPOINTS_KEEP_LAST',
   /** Of how many days one checkpoint is kept; 7 unless given. */

@@ -1,5 +1,7 @@
 import { KinesisClient } from '@aws-sdk/client-kinesis';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { KinesisReplaySource, type KinesisReplaySourceOptions } from '../checkpoint/kinesis-replay-source.ts';
+import type { ReplaySource } from '../checkpoint/replay-source.ts';
 import { KinesisSinkPort } from '../output/kinesis-sink.ts';
 import type { SinkPort } from '../output/sink-port.ts';
 import { KinesisStreamShards } from '../source/kinesis-stream-shards.ts';
@@ -20,6 +22,13 @@ export function kinesisShardRanges(trace: Trace): ShardRanges {
 
 export function kinesisStreamShards(trace: Trace): StreamShards {
   return new KinesisStreamShards(kinesisClient(trace));
+}
+
+export function kinesisReplaySource(
+  options: Omit<KinesisReplaySourceOptions, 'client'>,
+  trace: Trace,
+): ReplaySource {
+  return new KinesisReplaySource({ ...options, client: kinesisClient(trace) });
 }
 
 /** HTTP/1.1: neither PutRecords nor ListShards gains anything from HTTP/2, which not every endpoint speaks. */

@@ -11,6 +11,9 @@ export interface Settings {
   readonly writes: 'partiql' | 'single';
   /** Physical names of the streams that the pipeline reads; none where nobody said. */
   readonly streams: readonly string[];
+  readonly streamArns: readonly string[];
+  /** Hash of the code. */
+  readonly code?: string;
   readonly retention: Retention;
   /** Read units a second that a checkpoint may use. */
   readonly checkpointReadUnits: number;
@@ -65,7 +68,9 @@ export function readSettings(
     ENVIRONMENT.checkpointReadUnits,
     CHECKPOINT_DEFAULTS.readUnitsPerSecond,
   );
-  const streams = (environment[ENVIRONMENT.streams] ?? '').split(',').filter((name) => name !== '');
+  const listed = (name: string): string[] =>
+    (environment[name] ?? '').split(',').filter((each) => each !== '');
+  const code = environment[ENVIRONMENT.code];
   if (problems.length > 0) {
     throw new ConfigurationError(
       `The function of pipeline '${definition.name}' cannot run: ${problems.join('; ')}. The StatefulPipeline ` +
@@ -77,7 +82,9 @@ export function readSettings(
     bucket,
     parallelizationFactor: factor,
     writes: writes as Settings['writes'],
-    streams,
+    streams: listed(ENVIRONMENT.streams),
+    streamArns: listed(ENVIRONMENT.streamArns),
+    ...(code !== undefined && code !== '' && { code }),
     retention,
     checkpointReadUnits,
     sinks,

@@ -4,9 +4,9 @@ import type { StreamShards } from './stream-shards.ts';
 
 /** Learns shards by ListShards, anew each time. */
 export class KinesisStreamShards implements StreamShards {
-  readonly #client: KinesisClient;
+  readonly #client: Pick<KinesisClient, 'send'>;
 
-  constructor(client: KinesisClient) {
+  constructor(client: Pick<KinesisClient, 'send'>) {
     this.#client = client;
   }
 

@@ -13,8 +13,12 @@ const KEY_HASH_CHARACTERS = 11;
  * pipeline that is moved to another stream must not take that stream's first records for records it has seen.
  */
 export function shardLane(streamName: string, shardId: string): string {
-  const tag = createHash('sha256').update(streamName).digest('base64url').slice(0, STREAM_TAG_CHARACTERS);
-  return `${tag}/${SHARD_ID_PATTERN.exec(shardId)?.[1] ?? shardId}`;
+  return `${streamTag(streamName)}/${SHARD_ID_PATTERN.exec(shardId)?.[1] ?? shardId}`;
+}
+
+/** What stands for a stream before the slash of a `shardLane`. */
+export function streamTag(streamName: string): string {
+  return createHash('sha256').update(streamName).digest('base64url').slice(0, STREAM_TAG_CHARACTERS);
 }
 
 /** The lane of one partition key where ParallelizationFactor is above 1: order holds only per partition key there. */

@@ -70,6 +70,8 @@ export interface RewindWork {
   readonly outputs: ReplayOutputs;
   /** Milliseconds since the epoch. */
   readonly startedMs: number;
+  /** Ids of the event source mappings that were enabled when it began: no other is enabled at its end. */
+  readonly mappings?: readonly string[];
   /** Epoch of the generation that is left; absent for 0. */
   readonly epochBefore?: number;
   /** Records that the stream holds no more are left out. */

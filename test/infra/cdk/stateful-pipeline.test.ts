@@ -397,6 +397,19 @@ describe('checkpoints', () => {
     });
   });
 
+  it('tell by which code they were taken, and rewinds know the streams by their ARNs', () => {
+    const { template } = ordersStack();
+
+    template.hasResourceProperties('AWS::Lambda::Function', {
+      Environment: {
+        Variables: Match.objectLike({
+          TIDEMARK_CODE: Match.stringLikeRegexp('^[0-9a-f]{64}$'),
+          TIDEMARK_STREAM_ARNS: { 'Fn::GetAtt': [Match.stringLikeRegexp('^PipelineSource'), 'Arn'] },
+        }),
+      },
+    });
+  });
+
   it('come by nobody but an operator where they are switched off', () => {
     const { template } = ordersStack({ checkpoints: false });
 

@@ -173,6 +173,33 @@ describe('the handler of a pipeline', () => {
   });
 });
 
+describe('a step of a rewind', () => {
+  const CODE = { ...ENVIRONMENT, TIDEMARK_CODE: '4f09ab' };
+  const ask = (event: object, environment: Record<string, string> = CODE): Promise<unknown> =>
+    kinesisHandler(subject, { environment, clock })({ tidemark: 'rewind', ...event }, context);
+
+  it('tells of the code that is deployed, and where its outputs go', async () => {
+    expect(await ask({ step: 'about' })).toEqual({ pipeline: 'orders', code: '4f09ab', sinks: [] });
+  });
+
+  it.each([
+    [{ step: 'jump' }, 'The event asks for the step "jump" of a rewind; there are: about, begin, control'],
+    [{}, 'The event asks for the step undefined of a rewind'],
+    [{ step: 'seal' }, "the step 'seal' of a rewind with 'version' undefined; it is a number"],
+    [{ step: 'begin', request: null }, "the step 'begin' of a rewind with 'request' null; it is an object"],
+    [
+      { step: 'replay', version: 1, shard: 7 },
+      "the step 'replay' of a rewind with 'shard' 7; it is a string",
+    ],
+  ])('is refused as %j', async (event, message) => {
+    await expect(ask(event)).rejects.toThrow(message);
+  });
+
+  it('needs to know the streams', async () => {
+    await expect(ask({ step: 'control' })).rejects.toThrow('cannot rewind: TIDEMARK_STREAM_ARNS is missing');
+  });
+});
+
 describe('a client of a pipeline', () => {
   it('gives a connection up that hangs, instead of waiting until the process is ended', async () => {
     const made: { config: { requestHandler: { configProvider: Promise<object> } } }[] = [];

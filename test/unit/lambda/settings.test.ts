@@ -25,6 +25,7 @@ describe('the settings of a function', () => {
       parallelizationFactor: 1,
       writes: 'partiql',
       streams: [],
+      streamArns: [],
       retention: { keepLast: 24, keepDaily: 7 },
       checkpointReadUnits: 3_000,
       sinks: new Map([

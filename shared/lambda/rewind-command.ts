@@ -1,0 +1,202 @@
+import type { ReplayReport } from '../checkpoint/replay.ts';
+import type { RestoredPart, VerifiedSegment } from '../checkpoint/restore.ts';
+import * as steps from '../checkpoint/rewind.ts';
+import type {
+  RewindAnswer,
+  Rewinder,
+  RewindRefusal,
+  RewindRequest,
+  ShardReplay,
+} from '../checkpoint/rewind.ts';
+import { DEADLINE_MARGIN_MS } from '../engine/limits.ts';
+import { ConfigurationError } from '../pipeline/configuration-error.ts';
+import { sinksOf } from '../pipeline/definition.ts';
+import { DynamoDbGenerationStore } from '../state/dynamodb-generation-store.ts';
+import type { Control } from '../state/state-store.ts';
+import type { CommandContext } from './commands.ts';
+import { ENVIRONMENT } from './environment.ts';
+import { kinesisReplaySource } from './kinesis-ports.ts';
+import { s3Checkpoints } from './s3-ports.ts';
+
+/** The event that asks a pipeline's function for a step of a rewind: each is bounded, and safe to ask for again. */
+export type RewindEvent = { readonly tidemark: 'rewind' } & RewindStepRequest;
+
+export type RewindStepRequest =
+  | { readonly step: 'about' | 'control' | 'replays' }
+  | { readonly step: 'begin'; readonly request: RewindRequest }
+  | { readonly step: 'parts'; readonly checkpoint: string }
+  | { readonly step: 'takeOver'; readonly holder: string }
+  | { readonly step: 'seal' | 'release' | 'undo' | 'finish'; readonly version: number }
+  | {
+      readonly step: 'restore';
+      readonly version: number;
+      readonly part: number;
+      /** Lines of the part that are done. */
+      readonly skipped: number;
+    }
+  | {
+      readonly step: 'verify';
+      readonly version: number;
+      readonly segment: { readonly segment: number; readonly segments: number; readonly after?: string };
+    }
+  | {
+      readonly step: 'switch';
+      readonly version: number;
+      readonly counted: Pick<VerifiedSegment, 'items' | 'digest'>;
+    }
+  | { readonly step: 'replay'; readonly version: number; readonly shard: string };
+
+/** What the function that is deployed says of itself. */
+export interface AboutFunction {
+  readonly pipeline: string;
+  /** Hash of its code. */
+  readonly code?: string;
+  /** Names of its sinks. */
+  readonly sinks: readonly string[];
+}
+
+/** The answer by step. */
+export interface RewindAnswers {
+  readonly about: AboutFunction;
+  readonly begin: RewindAnswer;
+  readonly control: Control;
+  readonly parts: readonly { readonly lines: number }[];
+  readonly takeOver: RewindAnswer;
+  readonly seal: RewindAnswer;
+  readonly restore: RestoredPart | RewindRefusal;
+  readonly verify: VerifiedSegment | RewindRefusal;
+  readonly switch: RewindAnswer;
+  readonly replays: readonly ShardReplay[];
+  readonly replay: ReplayReport | RewindRefusal;
+  readonly release: RewindAnswer;
+  readonly undo: RewindAnswer;
+  readonly finish: RewindAnswer;
+}
+
+export type RewindCommandAnswer = RewindAnswers[keyof RewindAnswers];
+
+/**
+ * What a step goes on for at most: whoever drives wants to hear from it, and to be able to stop. The function's own
+ * deadline bounds it too.
+ */
+const STEP_MS = 15_000;
+
+/** What the fields of an event hold, by step. */
+const FIELDS: Readonly<
+  Record<keyof RewindAnswers, Readonly<Record<string, 'string' | 'number' | 'object'>>>
+> = {
+  about: {},
+  begin: { request: 'object' },
+  control: {},
+  parts: { checkpoint: 'string' },
+  takeOver: { holder: 'string' },
+  seal: { version: 'number' },
+  restore: { version: 'number', part: 'number', skipped: 'number' },
+  verify: { version: 'number', segment: 'object' },
+  switch: { version: 'number', counted: 'object' },
+  replays: {},
+  replay: { version: 'number', shard: 'string' },
+  release: { version: 'number' },
+  undo: { version: 'number' },
+  finish: { version: 'number' },
+};
+
+/**
+ * Does one step of a rewind. Who drives it, and which comes next, is for the caller (`driveRewind`); where that one is
+ * not the one that the control row names, nothing harmful is done.
+ * @throws TypeError when the event is not a `RewindEvent`.
+ */
+export async function rewindCommand(event: object, context: CommandContext): Promise<RewindCommandAnswer> {
+  const asked = stepRequest(event);
+  const { runtime, services, deadlineMs } = context;
+  const { definition } = runtime.program;
+  if (asked.step === 'about') {
+    const { code } = services.settings;
+    const sinks = sinksOf(definition).map(({ name }) => name);
+    return { pipeline: definition.name, ...(code !== undefined && { code }), sinks };
+  }
+  const rewinder = rewinderOf(context);
+  const untilMs = Math.min(deadlineMs - DEADLINE_MARGIN_MS, runtime.clock.nowMs() + STEP_MS);
+  const keepGoing = (): boolean => runtime.clock.nowMs() < untilMs;
+  switch (asked.step) {
+    case 'begin': {
+      const answer = await steps.beginRewind(rewinder, asked.request);
+      runtime.log.warn(`A rewind was asked for: ${answer.kind}`, { checkpoint: asked.request.checkpoint });
+      return answer;
+    }
+    case 'control':
+      return runtime.store.readControl();
+    case 'parts':
+      return (
+        (await rewinder.checkpoints.getManifest(asked.checkpoint))?.parts.map(({ lines }) => ({ lines })) ??
+        []
+      );
+    case 'takeOver':
+      return steps.takeOver(rewinder, asked.holder);
+    case 'seal':
+      return steps.seal(rewinder, asked.version);
+    case 'restore':
+      return steps.restore(rewinder, asked.version, asked.part, asked.skipped, keepGoing);
+    case 'verify':
+      return steps.verify(rewinder, asked.version, asked.segment, keepGoing);
+    case 'switch':
+      return steps.switchGeneration(rewinder, asked.version, asked.counted);
+    case 'replays':
+      return steps.replays(rewinder, await runtime.store.readControl());
+    case 'replay':
+      return steps.replay(rewinder, asked.version, asked.shard, deadlineMs, keepGoing);
+    case 'release':
+      return steps.release(rewinder, asked.version);
+    case 'undo':
+      return steps.undo(rewinder, asked.version);
+    case 'finish':
+      return steps.finish(rewinder, asked.version);
+  }
+}
+
+function stepRequest(event: object): RewindStepRequest {
+  const { step } = event as { step?: unknown };
+  if (typeof step !== 'string' || !Object.hasOwn(FIELDS, step)) {
+    throw new TypeError(
+      `The event asks for the step ${JSON.stringify(step)} of a rewind; there are: ${Object.keys(FIELDS).join(', ')}.`,
+    );
+  }
+  for (const [name, type] of Object.entries(FIELDS[step as keyof RewindAnswers])) {
+    const value: unknown = Reflect.get(event, name);
+    if (typeof value === type && value !== null) continue;
+    throw new TypeError(
+      `The event asks for the step '${step}' of a rewind with '${name}' ${JSON.stringify(value)}; it is ${type === 'object' ? 'an' : 'a'} ${type}.`,
+    );
+  }
+  return event as RewindStepRequest;
+}
+
+function rewinderOf({ runtime, services }: CommandContext): Rewinder {
+  const { settings, dynamodb, trace } = services;
+  const { name, repartition } = runtime.program.definition;
+  if (settings.streamArns.length === 0) {
+    throw new ConfigurationError(
+      `The function of pipeline '${name}' cannot rewind: ${ENVIRONMENT.streamArns} is missing. The StatefulPipeline ` +
+        'construct sets it; a function that is deployed in another way needs it too.',
+    );
+  }
+  const inner = repartition && settings.sinks.get(repartition.sink.name);
+  return {
+    runtime,
+    generations: new DynamoDbGenerationStore({
+      client: dynamodb,
+      table: settings.stateTable,
+      writes: settings.writes,
+      delay: runtime.wait,
+    }),
+    checkpoints: s3Checkpoints(settings.bucket, name, trace),
+    source: kinesisReplaySource(
+      {
+        streamArns: settings.streamArns,
+        ...(inner !== undefined && { repartitioned: inner }),
+        wait: runtime.wait,
+      },
+      trace,
+    ),
+  };
+}
