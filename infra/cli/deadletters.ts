@@ -12,6 +12,7 @@ import { withAccess } from './located.ts';
 import type { PipelineAccess, Whereabouts } from './pipeline-access.ts';
 import { progressBar } from './progress-bar.ts';
 import { formatted } from './progress-display.ts';
+import { timeArgument } from './time-argument.ts';
 import { UsageError } from './usage-error.ts';
 
 interface SelectionOptions extends Whereabouts {
@@ -44,12 +45,12 @@ export function deadLettersCommand(context: OperatorContext): Command {
   const group = new Command('deadletters').description(
     'Lists, shows, redrives and drops the records that a pipeline has rejected.',
   );
-  selecting(group.command('list'), 'one a line, those of one key in their order')
+  selecting(context, group.command('list'), 'one a line, those of one key in their order')
     .option('--limit <n>', 'rows of the table', wholeNumber, ROWS_SHOWN)
     .action(async (pipeline: string, ids: string[], options: ListOptions) =>
       withAccess(pipeline, options, async (access) => list(context, access, filterOf(ids, options), options)),
     );
-  selecting(group.command('show'), 'the whole of each, the contents of the record included').action(
+  selecting(context, group.command('show'), 'the whole of each, the contents of the record included').action(
     async (pipeline: string, ids: string[], options: SelectionOptions) => {
       if (ids.length === 0) throw new UsageError('Which one? Give the ids that the list shows.');
       return withAccess(pipeline, options, async (access) =>
@@ -59,6 +60,7 @@ export function deadLettersCommand(context: OperatorContext): Command {
   );
   for (const action of ['redrive', 'drop'] as const) {
     const command = selecting(
+      context,
       group.command(action),
       action === 'redrive'
         ? 'applies each with the code that is deployed now, at most once, those of one key in order'
@@ -89,7 +91,8 @@ export function deadLettersCommand(context: OperatorContext): Command {
   return group;
 }
 
-function selecting(command: Command, description: string): Command {
+function selecting({ nowMs }: OperatorContext, command: Command, description: string): Command {
+  const time = timeArgument(nowMs);
   return command
     .description(description)
     .argument('<pipeline>', 'its name')
@@ -259,17 +262,6 @@ async function errand(
 function wholeNumber(text: string): number {
   if (/^\d{1,9}$/.test(text) && Number(text) > 0) return Number(text);
   throw new InvalidArgumentError('Allowed are whole numbers from 1.');
-}
-
-const AGO = /^(\d{1,6})([mhd])$/;
-const UNIT_MS = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-
-function time(text: string): number {
-  const ago = AGO.exec(text);
-  if (ago !== null) return Date.now() - Number(ago[1]) * UNIT_MS[ago[2] as keyof typeof UNIT_MS];
-  const at = Date.parse(text);
-  if (!Number.isNaN(at)) return at;
-  throw new InvalidArgumentError('Allowed are a time like 2026-11-25T09:00Z, or 90m, 12h, 7d ago.');
 }
 
 /** `alreadyDone`: already done. */

@@ -9,7 +9,7 @@ export async function invokeFunction<Answer>(
   lambda: Pick<LambdaClient, 'send'>,
   functionName: string,
   event: object,
-): Promise<{ readonly answer: Answer } | { readonly failure: string }> {
+): Promise<{ readonly answer: Answer } | { readonly failure: string; readonly errorType: string }> {
   const { FunctionError, Payload } = await lambda.send(
     new InvokeCommand({ FunctionName: functionName, Payload: Buffer.from(JSON.stringify(event)) }),
   );
@@ -19,5 +19,8 @@ export async function invokeFunction<Answer>(
     errorType?: string;
     errorMessage?: string;
   };
-  return { failure: `the function failed: ${errorType}${errorMessage === '' ? '' : `: ${errorMessage}`}` };
+  return {
+    failure: `the function failed: ${errorType}${errorMessage === '' ? '' : `: ${errorMessage}`}`,
+    errorType,
+  };
 }

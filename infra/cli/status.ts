@@ -2,14 +2,15 @@ import type { Command } from 'commander';
 import Table from 'cli-table3';
 import { newestCheckpoint } from '../../shared/checkpoint/read-checkpoint.ts';
 import { S3CheckpointStore } from '../../shared/checkpoint/s3-checkpoint-store.ts';
-import type { Control } from '../../shared/state/state-store.ts';
+import type { Control, RewindWork } from '../../shared/state/state-store.ts';
 import { ageOf } from './checkpoints.ts';
 import { CurrentState } from './current-state.ts';
 import { located, withAccess, type LocatedOptions } from './located.ts';
 import type { OperatorContext } from './operator-context.ts';
-import { pipelineNames, type PipelineAccess } from './pipeline-access.ts';
+import { pipelineNames, type PipelineAccess, type Whereabouts } from './pipeline-access.ts';
 import { currentPositions, positionsTable, type ShardPosition } from './positions.ts';
 import { formatted } from './progress-display.ts';
+import { howToGoOn } from './rewind.ts';
 import { countDeadLetters } from './state-scan.ts';
 
 interface PipelineStatus {
@@ -25,6 +26,7 @@ interface PipelineStatus {
   readonly deadLetters: number;
   /** What is under way: a checkpoint, a rewind. */
   readonly running: readonly string[];
+  readonly rewind?: RewindWork;
   readonly shards: readonly ShardPosition[];
 }
 
@@ -60,7 +62,7 @@ export function statusCommand(context: OperatorContext, command: Command): Comma
     }
     if (options.json === true) return all.forEach((status) => context.out(JSON.stringify(status)));
     if (pipeline === undefined) return context.out(overview(all, context.nowMs()));
-    for (const status of all) detail(context, status);
+    for (const status of all) detail(context, status, options);
   });
 }
 
@@ -84,6 +86,7 @@ async function statusOf(access: PipelineAccess, nowMs: number): Promise<Pipeline
       ...(checkpoint === undefined ? [] : [`checkpoint ${checkpoint.id} (${lease})`]),
       ...(rewind === undefined ? [] : [`rewind ${rewind.id} to ${rewind.checkpoint} (${rewind.step})`]),
     ],
+    ...(rewind !== undefined && { rewind }),
     shards,
   };
 }
@@ -107,7 +110,7 @@ function overview(all: readonly PipelineStatus[], nowMs: number): string {
   return table.toString();
 }
 
-function detail({ out, nowMs }: OperatorContext, status: PipelineStatus): void {
+function detail({ out, people, nowMs }: OperatorContext, status: PipelineStatus, where: Whereabouts): void {
   const { generation, phase, records, deadLetters, running, shards } = status;
   for (const [name, value] of Object.entries({
     generation: generation === undefined ? 'none yet' : `${generation}, ${phase ?? ''}`,
@@ -120,6 +123,7 @@ function detail({ out, nowMs }: OperatorContext, status: PipelineStatus): void {
     out(`${name.padEnd(17)}${value}`);
   }
   out(positionsTable(shards));
+  if (status.rewind !== undefined) people(howToGoOn(status.pipeline, where));
 }
 
 function behindOf({ behindMs }: PipelineStatus): string {

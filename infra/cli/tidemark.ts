@@ -6,6 +6,7 @@ import { deadLettersCommand } from './deadletters.ts';
 import { listenForInterruption } from './interruption.ts';
 import type { OperatorContext } from './operator-context.ts';
 import { positionsCommand } from './positions.ts';
+import { restoreCommand, rewindCommand } from './rewind.ts';
 import { stateCommand } from './state.ts';
 import { pipelinesCommand, statusCommand } from './status.ts';
 import { UsageError } from './usage-error.ts';
@@ -47,6 +48,8 @@ function tidemarkCommand(context: OperatorContext): Command {
     .addCommand(positionsCommand(context, new Command('positions')))
     .addCommand(stateCommand(context))
     .addCommand(checkpointCommand(context))
+    .addCommand(rewindCommand(context, new Command('rewind')))
+    .addCommand(restoreCommand(context, new Command('restore')))
     .addCommand(deadLettersCommand(context))
     .addHelpText('after', '\nExit codes: 0 all is done, 1 some is not, 2 bad usage.');
   return strict(command);
