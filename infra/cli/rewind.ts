@@ -10,7 +10,8 @@ import {
 } from '../../shared/checkpoint/drive-rewind.ts';
 import { begunMs } from '../../shared/checkpoint/checkpoint-id.ts';
 import type { Manifest } from '../../shared/checkpoint/manifest.ts';
-import { openCheckpoint } from '../../shared/checkpoint/read-checkpoint.ts';
+import { findCheckpoint, openCheckpoint } from '../../shared/checkpoint/read-checkpoint.ts';
+import { redoAll } from '../../shared/checkpoint/redo-letters.ts';
 import type { ReplayGap } from '../../shared/checkpoint/replay.ts';
 import type { RewindRefusal, ShardReplay } from '../../shared/checkpoint/rewind.ts';
 import { S3CheckpointStore } from '../../shared/checkpoint/s3-checkpoint-store.ts';
@@ -296,6 +297,7 @@ async function drive(
       holder,
       wait: ground.wait,
       undoes,
+      whenLive: (at) => redoLetters(context, ground, at.version ?? 0),
       parallel: PARALLEL,
       onNews: (news) => {
         if (news.kind === 'step') ground.control = news.control;
@@ -364,6 +366,25 @@ async function drive(
   people(howToGoOn(access.pipeline, options));
 }
 
+/**
+ * Redoes what was done with dead letters since the checkpoint. What is left after some rounds stays open, which is no
+ * reason to keep the pipeline standing.
+ */
+async function redoLetters(
+  { people }: OperatorContext,
+  { ask, wait: pause }: Ground,
+  version: number,
+): Promise<void> {
+  const redone = await redoAll((after) => ask({ step: 'redo', version, after: after ?? '' }), pause);
+  const { redriven, dropped, countedAgain, rejected, left } = redone;
+  if (redriven + dropped + rejected + left === 0) return;
+  people(
+    `Dead letters since the checkpoint: ${formatted(redriven)} redriven again, ${formatted(dropped)} dropped again` +
+      `${rejected + left === 0 ? '' : `; ${formatted(rejected + left)} stay open, see "deadletters list"`}` +
+      `${countedAgain === 0 ? '' : `; outputs of ${formatted(countedAgain)} are counted again by the next pipeline`}.`,
+  );
+}
+
 /** About how many records are to be processed again: as the batches told, when they were acknowledged. */
 async function recordsLeft(
   access: PipelineAccess,
@@ -389,8 +410,11 @@ function storeOf({ s3, bucket, pipeline }: PipelineAccess): S3CheckpointStore {
  */
 async function chosenCheckpoint(access: PipelineAccess, to: string, nowMs: number): Promise<Manifest> {
   const store = storeOf(access);
+  // A savepoint may be called like a time.
+  const named = await findCheckpoint(store, to);
+  if (named !== undefined) return named;
   const untilMs = timeOf(to, nowMs);
-  if (untilMs === undefined || !Number.isNaN(begunMs(to))) return openCheckpoint(store, to);
+  if (untilMs === undefined) return openCheckpoint(store, to);
   for (const id of (await store.folders()).reverse()) {
     if (begunMs(id) > untilMs) continue;
     const manifest = await store.getManifest(id);

@@ -1,3 +1,4 @@
+import { redoClosedLetters, type RedoReport } from '../checkpoint/redo-letters.ts';
 import type { ReplayReport } from '../checkpoint/replay.ts';
 import type { RestoredPart, VerifiedSegment } from '../checkpoint/restore.ts';
 import * as steps from '../checkpoint/rewind.ts';
@@ -44,7 +45,9 @@ export type RewindStepRequest =
       readonly version: number;
       readonly counted: Pick<VerifiedSegment, 'items' | 'digest'>;
     }
-  | { readonly step: 'replay'; readonly version: number; readonly shard: string };
+  | { readonly step: 'replay'; readonly version: number; readonly shard: string }
+  /** @param after where the call before ended, empty at the beginning. */
+  | { readonly step: 'redo'; readonly version: number; readonly after: string };
 
 /** What the function that is deployed says of itself. */
 export interface AboutFunction {
@@ -68,6 +71,7 @@ export interface RewindAnswers {
   readonly switch: RewindAnswer;
   readonly replays: readonly ShardReplay[];
   readonly replay: ReplayReport | RewindRefusal;
+  readonly redo: RedoReport | { readonly kind: 'superseded' };
   readonly release: RewindAnswer;
   readonly undo: RewindAnswer;
   readonly finish: RewindAnswer;
@@ -96,6 +100,7 @@ const FIELDS: Readonly<
   switch: { version: 'number', counted: 'object' },
   replays: {},
   replay: { version: 'number', shard: 'string' },
+  redo: { version: 'number', after: 'string' },
   release: { version: 'number' },
   undo: { version: 'number' },
   finish: { version: 'number' },
@@ -108,7 +113,7 @@ const FIELDS: Readonly<
  */
 export async function rewindCommand(event: object, context: CommandContext): Promise<RewindCommandAnswer> {
   const asked = stepRequest(event);
-  const { runtime, services, deadlineMs } = context;
+  const { runtime, services, deadlineMs, requestId: session } = context;
   const { definition } = runtime.program;
   if (asked.step === 'about') {
     const { code } = services.settings;
@@ -145,6 +150,8 @@ export async function rewindCommand(event: object, context: CommandContext): Pro
       return steps.replays(rewinder, await runtime.store.readControl());
     case 'replay':
       return steps.replay(rewinder, asked.version, asked.shard, deadlineMs, keepGoing);
+    case 'redo':
+      return redoClosedLetters(rewinder, { version: asked.version, after: asked.after, session, deadlineMs });
     case 'release':
       return steps.release(rewinder, asked.version);
     case 'undo':
