@@ -278,6 +278,8 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
   killing.world = world;
   const stream = new MemoryStream('input', plan.shards, 24 * HOUR_MS);
   const { pipeline, next, wrongIn } = workloadOf(plan);
+  // Behind a pause ids have been forgotten, as they should be.
+  const hasPause = plan.mending?.pauseAtMs !== undefined;
   const following = plan.next === undefined ? undefined : next?.pipelines[plan.next];
   const middleName = pipeline.definition.repartition?.sink.name ?? next?.sink ?? 'middle';
   const middle = new MemoryStream(middleName, 1 + (plan.seed % 2), 24 * HOUR_MS);
@@ -301,7 +303,7 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
     innerStream: middle,
     sinkStreams,
     roomBytes,
-    wrongIn,
+    wrongIn: hasPause ? undefined : wrongIn,
   });
   if (following !== undefined) world.deploy({ ...common, pipeline: following, stream: middle });
   if (plan.rewind !== undefined) deployed.rewind(plan.rewind);

@@ -407,15 +407,17 @@ export class Checker {
     }
   }
 
-  /** Lambda has been told that these records are done. */
-  acknowledged(shard: string, sequences: readonly string[]): void {
+  /**
+   * Lambda has been told that these records are done.
+   * @param reached where the shard's progress row stands: a restored one begins beyond what was seen to be advanced.
+   */
+  acknowledged(shard: string, sequences: readonly string[], reached: Position | undefined): void {
     for (const known of sequences.flatMap((each) => this.#bySequence.get(`${shard} ${each}`) ?? [])) {
       const { position } = known.record;
       this.#checkDone('I7', known, 'the answer to Lambda');
-      const progress = this.#progress.get(shard);
       if (
-        progress === undefined ||
-        (this.#options.parallelizationFactor === 1 && comparePositions(progress, position) < 0)
+        reached === undefined ||
+        (this.#options.parallelizationFactor === 1 && comparePositions(reached, position) < 0)
       ) {
         this.#say('I7', `${shown(known)} is acknowledged above the shard's progress`);
       }

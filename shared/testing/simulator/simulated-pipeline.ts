@@ -171,8 +171,12 @@ export class SimulatedPipeline {
           const shard = shardLane(stream.name, shardId);
           const sequences = records.map(({ sequenceNumber }) => sequenceNumber);
           const { generation, rewind } = this.#control;
-          if (rewind === undefined) checker.at(generation).acknowledged(shard, sequences);
-          else checker.acknowledgedUnseen(shard, sequences);
+          if (rewind === undefined) {
+            const reached = this.store.progress(generation, shard)?.position;
+            checker.at(generation).acknowledged(shard, sequences, reached);
+          } else {
+            checker.acknowledgedUnseen(shard, sequences);
+          }
         },
         tell: (text) => this.#world.tell(`${name}${program.relay === undefined ? '' : ' (front)'}: ${text}`),
       }),
@@ -599,9 +603,10 @@ function failure(errorType: string): InvocationOutcome {
   return { kind: 'functionError', errorType, errorMessage: errorType };
 }
 
-/** Errors of the world are expected; any other is a defect. */
+/** Errors of the world, and of a table that it throttles for long, are expected; any other is a defect. */
 function isBroken(error: unknown): boolean {
-  return !(error instanceof Error && error.message.startsWith('simulated'));
+  const message = error instanceof Error ? error.message : '';
+  return !message.startsWith('simulated') && !message.endsWith('the table is throttled.');
 }
 
 function streamArn({ name }: MemoryStream): string {
