@@ -12,10 +12,12 @@ import type { SinkDestinations } from './sink-destinations.ts';
 /**
  * What the engine does with its state table: loads, conditional writes by PartiQL, progress rows by UpdateItem, and
  * the transactions that make and change progress rows (a transaction needs the permissions of its parts). A checkpoint
- * scans it, and so does a rewind, to verify what it has restored by inserts. Nothing is deleted.
+ * scans it, and so does a rewind, to verify what it has restored by inserts; and BatchWriteItem removes the rows of
+ * generations that were left.
  */
 const STATE_ACTIONS = [
   'dynamodb:BatchGetItem',
+  'dynamodb:BatchWriteItem',
   'dynamodb:ConditionCheckItem',
   'dynamodb:GetItem',
   'dynamodb:PartiQLInsert',

@@ -312,7 +312,12 @@ export async function finish(rewinder: Rewinder, version: number): Promise<Rewin
   const control = await expected(rewinder, version, ['release', 'undo']);
   if (control === undefined) return SUPERSEDED;
   if (control.phase !== 'live') return refused(`the pipeline is in phase '${control.phase}'`);
-  return goOn(rewinder.generations, control, without(control, 'rewind'));
+  const { rewind, left = [] } = control;
+  const generation = rewind.step === 'undo' ? rewind.to : rewind.from;
+  return goOn(rewinder.generations, control, {
+    ...without(control, 'rewind'),
+    left: [...left, { generation, atMs: rewinder.runtime.clock.nowMs() }],
+  });
 }
 
 type RewindingControl = Control & { readonly rewind: RewindWork };

@@ -1,10 +1,11 @@
 import type { CheckpointReport } from '../checkpoint/take-checkpoint.ts';
 import type { RedriveRuntime } from '../engine/runtime.ts';
-import type { SweepReport } from '../state/sweep-spilled.ts';
+
 import type { GaugeName } from './batch-metrics.ts';
 import type { Container } from './container.ts';
 import type { LettersAnswer } from './letters-command.ts';
 import type { RewindCommandAnswer } from './rewind-command.ts';
+import type { SweepAnswer } from './sweep-command.ts';
 
 /** What a command runs with. */
 export interface CommandContext {
@@ -19,7 +20,7 @@ export interface CommandContext {
   readonly gauge: (name: GaugeName, value: number) => void;
 }
 
-export type CommandAnswer = LettersAnswer | SweepReport | CheckpointReport | RewindCommandAnswer;
+export type CommandAnswer = LettersAnswer | SweepAnswer | CheckpointReport | RewindCommandAnswer;
 
 /** What a function may be asked for beside its batches, by an event `{ "tidemark": "<name>", … }`. */
 const COMMANDS = {
@@ -27,7 +28,7 @@ const COMMANDS = {
     (await import('./letters-command.ts')).lettersCommand('redrive', event, context),
   drop: async (event: object, context: CommandContext): Promise<LettersAnswer> =>
     (await import('./letters-command.ts')).lettersCommand('drop', event, context),
-  sweep: async (_: object, context: CommandContext): Promise<SweepReport> =>
+  sweep: async (_: object, context: CommandContext): Promise<SweepAnswer> =>
     (await import('./sweep-command.ts')).sweepCommand(context),
   checkpoint: async (event: object, context: CommandContext): Promise<CheckpointReport> =>
     (await import('./checkpoint-command.ts')).checkpointCommand(event, context),

@@ -1,4 +1,5 @@
 import {
+  BatchWriteItemCommand,
   GetItemCommand,
   PutItemCommand,
   ScanCommand,
@@ -11,12 +12,20 @@ import { readUnits, rowBytes, type Row } from './attribute-bytes.ts';
 import { CostCounter } from './cost-counter.ts';
 import type { WriteMode } from './dynamodb-state-store.ts';
 import { cancellationCodes, isConditionFailure, MAX_SENDS, pauseMs } from './dynamodb-table.ts';
-import type { GenerationStore, ProgressChange, ScanPage, ScanRequest } from './generation-store.ts';
+import { MAX_WRITES_PER_BATCH } from './dynamodb-limits.ts';
+import type { GenerationStore, KeyPage, ProgressChange, ScanPage, ScanRequest } from './generation-store.ts';
 import { ITEM } from './item-attributes.ts';
 import { decodeItem } from './item-codec.ts';
 import { CONTROL, decodeControl, encodeControl, newProgressRow, PROGRESS, ROSTER } from './progress-codec.ts';
 import { newProgressPut, rosterUpdate } from './progress-writes.ts';
-import { CONTROL_KEY, isItemOf, progressKey, rosterKey } from './row-key.ts';
+import {
+  checkIsOfGeneration,
+  CONTROL_KEY,
+  generationOfRow,
+  isItemOf,
+  progressKey,
+  rosterKey,
+} from './row-key.ts';
 import type { Control, Phase, StoreCosts } from './state-store.ts';
 
 export interface DynamoDbGenerationStoreOptions {
@@ -30,7 +39,7 @@ export interface DynamoDbGenerationStoreOptions {
 }
 
 /** Attributes that `replaceControl` takes away where the new control does not have them. */
-const OPTIONAL = [CONTROL.epoch, CONTROL.rank, CONTROL.checkpoint, CONTROL.rewind] as const;
+const OPTIONAL = [CONTROL.epoch, CONTROL.rank, CONTROL.checkpoint, CONTROL.rewind, CONTROL.left] as const;
 
 /** The GenerationStore on a DynamoDB table. */
 export class DynamoDbGenerationStore implements GenerationStore {
@@ -169,6 +178,59 @@ export class DynamoDbGenerationStore implements GenerationStore {
       return kind === 'insert' ? 'done' : 'missing';
     }
     return 'done';
+  }
+
+  /** Every row of the table is read, and paid for at half a unit. */
+  async keysOf(generations: ReadonlySet<number>, after?: string): Promise<KeyPage> {
+    const answer = await this.#client.send(
+      new ScanCommand({
+        TableName: this.#table,
+        ProjectionExpression: '#pk',
+        ExpressionAttributeNames: { '#pk': ITEM.pk },
+        ...(after !== undefined && { ExclusiveStartKey: { [ITEM.pk]: { S: after } } }),
+        ReturnConsumedCapacity: 'TOTAL',
+      }),
+    );
+    const pks = (answer.Items ?? []).map((row) => row[ITEM.pk]?.S ?? '');
+    this.#costs.add({
+      readRequests: 1,
+      reads: pks.length,
+      rcu: answer.ConsumedCapacity?.CapacityUnits ?? pks.length / 2,
+    });
+    const next = answer.LastEvaluatedKey?.[ITEM.pk]?.S;
+    return {
+      keys: pks.filter((pk) => generations.has(generationOfRow(pk) ?? 0)),
+      ...(next !== undefined && { next }),
+    };
+  }
+
+  async removeRows(keys: readonly string[]): Promise<void> {
+    for (const pk of keys) checkIsOfGeneration(pk);
+    for (let at = 0; at < keys.length; at += MAX_WRITES_PER_BATCH) {
+      let requests = keys
+        .slice(at, at + MAX_WRITES_PER_BATCH)
+        .map((pk) => ({ DeleteRequest: { Key: { [ITEM.pk]: { S: pk } } } }));
+      for (let send = 1; ; send++) {
+        const answer = await this.#client.send(
+          new BatchWriteItemCommand({
+            RequestItems: { [this.#table]: requests },
+            ReturnConsumedCapacity: 'TOTAL',
+          }),
+        );
+        const left = (answer.UnprocessedItems?.[this.#table] ?? []) as typeof requests;
+        const done = requests.length - left.length;
+        const units = answer.ConsumedCapacity?.reduce((sum, { CapacityUnits = 0 }) => sum + CapacityUnits, 0);
+        this.#costs.add({ writeRequests: 1, writes: done, wcu: units ?? done });
+        requests = left;
+        if (requests.length === 0) break;
+        if (send === MAX_SENDS) {
+          throw new Error(
+            `${requests.length} rows could not be removed in ${send} tries: the table is throttled.`,
+          );
+        }
+        await this.#delay(pauseMs(send, keys[at] ?? ''));
+      }
+    }
   }
 
   async #read(pk: string): Promise<Row | undefined> {

@@ -35,3 +35,6 @@ export const MAX_KEYS_PER_READ = 100;
 
 /** Statements in one BatchExecuteStatement request. */
 export const MAX_STATEMENTS_PER_WRITE = 25;
+
+/** Rows in one BatchWriteItem request. */
+export const MAX_WRITES_PER_BATCH = 25;

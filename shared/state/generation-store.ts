@@ -17,6 +17,12 @@ export interface ScanPage {
   readonly next?: string;
 }
 
+export interface KeyPage {
+  readonly keys: readonly string[];
+  /** Where the next page begins; absent at the end. */
+  readonly next?: string;
+}
+
 /**
  * - `insert`: makes the row where there is none.
  * - `seal`: nothing of it can be acknowledged any more. Its position no longer changes.
@@ -68,6 +74,20 @@ export interface GenerationStore {
     version: number,
   ): Promise<'done' | 'missing' | 'superseded'>;
 
+  /**
+   * The keys of all rows of some generations, page by page, in no order. What was written a moment ago may be missing:
+   * it is for generations that nobody writes any more.
+   * @param after where an earlier page ended: its `next`.
+   * @throws when reading fails.
+   */
+  keysOf(generations: ReadonlySet<number>, after?: string): Promise<KeyPage>;
+
+  /**
+   * Removes rows, whatever they hold. One that is not there is no error.
+   * @throws RangeError for a row that is of no generation, and when not all of them are known to be removed.
+   */
+  removeRows(keys: readonly string[]): Promise<void>;
+
   /** Units and requests used since it was made. */
-  costs(): { readonly rcu: number; readonly readRequests: number };
+  costs(): { readonly rcu: number; readonly readRequests: number; readonly wcu: number };
 }

@@ -1,10 +1,18 @@
-import { readUnits, rowBytes, type Row } from './attribute-bytes.ts';
+import { readUnits, rowBytes, writeUnits, type Row } from './attribute-bytes.ts';
 import { CostCounter } from './cost-counter.ts';
-import type { GenerationStore, ProgressChange, ScanPage, ScanRequest } from './generation-store.ts';
+import { MAX_WRITES_PER_BATCH } from './dynamodb-limits.ts';
+import type { GenerationStore, KeyPage, ProgressChange, ScanPage, ScanRequest } from './generation-store.ts';
 import { decodeItem } from './item-codec.ts';
 import type { MemoryStateStore } from './memory-state-store.ts';
 import { decodeControl, encodeControl, FIRST_CONTROL, PROGRESS, ROSTER } from './progress-codec.ts';
-import { CONTROL_KEY, isItemOf, progressKey, rosterKey } from './row-key.ts';
+import {
+  checkIsOfGeneration,
+  CONTROL_KEY,
+  generationOfRow,
+  isItemOf,
+  progressKey,
+  rosterKey,
+} from './row-key.ts';
 import type { Control, Phase, StoreCosts } from './state-store.ts';
 import { without } from './without.ts';
 
@@ -75,6 +83,26 @@ export class MemoryGenerationStore implements GenerationStore {
     if (row === undefined) return 'missing';
     rows.set(pk, changedRow(row, change));
     return 'done';
+  }
+
+  async keysOf(generations: ReadonlySet<number>, after?: string): Promise<KeyPage> {
+    const all = [...this.#store.rows.keys()].sort();
+    const page = all.filter((pk) => after === undefined || pk > after).slice(0, PAGE_ROWS);
+    const rcu = page.reduce((sum, pk) => sum + readUnits(rowBytes(this.#store.rows.get(pk) ?? {})) / 2, 0);
+    this.#costs.add({ readRequests: 1, reads: page.length, rcu });
+    const last = page.at(-1);
+    const keys = page.filter((pk) => generations.has(generationOfRow(pk) ?? 0));
+    return { keys, ...(last !== undefined && last !== all.at(-1) && { next: last }) };
+  }
+
+  async removeRows(keys: readonly string[]): Promise<void> {
+    for (const pk of keys) checkIsOfGeneration(pk);
+    for (const pk of keys) {
+      const row = this.#store.rows.get(pk);
+      this.#costs.add({ writes: 1, wcu: writeUnits(row === undefined ? 0 : rowBytes(row), 0) });
+      this.#store.rows.delete(pk);
+    }
+    this.#costs.add({ writeRequests: Math.ceil(keys.length / MAX_WRITES_PER_BATCH) });
   }
 
   costs(): StoreCosts {

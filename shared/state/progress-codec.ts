@@ -2,7 +2,15 @@ import { decodePosition, encodePosition } from '../source/position.ts';
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import type { Row } from './attribute-bytes.ts';
 import { CONTROL_KEY } from './row-key.ts';
-import type { CheckpointLease, Control, NewProgress, Phase, Progress, RewindWork } from './state-store.ts';
+import type {
+  CheckpointLease,
+  Control,
+  LeftGeneration,
+  NewProgress,
+  Phase,
+  Progress,
+  RewindWork,
+} from './state-store.ts';
 
 /** Every attribute of a progress row. */
 export const PROGRESS = {
@@ -62,6 +70,8 @@ export const CONTROL = {
   checkpoint: 'k',
   /** S. JSON: the rewind that is under way. */
   rewind: 'w',
+  /** S. JSON: generations that were left. */
+  left: 'o',
 } as const;
 
 /** What a table without a control row begins with. */
@@ -122,6 +132,7 @@ export function encodeControl(control: Control): Row {
       [CONTROL.checkpoint]: { S: JSON.stringify(control.checkpoint) },
     }),
     ...(control.rewind !== undefined && { [CONTROL.rewind]: { S: JSON.stringify(control.rewind) } }),
+    ...(control.left !== undefined && { [CONTROL.left]: { S: JSON.stringify(control.left) } }),
   };
 }
 
@@ -131,6 +142,7 @@ export function decodeControl(row: Row): Control {
   const nextGeneration = row[CONTROL.nextGeneration]?.N;
   const checkpoint = row[CONTROL.checkpoint]?.S;
   const rewind = row[CONTROL.rewind]?.S;
+  const left = row[CONTROL.left]?.S;
   if (generation === undefined || nextGeneration === undefined) {
     throw new TypeError(`${JSON.stringify(row)} is not a control row of Tidemark: it names no generations.`);
   }
@@ -144,6 +156,7 @@ export function decodeControl(row: Row): Control {
     ...(row[CONTROL.rank] !== undefined && { rank: Number(row[CONTROL.rank]?.N) }),
     ...(checkpoint !== undefined && { checkpoint: JSON.parse(checkpoint) as CheckpointLease }),
     ...(rewind !== undefined && { rewind: JSON.parse(rewind) as RewindWork }),
+    ...(left !== undefined && { left: JSON.parse(left) as readonly LeftGeneration[] }),
   };
 }
 

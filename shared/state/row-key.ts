@@ -15,6 +15,12 @@ export function generationOf(pk: string): number {
   return Number(pk.slice(0, pk.indexOf('/')));
 }
 
+/** The generation that a row of any kind belongs to; `undefined` for the control row and for what is none of ours. */
+export function generationOfRow(pk: string): number | undefined {
+  const [, generation] = /^([1-9]\d{0,8})\/(?:[sdp]\/|r$)/.exec(pk) ?? [];
+  return generation === undefined ? undefined : Number(generation);
+}
+
 /** Whether it is the row of a generation's state item, of a key or of a shard. */
 export function isItemOf(generation: number, pk: string): boolean {
   return pk.startsWith(`${generation}/s/`) || pk.startsWith(`${generation}/d/`);
@@ -73,4 +79,10 @@ export function rowKeyProblem(pk: string): string | undefined {
 export function checkRowKey(pk: string): void {
   const problem = rowKeyProblem(pk);
   if (problem !== undefined) throw new RangeError(`${problem}: reject the record whose key it is.`);
+}
+
+/** @throws RangeError for a row that is of no generation. */
+export function checkIsOfGeneration(pk: string): void {
+  if (generationOfRow(pk) !== undefined) return;
+  throw new RangeError(`Row ${JSON.stringify(pk)} belongs to no generation: it is not removed with one.`);
 }

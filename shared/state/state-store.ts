@@ -32,6 +32,16 @@ export interface Control {
   readonly checkpoint?: CheckpointLease;
   /** The rewind that has begun and neither ended nor been undone. */
   readonly rewind?: RewindWork;
+  /** Generations that were left and of which something is still there; none of them is ever used again. */
+  readonly left?: readonly LeftGeneration[];
+}
+
+export interface LeftGeneration {
+  readonly generation: number;
+  /** When the rewind ended that left it, or that made it and was undone, milliseconds since the epoch. */
+  readonly atMs: number;
+  /** Its rows and its spilled states are removed; its dead letters are kept for checkpoints of it. */
+  readonly hasNoRows?: true;
 }
 
 /** Who takes a checkpoint now. */

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import type { Position } from '../../../shared/source/position.ts';
 import type { GenerationStore } from '../../../shared/state/generation-store.ts';
-import { itemKey, shardItemKey } from '../../../shared/state/row-key.ts';
+import { CONTROL_KEY, itemKey, progressKey, rosterKey, shardItemKey } from '../../../shared/state/row-key.ts';
 import type { StateItem } from '../../../shared/state/state-item.ts';
 import type { Control, StateStore } from '../../../shared/state/state-store.ts';
 import { without } from '../../../shared/state/without.ts';
@@ -66,6 +66,42 @@ export function generationStoreContract({ make }: GenerationStoreUnderTest): voi
     expect((await scanAll(generations, 3, segments)).items).toEqual([]);
     expect(generations.costs().readRequests).toBeGreaterThanOrEqual(scanned.pages);
     expect(generations.costs().rcu).toBeGreaterThan(60 * 12);
+  });
+
+  it('tells the keys of all rows of some generations, and removes them once and again', async () => {
+    const { store, generations } = await make();
+    await store.readControl();
+    await store.createProgress(1, 'shard');
+    const keys = [itemKey(1, ''), itemKey(1, '2/s/x'), itemKey(1, 'snow ☃'), shardItemKey(1, 'shard')];
+    keys.push(...Array.from({ length: 70 }, (_, index) => itemKey(3, `key ${index}`)));
+    const others = [itemKey(2, '1/s/x'), itemKey(11, 'x'), itemKey(31, 'x'), shardItemKey(2, 'shard')];
+    const items = [...keys, ...others].map((pk) => ({
+      item: item(pk, 'x'.repeat(20_000)),
+      expectedRevision: undefined,
+      spills: false,
+    }));
+    expect(new Set(await store.commit(items))).toEqual(new Set(['committed']));
+    const keysOf = async (old: ReadonlySet<number>): Promise<string[]> => {
+      const found: string[] = [];
+      let after: string | undefined;
+      do {
+        const page = await generations.keysOf(old, after);
+        found.push(...page.keys);
+        after = page.next;
+      } while (after !== undefined);
+      return found.sort();
+    };
+    const old = await keysOf(new Set([1, 3]));
+    expect(old).toEqual([...keys, progressKey(1, 'shard'), rosterKey(1)].sort());
+    await generations.removeRows(old);
+    await generations.removeRows(old);
+    expect(await keysOf(new Set([1, 3]))).toEqual([]);
+    expect(await keysOf(new Set([2, 11, 31]))).toEqual(others.sort());
+    expect((await store.readControl()).generation).toBe(1);
+    expect(await store.readProgress(1, 'shard')).toBeUndefined();
+    expect(generations.costs().wcu).toBeGreaterThan(70 * 19);
+    await expect(generations.removeRows([itemKey(2, '1/s/x'), CONTROL_KEY])).rejects.toThrow(RangeError);
+    expect(await keysOf(new Set([2]))).toHaveLength(2);
   });
 
   it('replaces the control row for who has read its newest version, and for nobody else', async () => {

@@ -59,6 +59,7 @@ function nameOf(resource: unknown): string {
 
 const ALWAYS = [
   'dynamodb:BatchGetItem <State>',
+  'dynamodb:BatchWriteItem <State>',
   'dynamodb:ConditionCheckItem <State>',
   'dynamodb:GetItem <State>',
   'dynamodb:PartiQLInsert <State>',

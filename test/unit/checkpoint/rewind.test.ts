@@ -92,7 +92,13 @@ describe('a rewind', () => {
     expect(contents(world, 2)).toEqual(contents(clean, 1));
     expect(eventIds(world)).toEqual(eventIds(clean));
     const control = await world.world.store.readControl();
-    expect(control).toEqual({ generation: 2, nextGeneration: 3, phase: 'live', version: 6 });
+    expect(control).toEqual({
+      generation: 2,
+      nextGeneration: 3,
+      phase: 'live',
+      version: 6,
+      left: [{ generation: 1, atMs: world.world.nowMs }],
+    });
     expect(world.isEnabled).toBe(true);
     for (const shard of [0, 1]) await process(world, shard, 6, 8);
     expect(contents(world, 2)).toEqual(contents(await cleanRun(8), 1));

@@ -70,31 +70,35 @@ export type Toll = (call: string, moment: 'before' | 'after') => void;
 
 const FREE: Toll = () => undefined;
 
+/** A port whose every call is a request that goes through the toll. */
+export function tolled<T extends object>(port: T, name: string, toll: Toll): T {
+  return new Proxy(port, {
+    get(target, property) {
+      const value: unknown = Reflect.get(target, property);
+      if (typeof value !== 'function') return value;
+      const call = `${name}.${String(property)}`;
+      return (...given: unknown[]): unknown => {
+        const run = (): unknown => Reflect.apply(value, target, given) as unknown;
+        const isRequest = !['costs', 'isRelayed', 'reader'].includes(String(property));
+        if (!isRequest || (property === 'list' && name !== 'blobs')) return run();
+        return (async () => {
+          toll(call, 'before');
+          const result: unknown = await run();
+          toll(call, 'after');
+          return result;
+        })();
+      };
+    },
+  });
+}
+
 /** A process of its own: nothing in its memory, every request through the toll. */
 export function rewinderOf(
   { world, checkpoints, generations, shards, parents, trimmed }: RewindWorld,
   toll: Toll = FREE,
   pipeline?: Pipeline,
 ): Rewinder {
-  const through = <T extends object>(port: T, name: string): T =>
-    new Proxy(port, {
-      get(target, property) {
-        const value: unknown = Reflect.get(target, property);
-        if (typeof value !== 'function' || property === 'costs') return value;
-        return (...given: unknown[]): unknown => {
-          const call = `${name}.${String(property)}`;
-          if (property === 'list' || property === 'isRelayed' || property === 'reader') {
-            return Reflect.apply(value, target, given) as unknown;
-          }
-          return (async () => {
-            toll(call, 'before');
-            const result: unknown = await Reflect.apply(value, target, given);
-            toll(call, 'after');
-            return result;
-          })();
-        };
-      },
-    });
+  const through = <T extends object>(port: T, name: string): T => tolled(port, name, toll);
   const source: ReplaySource = {
     shards: async () =>
       shards.map((_, number): SourceShard => ({
