@@ -281,14 +281,16 @@ describe('a connection', () => {
 
 describe('a process that stands still', () => {
   /** How `ps` shows the state of the process that sent the first request: `T` for one that was stopped. */
-  async function stateOfSender(engine: RecordingEngine): Promise<string> {
-    const pid = await vi.waitFor(
-      () => engine.requests[0]?.headers['x-pid'] ?? expect.fail('nothing was sent'),
-      {
-        interval: 1,
+  /** The engine may have the request before the process that sent it is stopped. */
+  async function untilSenderIsStopped(engine: RecordingEngine): Promise<void> {
+    await vi.waitFor(
+      () => {
+        const pid = engine.requests[0]?.headers['x-pid'] ?? expect.fail('nothing was sent');
+        const state = execFileSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' });
+        expect(state.slice(0, 1)).toBe('T');
       },
+      { interval: 1, timeout: 10_000 },
     );
-    return execFileSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' }).slice(0, 1);
   }
 
   it('goes on after a while, with the reply to what it asked before', async () => {
@@ -301,7 +303,7 @@ describe('a process that stands still', () => {
     );
     const outcome = lambda.invoke('sender', { requests: ['a', 'b'] });
     await timer.ordered(40);
-    expect(await stateOfSender(engine)).toBe('T');
+    await untilSenderIsStopped(engine);
     timer.fire(40);
     expect(await outcome).toMatchObject({ payload: { replies: ['200 {}', '200 {}'] } });
     expect(engine.bodies).toEqual(['a', 'b']);
@@ -316,7 +318,7 @@ describe('a process that stands still', () => {
       { timer },
     );
     const outcome = lambda.invoke('sender', { requests: ['a', 'b'] });
-    expect(await stateOfSender(engine)).toBe('T');
+    await untilSenderIsStopped(engine);
     timer.fire(10_000);
     expect(await outcome).toMatchObject({ errorType: 'Sandbox.Timedout' });
     expect(engine.bodies).toEqual(['a']);
@@ -332,7 +334,7 @@ describe('a process that stands still', () => {
       { timer, maximumEnvironments: 1 },
     );
     const outcome = lambda.invoke('sender', { requests: ['a', 'late'] });
-    expect(await stateOfSender(engine)).toBe('T');
+    await untilSenderIsStopped(engine);
     timer.fire(10_000);
     expect(await outcome).toMatchObject({ errorType: 'Sandbox.Timedout' });
     expect(lambda.figures()).toMatchObject({ timeouts: 1, zombies: 1 });
@@ -353,7 +355,7 @@ describe('a process that stands still', () => {
       { timer },
     );
     const outcome = lambda.invoke('sender', { requests: ['a'] });
-    expect(await stateOfSender(engine)).toBe('T');
+    await untilSenderIsStopped(engine);
     engine.answer = () => expect.fail('no further request is expected');
     timer.fire(10_000);
     await outcome;

@@ -1,6 +1,7 @@
 import {
   BatchExecuteStatementCommand,
   CreateTableCommand,
+  DescribeTableCommand,
   GetItemCommand,
   PutItemCommand,
 } from '@aws-sdk/client-dynamodb';
@@ -38,6 +39,7 @@ import {
 } from '../../../infra/local/engines/engine-clients.ts';
 import { endpointVariables } from '../../../infra/local/engines/engine-endpoints.ts';
 import { type Engines, startEngines } from '../../../infra/local/engines/engines.ts';
+import { untilActive } from '../../../infra/local/provision/until-active.ts';
 import { findJavaVersion, LOWEST_JAVA_VERSION } from '../../../infra/local/engines/java-runtime.ts';
 
 const hasJava = ((await findJavaVersion()) ?? 0) >= LOWEST_JAVA_VERSION;
@@ -306,6 +308,10 @@ describe.each(KINDS)('with DynamoDB on $dynamo', ({ dynamo, kind, isMissing, rea
             KeySchema: [{ AttributeName: 'pk', KeyType: 'HASH' }],
           }),
         );
+        await untilActive('kept', async () => {
+          const { Table } = await dynamodb.send(new DescribeTableCommand({ TableName: 'kept' }));
+          return Table?.TableStatus;
+        });
         await dynamodb.send(
           new PutItemCommand({ TableName: 'kept', Item: { pk: { S: 'a' }, n: { N: '1' } } }),
         );
