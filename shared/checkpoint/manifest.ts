@@ -7,7 +7,9 @@ export interface Manifest {
   readonly pipeline: string;
   /** Of a savepoint: what a person called it. */
   readonly savepoint?: string;
-  /** The generation that it shows. */
+  /** The pipeline that took it, where that is another: it was copied for a fork. */
+  readonly forkedFrom?: string;
+  /** The generation that it shows, of the pipeline that took it. */
   readonly generation: number;
   /** Of its outputs. */
   readonly epoch?: number;

@@ -201,7 +201,8 @@ async function checkpointedGenerations(
   for (const id of await checkpointIds(checkpoints)) {
     try {
       const manifest = await checkpoints.getManifest(id);
-      if (manifest !== undefined) found.add(manifest.generation);
+      // Those of another pipeline's generation lie elsewhere.
+      if (manifest !== undefined && manifest.forkedFrom === undefined) found.add(manifest.generation);
     } catch (error) {
       if (error instanceof CheckpointError) return 'unknown';
       throw error;

@@ -153,20 +153,27 @@ export async function findGaps(
 ): Promise<ReplayGap[]> {
   const listed = new Map((await source.shards()).map((shard) => [shard.shard, shard]));
   const known = new Map(manifest.shards.map((shard) => [shard.shard, shard]));
-  const shards = (await generations.shards(generation)).filter((shard) => !source.isRelayed(shard));
+  // Of a fork the mapping is to bring what is behind the checkpoint, also of shards that it has not begun to read.
+  const isFork = manifest.forkedFrom !== undefined;
+  const own = new Set([...(await generations.shards(generation)), ...(isFork ? known.keys() : [])]);
+  const shards = [...own].filter((shard) => !source.isRelayed(shard));
   const gaps = await inParallel(shards, SHARDS_IN_FLIGHT, async (shard) => {
-    const progress = await store.readProgress(generation, shard);
-    if (progress?.position === undefined) return undefined;
+    const progress: Reached = (await store.readProgress(generation, shard)) ?? NOT_BEGUN;
+    const isWanted = progress.position !== undefined || (isFork && known.get(shard)?.position !== undefined);
+    if (!isWanted) return undefined;
     return gapOf(source, listed.get(shard), shard, progress, known.get(shard), manifest.isByPartition);
   });
   return gaps.filter((gap) => gap !== undefined);
 }
 
+type Reached = Pick<Progress, 'position' | 'first' | 'records' | 'isByPartition'>;
+const NOT_BEGUN: Reached = { records: 0, isByPartition: false };
+
 async function gapOf(
   source: ReplaySource,
   listed: SourceShard | undefined,
   shard: string,
-  { position, first, records, isByPartition }: Progress,
+  { position, first, records, isByPartition }: Reached,
   known: ManifestShard | undefined,
   wasByPartition: boolean,
 ): Promise<ReplayGap | undefined> {

@@ -20,6 +20,7 @@ import type { StateStore } from '../state/state-store.ts';
 import { without } from '../state/without.ts';
 import { itemOfLine, lineBefore } from './checkpoint-line.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
+import { lettersOfFork } from './fork.ts';
 import { LineDigest } from './line-digest.ts';
 import type { Manifest, ManifestPart } from './manifest.ts';
 import { readPart } from './read-checkpoint.ts';
@@ -88,7 +89,7 @@ export async function restorePart(
   };
   const copyLettersOf = async (items: readonly StateItem[]): Promise<void> => {
     const open = items.filter((item) => hasOpenLetters(item.letters) || isBeingRedriven(item));
-    await inParallel(open, LETTERS_IN_FLIGHT, (item) => copyLetters(runtime, item, manifest.generation));
+    await inParallel(open, LETTERS_IN_FLIGHT, (item) => copyLetters(runtime, item, manifest));
   };
   for (const line of await readPart(checkpoints as CheckpointStore, manifest.id, part)) {
     lines += 1;
@@ -120,14 +121,15 @@ function isBeingRedriven({ outbox, marks }: StateItem): boolean {
 async function copyLetters(
   { deadLetters, closedLetters }: Restorer['runtime'],
   item: StateItem,
-  from: number,
+  { generation: from, forkedFrom, id }: Manifest,
 ): Promise<void> {
   const { pk, letters = NO_LETTERS } = item;
   const key = keyOfItem(pk);
   const generation = generationOf(pk);
   const prefix = deadLetterNamesOf(from, key === undefined ? 'no-key' : hashOfKey(key));
   const copied = new Set<number>();
-  for (const store of [deadLetters, closedLetters]) {
+  const stores = forkedFrom === undefined ? [deadLetters, closedLetters] : [lettersOfFork(closedLetters, id)];
+  for (const store of stores) {
     const copy = async (name: string, owner: string): Promise<boolean> => {
       const letter = await store.get(name);
       // Two keys may have one hash, and letters without a key lie beside those of other shards.

@@ -7,6 +7,7 @@ import type { Control, NewProgress, ReplayOutputs, RewindStep, RewindWork } from
 import { without } from '../state/without.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
 import { incompatibilities } from './compatibility.ts';
+import { forkProblems } from './fork.ts';
 import type { Manifest } from './manifest.ts';
 import { findGaps, replayShard, type ReplayGap, type ReplayReport } from './replay.ts';
 import type { ReplaySource, SourceShard } from './replay-source.ts';
@@ -58,7 +59,7 @@ export interface RewindRequest {
 export async function beginRewind(rewinder: Rewinder, request: RewindRequest): Promise<RewindAnswer> {
   const { runtime, generations, checkpoints } = rewinder;
   const { store, program, clock } = runtime;
-  const control = await store.readControl();
+  let control = await store.readControl();
   if (control.rewind?.id === request.id) return { kind: 'at', control };
   if (control.rewind !== undefined) {
     return refused(`rewind ${control.rewind.id} is under way: resume or undo it`);
@@ -68,6 +69,11 @@ export async function beginRewind(rewinder: Rewinder, request: RewindRequest): P
   if (manifest === undefined) return refused(`there is no checkpoint ${request.checkpoint}`);
   const isByPartition = control.isByPartition === true || manifest.isByPartition;
   const reasons = incompatibilities(manifest, program, new Set(request.dropped));
+  if (manifest.forkedFrom !== undefined) {
+    reasons.push(...forkProblems(manifest, program, await rewinder.source.shards()));
+    // Its marks are of such lanes, also those of shards that were opened behind its positions.
+    if (manifest.isByPartition && reasons.length === 0) control = await store.readControl(true);
+  }
   if (control.nextGeneration + 2 > MAX_GENERATION) {
     reasons.push(`generation ${control.nextGeneration} is the last one; fork into a new pipeline`);
   }

@@ -1,0 +1,126 @@
+import { deadLetterNamesOf } from '../output/dead-letter-name.ts';
+import type { DeadLetterStore } from '../output/dead-letter-store.ts';
+import type { Program } from '../engine/program.ts';
+import { inParallel } from '../state/in-parallel.ts';
+import { CheckpointError } from './checkpoint-error.ts';
+import type { CheckpointStore } from './checkpoint-store.ts';
+import type { Manifest } from './manifest.ts';
+import type { SourceShard } from './replay-source.ts';
+
+/** Letters that are copied side by side. */
+const LETTERS_IN_FLIGHT = 16;
+
+/** A pipeline's checkpoints and letters, to whoever may read them. */
+export interface ForkSource {
+  readonly checkpoints: Pick<CheckpointStore, 'getPart'>;
+  readonly deadLetters: Pick<DeadLetterStore, 'list' | 'get'>;
+  readonly closedLetters: Pick<DeadLetterStore, 'list' | 'get'>;
+}
+
+export interface ForkTarget {
+  /** Its name. */
+  readonly pipeline: string;
+  readonly checkpoints: Pick<CheckpointStore, 'putPart' | 'putManifest'>;
+  readonly closedLetters: DeadLetterStore;
+}
+
+export interface ForkNews {
+  readonly parts: number;
+  readonly letters: number;
+}
+
+/**
+ * Makes a checkpoint of one pipeline one of another, which then rewinds to it: that is a fork. Letters come first and the
+ * manifest last, so that it does not exist before it is whole; done again, the same is written again.
+ *
+ * It is done under the operator's own permissions. The other pipeline's function reads its own folders and no others.
+ * @throws CheckpointError where a part is gone.
+ */
+export async function copyCheckpoint(
+  from: ForkSource,
+  to: ForkTarget,
+  manifest: Manifest,
+  onNews: (news: ForkNews) => void = () => undefined,
+): Promise<Manifest> {
+  const { id, parts, pipeline, generation } = manifest;
+  const copied = { parts: 0, letters: 0 };
+  const kept = lettersOfFork(to.closedLetters, id);
+  // One that is closed meanwhile is put to the closed ones before it leaves the open ones.
+  for (const store of [from.deadLetters, from.closedLetters]) {
+    for await (const page of store.list(deadLetterNamesOf(generation))) {
+      await inParallel(page, LETTERS_IN_FLIGHT, async ({ name }) => {
+        const letter = await store.get(name);
+        if (letter !== undefined) await kept.put(name, { ...letter, pipeline: to.pipeline });
+      });
+      copied.letters += page.length;
+      onNews({ ...copied });
+    }
+  }
+  for (const { name } of parts) {
+    const packed = await from.checkpoints.getPart(id, name);
+    if (packed === undefined) {
+      throw new CheckpointError(`Part ${name} of checkpoint ${id} of pipeline '${pipeline}' is gone.`);
+    }
+    await to.checkpoints.putPart(id, name, packed);
+    copied.parts += 1;
+    onNews({ ...copied });
+  }
+  const own: Manifest = {
+    ...manifest,
+    pipeline: to.pipeline,
+    savepoint: savepointOfFork(pipeline),
+    forkedFrom: pipeline,
+  };
+  await to.checkpoints.putManifest(own);
+  return own;
+}
+
+/** What a person calls it: until it is deleted, retention keeps it. */
+function savepointOfFork(pipeline: string): string {
+  return `fork-of-${pipeline}`.slice(0, SAVEPOINT_CHARACTERS);
+}
+
+const SAVEPOINT_CHARACTERS = 64;
+
+/**
+ * Where the letters of a forked checkpoint lie, under the names that they had: among the closed ones, which expire, and
+ * in a folder of their own, for generations of two pipelines have the same numbers.
+ */
+export function lettersOfFork(closed: DeadLetterStore, id: string): DeadLetterStore {
+  const folder = `forked-${id}/`;
+  return {
+    put: (name, letter) => closed.put(folder + name, letter),
+    get: (name) => closed.get(folder + name),
+    remove: (name) => closed.remove(folder + name),
+    list: async function* (prefix) {
+      for await (const page of closed.list(folder + prefix)) {
+        yield page.map(({ name, storedMs }) => ({ name: name.slice(folder.length), storedMs }));
+      }
+    },
+  };
+}
+
+/** Why a pipeline cannot go on from another's checkpoint, beside what speaks against going back to one of its own. */
+export function forkProblems(
+  { shards, forkedFrom }: Manifest,
+  { definition }: Program,
+  listed: readonly SourceShard[],
+): string[] {
+  if (forkedFrom === undefined) return [];
+  const problems: string[] = [];
+  if (definition.repartition !== undefined) {
+    problems.push(
+      `what the repartition of '${forkedFrom}' has put into its internal stream, and not processed, is not in the ` +
+        'checkpoint, and this pipeline has an internal stream of its own: a pipeline with a repartition cannot be forked',
+    );
+  }
+  const streams = new Set(listed.map(({ stream }) => stream));
+  const others = new Set(shards.map(({ stream }) => stream).filter((stream) => !streams.has(stream)));
+  if (definition.repartition === undefined && others.size > 0) {
+    problems.push(
+      `'${forkedFrom}' reads ${[...others].join(', ')}, and this pipeline ${[...streams].join(', ')}: positions of one ` +
+        'stream mean nothing in another',
+    );
+  }
+  return problems;
+}
