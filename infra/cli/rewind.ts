@@ -216,7 +216,7 @@ async function goOn(
 }
 
 /** What a rewind is driven with. */
-interface Ground {
+export interface Ground {
   readonly ask: AskForStep;
   readonly steps: RewindSteps;
   readonly holder: string;
@@ -226,7 +226,7 @@ interface Ground {
   control: Control | undefined;
 }
 
-function groundOf(
+export function groundOf(
   { people, interruption }: OperatorContext,
   { lambda, functionName }: PipelineAccess,
 ): Ground {
@@ -262,7 +262,7 @@ function groundOf(
   return ground;
 }
 
-async function drive(
+export async function drive(
   context: OperatorContext,
   access: PipelineAccess,
   options: LocatedOptions,
@@ -454,7 +454,7 @@ function whyChoose({ code, sinks }: AboutFunction, manifest: Manifest): string {
   );
 }
 
-function sayRefusal(
+export function sayRefusal(
   { out, people }: OperatorContext,
   refusal: RewindRefusal,
   manifest: Manifest | undefined,

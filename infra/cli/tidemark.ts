@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { systemClock } from '../../shared/time/clock.ts';
 import { checkpointCommand } from './checkpoints.ts';
 import { deadLettersCommand } from './deadletters.ts';
+import { forkCommand } from './fork.ts';
 import { listenForInterruption } from './interruption.ts';
 import type { OperatorContext } from './operator-context.ts';
 import { positionsCommand } from './positions.ts';
@@ -50,6 +51,7 @@ function tidemarkCommand(context: OperatorContext): Command {
     .addCommand(checkpointCommand(context))
     .addCommand(rewindCommand(context, new Command('rewind')))
     .addCommand(restoreCommand(context, new Command('restore')))
+    .addCommand(forkCommand(context, new Command('fork')))
     .addCommand(deadLettersCommand(context))
     .addHelpText('after', '\nExit codes: 0 all is done, 1 some is not, 2 bad usage.');
   return strict(command);

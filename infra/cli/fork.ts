@@ -1,0 +1,173 @@
+import { randomUUID } from 'node:crypto';
+import { paginateListEventSourceMappings, type LambdaClient } from '@aws-sdk/client-lambda';
+import type { Command } from 'commander';
+import { copyCheckpoint } from '../../shared/checkpoint/fork.ts';
+import type { Manifest } from '../../shared/checkpoint/manifest.ts';
+import { openCheckpoint } from '../../shared/checkpoint/read-checkpoint.ts';
+import { S3CheckpointStore } from '../../shared/checkpoint/s3-checkpoint-store.ts';
+import {
+  closedLetterPrefix,
+  deadLetterPrefix,
+  S3DeadLetterStore,
+} from '../../shared/output/s3-dead-letters.ts';
+import { DynamoDbGenerationStore } from '../../shared/state/dynamodb-generation-store.ts';
+import { ageOf } from './checkpoints.ts';
+import { confirmed } from './confirmation.ts';
+import { CurrentState } from './current-state.ts';
+import { ofPipeline, withAccess, type LocatedOptions } from './located.ts';
+import type { OperatorContext } from './operator-context.ts';
+import type { PipelineAccess } from './pipeline-access.ts';
+import { progressBar } from './progress-bar.ts';
+import { formatted } from './progress-display.ts';
+import { drive, groundOf, howToGoOn, sayRefusal } from './rewind.ts';
+import { UsageError } from './usage-error.ts';
+
+interface ForkOptions extends LocatedOptions {
+  readonly to: string;
+  readonly from: string;
+  readonly allowGap?: boolean;
+  readonly replace?: boolean;
+  readonly yes?: boolean;
+}
+
+/** `tidemark fork`: another pipeline goes on from a checkpoint of this one. */
+export function forkCommand(context: OperatorContext, command: Command): Command {
+  return ofPipeline(
+    command,
+    'lets another pipeline, which is deployed and reads the same stream from its oldest record on, go on from a checkpoint of this one',
+  )
+    .requiredOption('--to <new>', 'the name of the other pipeline')
+    .option('--from <checkpoint>', 'its id, the name of a savepoint, or "latest"', 'latest')
+    .option('--allow-gap', 'go on without the records that the stream does not hold any more')
+    .option(
+      '--replace',
+      'also where the other pipeline has processed records: its state is left for this one',
+    )
+    .option('--yes', 'do not ask')
+    .addHelpText(
+      'after',
+      '\nThe other pipeline publishes to its own sinks under its own name, what each key gets behind the checkpoint. What ' +
+        'is interrupted is gone on with by "rewind NEW --resume", or taken back by "rewind NEW --undo".',
+    )
+    .action(async (pipeline: string, options: ForkOptions) => {
+      if (pipeline === options.to) throw new UsageError('A pipeline is not forked into itself: rewind it.');
+      return withAccess(pipeline, options, (from) =>
+        withAccess(options.to, options, (to) => fork(context, from, to, options)),
+      );
+    });
+}
+
+async function fork(
+  context: OperatorContext,
+  from: PipelineAccess,
+  to: PipelineAccess,
+  options: ForkOptions,
+): Promise<void> {
+  const { people, fail, nowMs } = context;
+  const control = await new CurrentState(to).control();
+  if (control?.rewind !== undefined) {
+    people(`A rewind of ${to.pipeline} is under way. ${howToGoOn(to.pipeline, options)}`);
+    return fail();
+  }
+  const processed = control === undefined ? [] : await generationsOf(to).shards(control.generation);
+  if (processed.length > 0 && options.replace !== true) {
+    people(
+      `${to.pipeline} has processed records of ${processed.length} shards already. --replace leaves its state for that ` +
+        'of the checkpoint; what it has published stays published.',
+    );
+    return fail();
+  }
+  const mappings = await mappingsOf(to.lambda, to.functionName);
+  const late = mappings.filter(({ start = OLDEST }) => start !== OLDEST);
+  if (late.length > 0) {
+    people(
+      `${to.pipeline} begins to read at ${late[0]?.start ?? ''}: records between the checkpoint and there would be ` +
+        `missing. Deploy it with startingPosition ${OLDEST}.`,
+    );
+    return fail();
+  }
+  const checkpoints = new S3CheckpointStore(from.s3, from.bucket, from.pipeline);
+  const manifest = await openCheckpoint(checkpoints, options.from);
+  const { id, items } = manifest;
+  const what =
+    `Let ${to.pipeline} go on from ${id} of ${from.pipeline}, ${ageOf(id, nowMs())} old, with ${formatted(items)} ` +
+    `items?${processed.length > 0 ? ' Its own state is left.' : ''}`;
+  if (options.yes !== true && !(await confirmed(context, what))) {
+    people('Nothing was begun.');
+    return fail();
+  }
+  const own = await copied(context, from, to, manifest);
+  const ground = groundOf(context, to);
+  const begun = await ground.ask({
+    step: 'begin',
+    request: {
+      id: randomUUID(),
+      holder: ground.holder,
+      checkpoint: id,
+      outputs: 'same',
+      mappings: mappings.map((mapping) => mapping.id),
+      ...(options.allowGap === true && { allowsGap: true }),
+    },
+  });
+  if (begun.kind !== 'at') {
+    sayRefusal(context, begun, own, options.json === true);
+    return fail();
+  }
+  await drive(context, to, options, ground, begun.control, false);
+}
+
+async function copied(
+  context: OperatorContext,
+  from: PipelineAccess,
+  to: PipelineAccess,
+  manifest: Manifest,
+): Promise<Manifest> {
+  const bar = progressBar(context, manifest.parts.length, 'Copying ');
+  let parts = 0;
+  try {
+    return await copyCheckpoint(
+      {
+        checkpoints: new S3CheckpointStore(from.s3, from.bucket, from.pipeline),
+        deadLetters: new S3DeadLetterStore(from.s3, from.bucket, deadLetterPrefix(from.pipeline)),
+        closedLetters: new S3DeadLetterStore(from.s3, from.bucket, closedLetterPrefix(from.pipeline)),
+      },
+      {
+        pipeline: to.pipeline,
+        checkpoints: new S3CheckpointStore(to.s3, to.bucket, to.pipeline),
+        closedLetters: new S3DeadLetterStore(to.s3, to.bucket, closedLetterPrefix(to.pipeline)),
+      },
+      manifest,
+      (news) => {
+        bar.step(news.parts - parts, `${formatted(news.letters)} dead letters`);
+        ({ parts } = news);
+      },
+    );
+  } finally {
+    bar.stop();
+  }
+}
+
+function generationsOf({ dynamodb, stateTable }: PipelineAccess): DynamoDbGenerationStore {
+  return new DynamoDbGenerationStore({
+    client: dynamodb,
+    table: stateTable,
+    writes: 'single',
+    delay: async () => undefined,
+  });
+}
+
+const OLDEST = 'TRIM_HORIZON';
+
+/** All of them: one that was deployed disabled, so that nothing is processed before the fork, is enabled at its end. */
+async function mappingsOf(
+  client: LambdaClient,
+  FunctionName: string,
+): Promise<readonly { readonly id: string; readonly start: string | undefined }[]> {
+  const found = [];
+  for await (const page of paginateListEventSourceMappings({ client }, { FunctionName })) {
+    for (const { UUID = '', State, StartingPosition } of page.EventSourceMappings ?? []) {
+      if (State !== 'Deleting') found.push({ id: UUID, start: StartingPosition });
+    }
+  }
+  return found;
+}
