@@ -1,5 +1,6 @@
 import { driveRewind, type RewindSteps } from '../../checkpoint/drive-rewind.ts';
 import type { MemoryCheckpointStore } from '../../checkpoint/memory-checkpoint-store.ts';
+import { redoAll, redoClosedLetters } from '../../checkpoint/redo-letters.ts';
 import type { ReplayPage, ReplaySource, SourceShard } from '../../checkpoint/replay-source.ts';
 import * as steps from '../../checkpoint/rewind.ts';
 import type { Rewinder } from '../../checkpoint/rewind.ts';
@@ -168,6 +169,12 @@ function drive(
           holder,
           wait: (ms) => pause(ground, ms),
           undoes: isLast && ends === 'undo',
+          whenLive: async ({ version = 0 }) => {
+            await redoAll(
+              (after) => redone(ground, attend, version, after),
+              (ms) => pause(ground, ms),
+            );
+          },
           parallel: 2,
         });
         world.tell(`${holder}: ${outcome.kind}`);
@@ -182,6 +189,24 @@ function drive(
   const finished = run().finally(leave);
   if (deaths > 0) world.tell(`${holder} drives`);
   return { left, finished };
+}
+
+/** Redoes some letters, in an invocation. */
+async function redone(
+  ground: RewindGround,
+  attend: () => Promise<void>,
+  version: number,
+  after: string | undefined,
+): ReturnType<typeof redoClosedLetters> {
+  await attend();
+  return ground.invoke(NO_RECORDS, (process, deadlineMs) =>
+    redoClosedLetters(process, {
+      version,
+      ...(after !== undefined && { after }),
+      session: Math.floor(ground.world.random() * 2 ** 40).toString(36),
+      deadlineMs,
+    }),
+  );
 }
 
 class Gone extends Error {}
