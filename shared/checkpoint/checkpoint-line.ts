@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { Row } from '../state/attribute-bytes.ts';
-import { parseDocument } from '../state/document-json.ts';
+import { documentOfJson } from '../state/document-json.ts';
 import type { Document } from '../state/document.ts';
 import { ITEM } from '../state/item-attributes.ts';
 import { decodeItem, encodeItem } from '../state/item-codec.ts';
 import { carriedRevision } from '../state/revision.ts';
-import { generationOf, itemKey, keyOfItem, shardItemKey, sourceOf } from '../state/row-key.ts';
+import { generationOf, itemKey, keyOfItem, shardItemKey, shardOfItem } from '../state/row-key.ts';
 import { statesJson } from '../state/spilled-states.ts';
 import type { StateItem } from '../state/state-item.ts';
 
@@ -47,9 +47,7 @@ export function checkpointLine(item: StateItem): string {
   }
   const key = keyOfItem(pk);
   const owner =
-    key === undefined
-      ? `"shard":${JSON.stringify(sourceOf(pk).slice('d/'.length))}`
-      : `"key":${JSON.stringify(key)}`;
+    key === undefined ? `"shard":${JSON.stringify(shardOfItem(pk))}` : `"key":${JSON.stringify(key)}`;
   const held = states.size === 0 ? '' : `"states":${statesJson(states)},`;
   return `{${owner},"revision":${revision},${held}"item":${JSON.stringify(row)}}`;
 }
@@ -67,41 +65,42 @@ export function itemOfLine(line: string, from: number, generation: number): Stat
     [ITEM.pk]: { S: pk },
     [ITEM.revision]: { N: String(revision) },
   });
-  const held = new Map(
-    Object.entries(states === undefined ? {} : (parseDocument(JSON.stringify(states)) as typeof states)),
-  );
+  const held = statesOf(states, line);
   const versions = new Map([
     ...[...held.keys()].map((name): [string, number] => [name, 1]),
     ...read.versions,
   ]);
   return {
-    ...read,
-    revision: carriedRevision(revision, from, generation),
+    ...carried(read, from, generation),
     states: held,
     versions: new Map([...versions].sort(([a], [b]) => (a < b ? -1 : 1))),
-    outbox: read.outbox.map((entry) =>
-      entry.kind === 'output'
-        ? { ...entry, revision: carriedRevision(entry.revision, from, generation) }
-        : entry,
-    ),
   };
 }
 
 /** The line that an item of a restored generation had in the checkpoint, for comparing. */
 export function lineBefore(item: StateItem, from: number): string {
   const { pk } = item;
-  const generation = generationOf(pk);
   const key = keyOfItem(pk);
   return checkpointLine({
-    ...item,
-    pk: key === undefined ? shardItemKey(from, sourceOf(pk).slice('d/'.length)) : itemKey(from, key),
-    revision: carriedRevision(item.revision, generation, from),
-    outbox: item.outbox.map((entry) =>
-      entry.kind === 'output'
-        ? { ...entry, revision: carriedRevision(entry.revision, generation, from) }
-        : entry,
-    ),
+    ...carried(item, generationOf(pk), from),
+    pk: key === undefined ? shardItemKey(from, shardOfItem(pk)) : itemKey(from, key),
   });
+}
+
+/** The item with the revisions that it has in another generation. */
+function carried(item: StateItem, from: number, to: number): StateItem {
+  return {
+    ...item,
+    revision: carriedRevision(item.revision, from, to),
+    outbox: item.outbox.map((entry) =>
+      entry.kind === 'output' ? { ...entry, revision: carriedRevision(entry.revision, from, to) } : entry,
+    ),
+  };
+}
+
+/** @param line in which they stood. */
+function statesOf(states: CheckpointLine['states'], line: string): Map<string, Document> {
+  return new Map(states === undefined ? [] : Object.entries(documentOfJson(states, line) as typeof states));
 }
 
 /** Whether the line is that of this key, without reading the rest of it. */
@@ -115,8 +114,7 @@ export function keyAndStatesOf(
 ): { readonly key: string; readonly states: ReadonlyMap<string, Document> } | undefined {
   const { key, states } = JSON.parse(line) as CheckpointLine;
   if (key === undefined) return undefined;
-  const held = states === undefined ? {} : (parseDocument(JSON.stringify(states)) as typeof states);
-  return { key, states: new Map(Object.entries(held)) };
+  return { key, states: statesOf(states, line) };
 }
 
 /**

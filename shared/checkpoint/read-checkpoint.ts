@@ -54,7 +54,7 @@ export async function findCheckpoint(store: CheckpointStore, which: string): Pro
  * @throws CheckpointError that says what is wrong with it.
  */
 export async function readPart(
-  store: CheckpointStore,
+  store: Pick<CheckpointStore, 'getPart'>,
   id: string,
   part: ManifestPart,
 ): Promise<Iterable<string>> {

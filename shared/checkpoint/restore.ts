@@ -66,9 +66,8 @@ export async function restorePart(
   const { program, store } = runtime;
   let lines = 0;
   let group: StateItem[] = [];
-  const write = async (): Promise<void> => {
-    let left: readonly StateItem[] = group.map((item) => stamped(runtime, item));
-    group = [];
+  const write = async (items: readonly StateItem[]): Promise<void> => {
+    let left = items.map((item) => stamped(runtime, item));
     for (let tries = 1; left.length > 0; tries++) {
       const results = await store.commit(
         left.map((item) => ({
@@ -87,23 +86,22 @@ export async function restorePart(
       left = failed;
     }
   };
-  const copyLettersOf = async (items: readonly StateItem[]): Promise<void> => {
+  const endGroup = async (): Promise<void> => {
+    const items = group;
+    group = [];
+    await write(items);
     const open = items.filter((item) => hasOpenLetters(item.letters) || isBeingRedriven(item));
     await inParallel(open, LETTERS_IN_FLIGHT, (item) => copyLetters(runtime, item, manifest));
   };
-  for (const line of await readPart(checkpoints as CheckpointStore, manifest.id, part)) {
+  for (const line of await readPart(checkpoints, manifest.id, part)) {
     lines += 1;
     if (lines <= skipped) continue;
     group.push(itemOfLine(line, manifest.generation, generation));
     if (group.length < ITEMS_IN_FLIGHT) continue;
-    const items = group;
-    await write();
-    await copyLettersOf(items);
+    await endGroup();
     if (!keepGoing()) return { lines, isDone: lines === part.lines };
   }
-  const items = group;
-  await write();
-  await copyLettersOf(items);
+  await endGroup();
   return { lines, isDone: true };
 }
 

@@ -575,18 +575,15 @@ class LetterWork {
     const { name: pipeline } = program.definition;
     const deliveries: Deliveries = new Map();
     const done = new Set<string>();
-    const itemOfKey = keyOfItem(item.pk);
+    const key = keyOfItem(item.pk);
     for (const entry of item.outbox) {
       if (!isRedriveLane(entry.lane)) continue;
       if (entry.kind === 'output') {
         addDelivery(deliveries, pipeline, item, entry, this.#control);
-        if (itemOfKey !== undefined && isOfRecord(entry, letter)) {
-          this.#places.set(hashOfKey(itemOfKey), placeOf(entry));
-        }
+        if (key !== undefined && isOfRecord(entry, letter)) this.#places.set(hashOfKey(key), placeOf(entry));
       } else {
         if (!isOfRecord(entry, letter)) continue;
         const { generation, stream } = letter;
-        const key = keyOfItem(item.pk);
         const where = { pipeline, generation, stream, item: item.pk, key };
         await deadLetters.put(
           deadLetterName(generation, key, entry),

@@ -13,7 +13,11 @@ export function documentText(document: Document): string {
 
 /** @throws SyntaxError for what is no JSON. */
 export function parseDocument(text: string): Document {
-  const parsed = JSON.parse(text) as Document;
+  return documentOfJson(JSON.parse(text) as Document, text);
+}
+
+/** As `parseDocument`, of what is parsed already. @param text the JSON that it stood in, or more of it. */
+export function documentOfJson(parsed: Document, text: string): Document {
   return text.includes('"$') ? untagged(parsed) : parsed;
 }
 

@@ -41,6 +41,11 @@ export function shardItemKey(generation: number, shard: string): string {
   return `${generation}/d/${shard}`;
 }
 
+/** The shard of its own item. */
+export function shardOfItem(pk: string): string {
+  return sourceOf(pk).slice('d/'.length);
+}
+
 /** The progress of a shard. */
 export function progressKey(generation: number, shard: string): string {
   return `${generation}/p/${shard}`;

@@ -17,6 +17,7 @@ import type { GenerationStore, ScanRequest } from '../../shared/state/generation
 import { encodeItem } from '../../shared/state/item-codec.ts';
 import { MemoryGenerationStore } from '../../shared/state/memory-generation-store.ts';
 import { MemoryStateStore } from '../../shared/state/memory-state-store.ts';
+import { carriedRevision } from '../../shared/state/revision.ts';
 import { itemKey } from '../../shared/state/row-key.ts';
 import type { StateItem } from '../../shared/state/state-item.ts';
 import type { StateStore } from '../../shared/state/state-store.ts';
@@ -215,7 +216,7 @@ function restored(item: StateItem, generation: number): StateItem {
   return {
     ...item,
     pk: item.pk.replace('1/', `${generation}/`),
-    revision: item.revision + (generation - 1) * 2 ** 42,
+    revision: carriedRevision(item.revision, 1, generation),
   };
 }
 

@@ -488,8 +488,8 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     2_000,
     [
       RESTORE,
-      'group.map((item) => stamped(runtime, item))',
-      'group.map((item) => stamped(runtime, { ...item, outbox: [] }))',
+      'items.map((item) => stamped(runtime, item))',
+      'items.map((item) => stamped(runtime, { ...item, outbox: [] }))',
     ],
     [RESTORE, 'digest.add(', 'if (digest === undefined) digest.add('],
     [
