@@ -11,7 +11,6 @@ import {
   verifyCheckpoint,
   type KeyDifference,
 } from '../../shared/checkpoint/read-checkpoint.ts';
-import { S3CheckpointStore } from '../../shared/checkpoint/s3-checkpoint-store.ts';
 import type { CheckpointReport } from '../../shared/checkpoint/take-checkpoint.ts';
 import type { CheckpointEvent } from '../../shared/lambda/checkpoint-command.ts';
 import { confirmed } from './confirmation.ts';
@@ -19,7 +18,7 @@ import { CurrentState } from './current-state.ts';
 import { invokeFunction } from './invoke-function.ts';
 import { ofPipeline, withAccess, type LocatedOptions } from './located.ts';
 import type { OperatorContext } from './operator-context.ts';
-import type { PipelineAccess } from './pipeline-access.ts';
+import { checkpointsOf, type PipelineAccess } from './pipeline-access.ts';
 import { progressBar } from './progress-bar.ts';
 import { formatted } from './progress-display.ts';
 import { UsageError } from './usage-error.ts';
@@ -269,8 +268,4 @@ export function ageOf(id: string, nowMs: number): string {
   const minutes = Math.max(0, Math.round((nowMs - begunMs(id)) / 60_000));
   if (minutes < 120) return `${minutes} minutes`;
   return minutes < 2 * 24 * 60 ? `${Math.round(minutes / 60)} hours` : `${Math.round(minutes / 1_440)} days`;
-}
-
-function checkpointsOf({ s3, bucket, pipeline }: PipelineAccess): S3CheckpointStore {
-  return new S3CheckpointStore(s3, bucket, pipeline);
 }

@@ -23,17 +23,15 @@ export interface KeyedStates {
 export class CurrentState {
   readonly #access: PipelineAccess;
   readonly #store: StateStore;
+  readonly #generations: DynamoDbGenerationStore;
 
   constructor(access: PipelineAccess) {
     this.#access = access;
-    const { dynamodb, s3, bucket, pipeline, stateTable } = access;
+    const { dynamodb: client, s3, bucket, pipeline, stateTable: table } = access;
+    const options = { client, table, writes: 'single', delay: (ms: number) => wait(ms) } as const;
+    this.#generations = new DynamoDbGenerationStore(options);
     this.#store = new SpillingStateStore({
-      store: new DynamoDbStateStore({
-        client: dynamodb,
-        table: stateTable,
-        writes: 'single',
-        delay: (ms) => wait(ms),
-      }),
+      store: new DynamoDbStateStore(options),
       blobs: new S3BlobStore(s3, bucket, spilledPrefix(pipeline)),
     });
   }
@@ -54,6 +52,11 @@ export class CurrentState {
     return Item && decodeControl(Item);
   }
 
+  /** The shards of which a generation has processed something. */
+  async shards(generation: number): Promise<readonly string[]> {
+    return this.#generations.shards(generation);
+  }
+
   async item(key: string): Promise<StateItem | undefined> {
     const control = await this.control();
     if (control === undefined) return undefined;
@@ -65,16 +68,9 @@ export class CurrentState {
   async *keys(prefix: string): AsyncGenerator<KeyedStates> {
     const control = await this.control();
     if (control === undefined) return;
-    const { dynamodb: client, stateTable: table } = this.#access;
-    const generations = new DynamoDbGenerationStore({
-      client,
-      table,
-      writes: 'single',
-      delay: (ms) => wait(ms),
-    });
     let after: string | undefined;
     do {
-      const page = await generations.scan({
+      const page = await this.#generations.scan({
         generation: control.generation,
         segment: 0,
         segments: 1,

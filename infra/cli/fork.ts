@@ -1,22 +1,20 @@
 import { randomUUID } from 'node:crypto';
-import { paginateListEventSourceMappings, type LambdaClient } from '@aws-sdk/client-lambda';
 import type { Command } from 'commander';
 import { copyCheckpoint } from '../../shared/checkpoint/fork.ts';
 import type { Manifest } from '../../shared/checkpoint/manifest.ts';
 import { openCheckpoint } from '../../shared/checkpoint/read-checkpoint.ts';
-import { S3CheckpointStore } from '../../shared/checkpoint/s3-checkpoint-store.ts';
 import {
   closedLetterPrefix,
   deadLetterPrefix,
   S3DeadLetterStore,
 } from '../../shared/output/s3-dead-letters.ts';
-import { DynamoDbGenerationStore } from '../../shared/state/dynamodb-generation-store.ts';
 import { ageOf } from './checkpoints.ts';
 import { confirmed } from './confirmation.ts';
 import { CurrentState } from './current-state.ts';
 import { ofPipeline, withAccess, type LocatedOptions } from './located.ts';
+import { listMappings } from './mapping-switch.ts';
 import type { OperatorContext } from './operator-context.ts';
-import type { PipelineAccess } from './pipeline-access.ts';
+import { checkpointsOf, type PipelineAccess } from './pipeline-access.ts';
 import { progressBar } from './progress-bar.ts';
 import { formatted } from './progress-display.ts';
 import { drive, groundOf, howToGoOn, sayRefusal } from './rewind.ts';
@@ -64,12 +62,13 @@ async function fork(
   options: ForkOptions,
 ): Promise<void> {
   const { people, fail, nowMs } = context;
-  const control = await new CurrentState(to).control();
+  const current = new CurrentState(to);
+  const control = await current.control();
   if (control?.rewind !== undefined) {
     people(`A rewind of ${to.pipeline} is under way. ${howToGoOn(to.pipeline, options)}`);
     return fail();
   }
-  const processed = control === undefined ? [] : await generationsOf(to).shards(control.generation);
+  const processed = control === undefined ? [] : await current.shards(control.generation);
   if (processed.length > 0 && options.replace !== true) {
     people(
       `${to.pipeline} has processed records of ${processed.length} shards already. --replace leaves its state for that ` +
@@ -77,7 +76,8 @@ async function fork(
     );
     return fail();
   }
-  const mappings = await mappingsOf(to.lambda, to.functionName);
+  // All of them: one that was deployed disabled, so that nothing is processed before the fork, is enabled at its end.
+  const mappings = await listMappings(to.lambda, to.functionName);
   const late = mappings.filter(({ start = OLDEST }) => start !== OLDEST);
   if (late.length > 0) {
     people(
@@ -86,8 +86,7 @@ async function fork(
     );
     return fail();
   }
-  const checkpoints = new S3CheckpointStore(from.s3, from.bucket, from.pipeline);
-  const manifest = await openCheckpoint(checkpoints, options.from);
+  const manifest = await openCheckpoint(checkpointsOf(from), options.from);
   const { id, items } = manifest;
   const what =
     `Let ${to.pipeline} go on from ${id} of ${from.pipeline}, ${ageOf(id, nowMs())} old, with ${formatted(items)} ` +
@@ -127,13 +126,13 @@ async function copied(
   try {
     return await copyCheckpoint(
       {
-        checkpoints: new S3CheckpointStore(from.s3, from.bucket, from.pipeline),
+        checkpoints: checkpointsOf(from),
         deadLetters: new S3DeadLetterStore(from.s3, from.bucket, deadLetterPrefix(from.pipeline)),
         closedLetters: new S3DeadLetterStore(from.s3, from.bucket, closedLetterPrefix(from.pipeline)),
       },
       {
         pipeline: to.pipeline,
-        checkpoints: new S3CheckpointStore(to.s3, to.bucket, to.pipeline),
+        checkpoints: checkpointsOf(to),
         closedLetters: new S3DeadLetterStore(to.s3, to.bucket, closedLetterPrefix(to.pipeline)),
       },
       manifest,
@@ -147,27 +146,4 @@ async function copied(
   }
 }
 
-function generationsOf({ dynamodb, stateTable }: PipelineAccess): DynamoDbGenerationStore {
-  return new DynamoDbGenerationStore({
-    client: dynamodb,
-    table: stateTable,
-    writes: 'single',
-    delay: async () => undefined,
-  });
-}
-
 const OLDEST = 'TRIM_HORIZON';
-
-/** All of them: one that was deployed disabled, so that nothing is processed before the fork, is enabled at its end. */
-async function mappingsOf(
-  client: LambdaClient,
-  FunctionName: string,
-): Promise<readonly { readonly id: string; readonly start: string | undefined }[]> {
-  const found = [];
-  for await (const page of paginateListEventSourceMappings({ client }, { FunctionName })) {
-    for (const { UUID = '', State, StartingPosition } of page.EventSourceMappings ?? []) {
-      if (State !== 'Deleting') found.push({ id: UUID, start: StartingPosition });
-    }
-  }
-  return found;
-}

@@ -30,9 +30,23 @@ export interface MappingSwitchOptions {
   readonly remembered: () => readonly string[] | undefined;
 }
 
-interface Mapping {
+/** An event source mapping, as Lambda tells of it. */
+export interface Mapping {
   readonly id: string;
   readonly state: string;
+  /** Where it began to read; not every API says so. */
+  readonly start: string | undefined;
+}
+
+/** The event source mappings of a function that are not being deleted. */
+export async function listMappings(client: LambdaClient, FunctionName: string): Promise<Mapping[]> {
+  const found: Mapping[] = [];
+  for await (const page of paginateListEventSourceMappings({ client }, { FunctionName })) {
+    for (const { UUID = '', State = '', StartingPosition } of page.EventSourceMappings ?? []) {
+      if (State !== 'Deleting') found.push({ id: UUID, state: State, start: StartingPosition });
+    }
+  }
+  return found;
 }
 
 /** All event source mappings of a function, by Lambda's API. */
@@ -90,10 +104,10 @@ export class LambdaMappingSwitch implements MappingSwitch {
     isReached: (all: readonly Mapping[]) => boolean,
     change: (all: readonly Mapping[]) => Promise<void> = async () => undefined,
   ): Promise<readonly Mapping[]> {
-    const { say, wait, functionName } = this.#options;
+    const { lambda, say, wait, functionName } = this.#options;
     let pauseMs = FIRST_PAUSE_MS;
     for (let waitedMs = 0; ; pauseMs = Math.min(LONGEST_PAUSE_MS, 2 * pauseMs)) {
-      const all = await this.#list();
+      const all = await listMappings(lambda, functionName);
       if (isReached(all)) return all;
       const states = all.map(({ id, state }) => `${id} is ${state}`).join(', ');
       if (waitedMs >= WAIT_LIMIT_MS) {
@@ -106,17 +120,6 @@ export class LambdaMappingSwitch implements MappingSwitch {
       await wait(pauseMs);
       waitedMs += pauseMs;
     }
-  }
-
-  async #list(): Promise<Mapping[]> {
-    const { lambda: client, functionName: FunctionName } = this.#options;
-    const found: Mapping[] = [];
-    for await (const page of paginateListEventSourceMappings({ client }, { FunctionName })) {
-      for (const { UUID = '', State = '' } of page.EventSourceMappings ?? []) {
-        if (State !== 'Deleting') found.push({ id: UUID, state: State });
-      }
-    }
-    return found;
   }
 
   async #change(id: string, isEnabled: boolean): Promise<void> {

@@ -8,6 +8,7 @@ import { KinesisClient } from '@aws-sdk/client-kinesis';
 import { LambdaClient } from '@aws-sdk/client-lambda';
 import { S3Client } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { S3CheckpointStore } from '../../shared/checkpoint/s3-checkpoint-store.ts';
 import { LOCAL_CREDENTIALS, LOCAL_REGION } from '../local/engines/local-account.ts';
 import { runningClouds } from '../local/running-cloud-file.ts';
 import { OUTPUTS, stackIdOf } from '../stack-names.ts';
@@ -34,6 +35,15 @@ export interface PipelineAccess {
   readonly kinesis: KinesisClient;
   readonly lambda: LambdaClient;
   close(): void;
+}
+
+/** The checkpoints of a pipeline. */
+export function checkpointsOf({
+  s3,
+  bucket,
+  pipeline,
+}: Pick<PipelineAccess, 's3' | 'bucket' | 'pipeline'>): S3CheckpointStore {
+  return new S3CheckpointStore(s3, bucket, pipeline);
 }
 
 /** The longest that Lambda lets a function run. */

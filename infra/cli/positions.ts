@@ -3,14 +3,13 @@ import type { Command } from 'commander';
 import Table from 'cli-table3';
 import type { ManifestShard } from '../../shared/checkpoint/manifest.ts';
 import { openCheckpoint } from '../../shared/checkpoint/read-checkpoint.ts';
-import { S3CheckpointStore } from '../../shared/checkpoint/s3-checkpoint-store.ts';
 import { shardPositions } from '../../shared/checkpoint/shard-positions.ts';
 import { KinesisStreamShards } from '../../shared/source/kinesis-stream-shards.ts';
 import { inParallel } from '../../shared/state/in-parallel.ts';
 import { CurrentState } from './current-state.ts';
 import { ofPipeline, withAccess, type LocatedOptions } from './located.ts';
 import type { OperatorContext } from './operator-context.ts';
-import type { PipelineAccess } from './pipeline-access.ts';
+import { checkpointsOf, type PipelineAccess } from './pipeline-access.ts';
 import { formatted } from './progress-display.ts';
 
 interface PositionsOptions extends LocatedOptions {
@@ -70,8 +69,8 @@ export function positionsTable(shards: readonly ShardPosition[]): string {
   return table.toString();
 }
 
-async function positionsAt({ s3, bucket, pipeline }: PipelineAccess, at: string): Promise<ShardPosition[]> {
-  return [...(await openCheckpoint(new S3CheckpointStore(s3, bucket, pipeline), at)).shards];
+async function positionsAt(access: PipelineAccess, at: string): Promise<ShardPosition[]> {
+  return [...(await openCheckpoint(checkpointsOf(access), at)).shards];
 }
 
 /** Of every shard of all streams that the pipeline reads. */

@@ -14,7 +14,6 @@ import { findCheckpoint, openCheckpoint } from '../../shared/checkpoint/read-che
 import { redoAll } from '../../shared/checkpoint/redo-letters.ts';
 import type { ReplayGap } from '../../shared/checkpoint/replay.ts';
 import type { RewindRefusal, ShardReplay } from '../../shared/checkpoint/rewind.ts';
-import { S3CheckpointStore } from '../../shared/checkpoint/s3-checkpoint-store.ts';
 import type { AboutFunction } from '../../shared/lambda/rewind-command.ts';
 import { inParallel } from '../../shared/state/in-parallel.ts';
 import type { Control, ReplayOutputs, RewindWork } from '../../shared/state/state-store.ts';
@@ -24,7 +23,7 @@ import { CurrentState } from './current-state.ts';
 import { ofPipeline, withAccess, type LocatedOptions } from './located.ts';
 import { LambdaMappingSwitch } from './mapping-switch.ts';
 import type { OperatorContext } from './operator-context.ts';
-import type { PipelineAccess, Whereabouts } from './pipeline-access.ts';
+import { checkpointsOf, type PipelineAccess, type Whereabouts } from './pipeline-access.ts';
 import { formatted } from './progress-display.ts';
 import { askRemotely, Interrupted, remoteSteps, type AskForStep } from './remote-rewind.ts';
 import { RewindProgress } from './rewind-progress.ts';
@@ -274,7 +273,7 @@ export async function drive(
   const { json } = options;
   const rewind = begun as RewindWork;
   const startMs = nowMs();
-  const manifest = await storeOf(access).getManifest(rewind.checkpoint);
+  const manifest = await checkpointsOf(access).getManifest(rewind.checkpoint);
   const progress = new RewindProgress(context, {
     checkpoint: rewind.checkpoint,
     items: manifest?.items ?? 0,
@@ -400,16 +399,12 @@ async function recordsLeft(
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
-function storeOf({ s3, bucket, pipeline }: PipelineAccess): S3CheckpointStore {
-  return new S3CheckpointStore(s3, bucket, pipeline);
-}
-
 /**
  * What `--to` names. Of a time, the newest that was finished then: one that was being taken still may hold what came
  * later.
  */
 async function chosenCheckpoint(access: PipelineAccess, to: string, nowMs: number): Promise<Manifest> {
-  const store = storeOf(access);
+  const store = checkpointsOf(access);
   // A savepoint may be called like a time.
   const named = await findCheckpoint(store, to);
   if (named !== undefined) return named;

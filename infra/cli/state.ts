@@ -2,13 +2,12 @@ import { Command } from 'commander';
 import Table from 'cli-table3';
 import { keyAndStatesOf } from '../../shared/checkpoint/checkpoint-line.ts';
 import { checkpointLines, findLine, openCheckpoint } from '../../shared/checkpoint/read-checkpoint.ts';
-import { S3CheckpointStore } from '../../shared/checkpoint/s3-checkpoint-store.ts';
 import { statesJson } from '../../shared/state/spilled-states.ts';
 import { CurrentState, type KeyedStates } from './current-state.ts';
 import { ofPipeline, withAccess, type LocatedOptions } from './located.ts';
 import type { OperatorContext } from './operator-context.ts';
 import { wholeNumber } from './parse-command.ts';
-import type { PipelineAccess } from './pipeline-access.ts';
+import { checkpointsOf, type PipelineAccess } from './pipeline-access.ts';
 
 interface StateOptions extends LocatedOptions {
   readonly at?: string;
@@ -135,10 +134,6 @@ async function* statesOf(
 /** What JSON has not stands as in a checkpoint: `{"$bigint":"12"}`, `{"$bytes":"<base64>"}`. */
 function lineOf({ key, states }: KeyedStates): string {
   return `{"key":${JSON.stringify(key)},"states":${statesJson(states)}}`;
-}
-
-function checkpointsOf({ s3, bucket, pipeline }: PipelineAccess): S3CheckpointStore {
-  return new S3CheckpointStore(s3, bucket, pipeline);
 }
 
 /** A key is data: what would move the cursor is written out. */

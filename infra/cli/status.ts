@@ -1,13 +1,12 @@
 import type { Command } from 'commander';
 import Table from 'cli-table3';
 import { newestCheckpoint } from '../../shared/checkpoint/read-checkpoint.ts';
-import { S3CheckpointStore } from '../../shared/checkpoint/s3-checkpoint-store.ts';
 import type { Control, RewindWork } from '../../shared/state/state-store.ts';
 import { ageOf } from './checkpoints.ts';
 import { CurrentState } from './current-state.ts';
 import { located, withAccess, type LocatedOptions } from './located.ts';
 import type { OperatorContext } from './operator-context.ts';
-import { pipelineNames, type PipelineAccess, type Whereabouts } from './pipeline-access.ts';
+import { checkpointsOf, pipelineNames, type PipelineAccess, type Whereabouts } from './pipeline-access.ts';
 import { currentPositions, positionsTable, type ShardPosition } from './positions.ts';
 import { formatted } from './progress-display.ts';
 import { howToGoOn } from './rewind.ts';
@@ -69,9 +68,7 @@ export function statusCommand(context: OperatorContext, command: Command): Comma
 async function statusOf(access: PipelineAccess, nowMs: number): Promise<PipelineStatus> {
   const control = await new CurrentState(access).control();
   const shards = await currentPositions(access);
-  const lastCheckpoint = await newestCheckpoint(
-    new S3CheckpointStore(access.s3, access.bucket, access.pipeline),
-  );
+  const lastCheckpoint = await newestCheckpoint(checkpointsOf(access));
   const behind = shards.map(({ behindMs }) => behindMs).filter((each) => each !== undefined);
   const { checkpoint, rewind } = control ?? {};
   const lease = checkpoint === undefined || checkpoint.untilMs < nowMs ? 'unfinished' : 'being taken';

@@ -3,9 +3,9 @@ import { begunMs, savepointNameProblem } from '../checkpoint/checkpoint-id.ts';
 import { newestCheckpoint } from '../checkpoint/read-checkpoint.ts';
 import { takeCheckpoint, type CheckpointReport } from '../checkpoint/take-checkpoint.ts';
 import { ConfigurationError } from '../pipeline/configuration-error.ts';
-import { DynamoDbGenerationStore } from '../state/dynamodb-generation-store.ts';
 import type { CommandContext } from './commands.ts';
 import { ENVIRONMENT } from './environment.ts';
+import { generationsOf } from './generations.ts';
 import { kinesisStreamShards } from './kinesis-ports.ts';
 import { s3Checkpoints } from './s3-ports.ts';
 
@@ -35,7 +35,7 @@ export async function checkpointCommand(event: object, context: CommandContext):
     );
   }
   const { runtime, services, deadlineMs } = context;
-  const { settings, dynamodb, trace } = services;
+  const { settings, trace } = services;
   const { program, clock } = runtime;
   const { name } = program.definition;
   if (settings.streams.length === 0) {
@@ -50,12 +50,7 @@ export async function checkpointCommand(event: object, context: CommandContext):
       {
         pipeline: name,
         checkpoints,
-        generations: new DynamoDbGenerationStore({
-          client: dynamodb,
-          table: settings.stateTable,
-          writes: settings.writes,
-          delay: runtime.wait,
-        }),
+        generations: generationsOf(context),
         store: runtime.store,
         streamShards: kinesisStreamShards(trace),
         streams: settings.streams,

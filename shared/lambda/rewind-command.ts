@@ -12,10 +12,10 @@ import type {
 import { DEADLINE_MARGIN_MS } from '../engine/limits.ts';
 import { ConfigurationError } from '../pipeline/configuration-error.ts';
 import { sinksOf } from '../pipeline/definition.ts';
-import { DynamoDbGenerationStore } from '../state/dynamodb-generation-store.ts';
 import type { Control } from '../state/state-store.ts';
 import type { CommandContext } from './commands.ts';
 import { ENVIRONMENT } from './environment.ts';
+import { generationsOf } from './generations.ts';
 import { kinesisReplaySource } from './kinesis-ports.ts';
 import { s3Checkpoints } from './s3-ports.ts';
 
@@ -178,8 +178,9 @@ function stepRequest(event: object): RewindStepRequest {
   return event as RewindStepRequest;
 }
 
-function rewinderOf({ runtime, services }: CommandContext): Rewinder {
-  const { settings, dynamodb, trace } = services;
+function rewinderOf(context: CommandContext): Rewinder {
+  const { runtime, services } = context;
+  const { settings, trace } = services;
   const { name, repartition } = runtime.program.definition;
   if (settings.streamArns.length === 0) {
     throw new ConfigurationError(
@@ -190,12 +191,7 @@ function rewinderOf({ runtime, services }: CommandContext): Rewinder {
   const inner = repartition && settings.sinks.get(repartition.sink.name);
   return {
     runtime,
-    generations: new DynamoDbGenerationStore({
-      client: dynamodb,
-      table: settings.stateTable,
-      writes: settings.writes,
-      delay: runtime.wait,
-    }),
+    generations: generationsOf(context),
     checkpoints: s3Checkpoints(settings.bucket, name, trace),
     source: kinesisReplaySource(
       {

@@ -1,8 +1,13 @@
-import { removable, removeGenerations, type RemovalReport } from '../checkpoint/remove-generations.ts';
+import {
+  removable,
+  removeGenerations,
+  type GenerationRemover,
+  type RemovalReport,
+} from '../checkpoint/remove-generations.ts';
 import { DEADLINE_MARGIN_MS } from '../engine/limits.ts';
-import { DynamoDbGenerationStore } from '../state/dynamodb-generation-store.ts';
 import { sweepSpilled, type SweepReport } from '../state/sweep-spilled.ts';
 import type { CommandContext } from './commands.ts';
+import { generationsOf } from './generations.ts';
 import { s3Checkpoints } from './s3-ports.ts';
 
 export interface SweepAnswer extends SweepReport {
@@ -44,20 +49,13 @@ export async function sweepCommand(context: CommandContext): Promise<SweepAnswer
   return { ...report, removal };
 }
 
-function removerOf(
-  { runtime, spilled, services }: CommandContext,
-  keepGoing: () => boolean,
-): Parameters<typeof removeGenerations>[0] {
-  const { settings, dynamodb, trace } = services;
+function removerOf(context: CommandContext, keepGoing: () => boolean): GenerationRemover {
+  const { runtime, spilled, services } = context;
+  const { settings, trace } = services;
   const { store, deadLetters, clock, wait } = runtime;
   return {
     store,
-    generations: new DynamoDbGenerationStore({
-      client: dynamodb,
-      table: settings.stateTable,
-      writes: settings.writes,
-      delay: wait,
-    }),
+    generations: generationsOf(context),
     checkpoints: s3Checkpoints(settings.bucket, runtime.program.definition.name, trace),
     blobs: spilled.blobs,
     deadLetters,
