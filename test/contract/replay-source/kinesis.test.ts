@@ -1,3 +1,4 @@
+import type { KinesisClient } from '@aws-sdk/client-kinesis';
 import {
   CreateStreamCommand,
   DescribeStreamSummaryCommand,
@@ -5,20 +6,16 @@ import {
   GetRecordsCommand,
   GetShardIteratorCommand,
   InvalidArgumentException,
-  KinesisClient,
   MergeShardsCommand,
   ProvisionedThroughputExceededException,
   PutRecordCommand,
   ResourceNotFoundException,
-  waitUntilStreamExists,
 } from '@aws-sdk/client-kinesis';
-import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { startEngineProcess, type EngineProcess } from '../../../infra/local/engines/engine-process.ts';
-import { LOCAL_CREDENTIALS, LOCAL_REGION } from '../../../infra/local/engines/local-account.ts';
 import { KinesisReplaySource } from '../../../shared/checkpoint/kinesis-replay-source.ts';
 import type { ReplayReader, SourceShard } from '../../../shared/checkpoint/replay-source.ts';
 import { shardLane } from '../../../shared/source/lane.ts';
+import { startKinesis, type KinesisEngine } from '../../support/kinesis-engine.ts';
 
 const STREAM = 'flights';
 const INNER = 'flights-by-airport';
@@ -31,7 +28,7 @@ const NO_FAULT: Fault = () => undefined;
 const metadata = { $metadata: {}, message: 'simulated' };
 
 describe('the streams of a pipeline, as a replay reads them from Kinesis', () => {
-  let engine: EngineProcess;
+  let engine: KinesisEngine;
   let client: KinesisClient;
   let streamArns: string[];
   let numbers: string[];
@@ -39,22 +36,12 @@ describe('the streams of a pipeline, as a replay reads them from Kinesis', () =>
   let pauses: number[] = [];
 
   beforeAll(async () => {
-    engine = await startEngineProcess({
-      name: 'Kinesis (kinesis-local)',
-      entry: new URL('../../../infra/local/engines/kinesis-engine.ts', import.meta.url),
-      settings: {},
-      onNotice: () => undefined,
-    });
-    client = new KinesisClient({
-      region: LOCAL_REGION,
-      credentials: LOCAL_CREDENTIALS,
-      endpoint: engine.endpoint,
-      requestHandler: new NodeHttpHandler(),
-    });
+    engine = await startKinesis();
+    ({ client } = engine);
     streamArns = [];
     for (const StreamName of [STREAM, INNER]) {
       await client.send(new CreateStreamCommand({ StreamName, ShardCount: 2 }));
-      await untilActive(StreamName);
+      await engine.untilActive(StreamName);
       const { StreamDescriptionSummary } = await client.send(
         new DescribeStreamSummaryCommand({ StreamName }),
       );
@@ -66,21 +53,14 @@ describe('the streams of a pipeline, as a replay reads them from Kinesis', () =>
     await client.send(
       new MergeShardsCommand({ StreamName: STREAM, ShardToMerge: id(0), AdjacentShardToMerge: id(1) }),
     );
-    await untilActive(STREAM);
+    await engine.untilActive(STREAM);
     await put(STREAM, 'behind the merge');
   });
   beforeEach(() => {
     fault = NO_FAULT;
     pauses = [];
   });
-  afterAll(async () => {
-    client.destroy();
-    await engine.stop();
-  });
-
-  async function untilActive(StreamName: string): Promise<void> {
-    await waitUntilStreamExists({ client, maxWaitTime: 30, minDelay: 0.05, maxDelay: 0.1 }, { StreamName });
-  }
+  afterAll(() => engine.stop());
 
   async function put(StreamName: string, text: string): Promise<string> {
     const { SequenceNumber } = await client.send(

@@ -1,19 +1,12 @@
+import type { KinesisClient } from '@aws-sdk/client-kinesis';
 import {
   CreateStreamCommand,
   DescribeStreamSummaryCommand,
-  KinesisClient,
   type ListShardsCommand,
   SplitShardCommand,
-  waitUntilStreamExists,
 } from '@aws-sdk/client-kinesis';
-import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startEngineProcess, type EngineProcess } from '../../../infra/local/engines/engine-process.ts';
-import {
-  LOCAL_ACCOUNT,
-  LOCAL_CREDENTIALS,
-  LOCAL_REGION,
-} from '../../../infra/local/engines/local-account.ts';
+import { LOCAL_ACCOUNT, LOCAL_REGION } from '../../../infra/local/engines/local-account.ts';
 import { KinesisShardRanges } from '../../../shared/source/kinesis-shard-ranges.ts';
 import {
   hashRange,
@@ -21,6 +14,7 @@ import {
   type HashRange,
   type ShardRanges,
 } from '../../../shared/source/shard-ranges.ts';
+import { startKinesis } from '../../support/kinesis-engine.ts';
 
 const STREAM = 'ranges';
 const ARN = `arn:aws:kinesis:${LOCAL_REGION}:${LOCAL_ACCOUNT}:stream/${STREAM}`;
@@ -52,23 +46,10 @@ async function memory(): Promise<Subject> {
 }
 
 async function kinesisMock(): Promise<Subject> {
-  const engine: EngineProcess = await startEngineProcess({
-    name: 'Kinesis (kinesis-local)',
-    entry: new URL('../../../infra/local/engines/kinesis-engine.ts', import.meta.url),
-    settings: {},
-    onNotice: () => undefined,
-  });
-  const client = new KinesisClient({
-    region: LOCAL_REGION,
-    credentials: LOCAL_CREDENTIALS,
-    endpoint: engine.endpoint,
-    requestHandler: new NodeHttpHandler(),
-  });
+  const engine = await startKinesis();
+  const { client } = engine;
   const untilActive = async (): Promise<void> => {
-    await waitUntilStreamExists(
-      { client, maxWaitTime: 30, minDelay: 0.05, maxDelay: 0.1 },
-      { StreamName: STREAM },
-    );
+    await engine.untilActive(STREAM);
     for (;;) {
       const { StreamDescriptionSummary } = await client.send(
         new DescribeStreamSummaryCommand({ StreamName: STREAM }),
@@ -90,10 +71,7 @@ async function kinesisMock(): Promise<Subject> {
       );
       await untilActive();
     },
-    stop: async () => {
-      client.destroy();
-      await engine.stop();
-    },
+    stop: () => engine.stop(),
   };
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { replayShard } from '../../../shared/checkpoint/replay.ts';
-import { beginRewind, replay, takeOver, undo } from '../../../shared/checkpoint/rewind.ts';
+import { beginRewind, replay, takeOver, undo, type Rewinder } from '../../../shared/checkpoint/rewind.ts';
 import { shardLane } from '../../../shared/source/lane.ts';
 import { kinesis, pipeline, type Pipeline } from '../../../shared/index.ts';
 import { shardId, sourceRecord, STREAM } from '../../support/memory-ports.ts';
@@ -63,6 +63,20 @@ async function halfway(
   await checkpoint(world, 'c');
   for (const shard of [0, 1]) await process(world, shard, 3, 6);
   return world;
+}
+
+/** A rewind whose driver has died behind the first piece of the replay. */
+async function diedWhileReplaying(): Promise<{ world: RewindWorld; rewinder: Rewinder }> {
+  const world = await halfway();
+  const rewinder = rewinderOf(world);
+  await beginRewind(rewinder, REQUEST);
+  await drive(world, rewinder, {
+    ...REQUEST,
+    onNews: ({ kind }) => {
+      if (kind === 'replayed') throw new Error('dies');
+    },
+  }).catch(() => undefined);
+  return { world, rewinder };
 }
 
 async function cleanRun(below: number): Promise<RewindWorld> {
@@ -173,15 +187,7 @@ describe('a rewind', () => {
   });
 
   it('refuses live events until it is released, and a replay of what is live', async () => {
-    const world = await halfway();
-    const rewinder = rewinderOf(world);
-    await beginRewind(rewinder, REQUEST);
-    await drive(world, rewinder, {
-      ...REQUEST,
-      onNews: ({ kind }) => {
-        if (kind === 'replayed') throw new Error('dies');
-      },
-    }).catch(() => undefined);
+    const { world, rewinder } = await diedWhileReplaying();
     await expect(process(world, 0, 6, 8)).rejects.toThrow('not acknowledged');
     expect(world.world.logged.at(-1)).toContain("the shard is in phase 'replay'");
     const { version = 0 } = await world.world.store.readControl();
@@ -290,15 +296,7 @@ describe('a rewind', () => {
   });
 
   it('that was undone after it published is followed by newer revisions', async () => {
-    const world = await halfway();
-    const rewinder = rewinderOf(world);
-    await beginRewind(rewinder, REQUEST);
-    await drive(world, rewinder, {
-      ...REQUEST,
-      onNews: ({ kind }) => {
-        if (kind === 'replayed') throw new Error('dies');
-      },
-    }).catch(() => undefined);
+    const { world, rewinder } = await diedWhileReplaying();
     const delivered = world.world.sinks.get('events')?.delivered ?? [];
     const highest = Math.max(...delivered.map(({ revision }) => revision));
     const control = await world.world.store.readControl();

@@ -1,46 +1,27 @@
-import {
-  CreateStreamCommand,
-  KinesisClient,
-  PutRecordCommand,
-  waitUntilStreamExists,
-} from '@aws-sdk/client-kinesis';
-import { NodeHttpHandler } from '@smithy/node-http-handler';
+import type { KinesisClient } from '@aws-sdk/client-kinesis';
+import { CreateStreamCommand, PutRecordCommand } from '@aws-sdk/client-kinesis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createKinesisShardReader } from '../../../infra/local/driver/kinesis-shard-reader.ts';
 import type { ShardReader } from '../../../infra/local/driver/shard-reader.ts';
-import { startEngineProcess, type EngineProcess } from '../../../infra/local/engines/engine-process.ts';
-import { LOCAL_CREDENTIALS, LOCAL_REGION } from '../../../infra/local/engines/local-account.ts';
 import type { ReadFrom } from '../../../shared/mapping/read-from.ts';
+import { startKinesis, type KinesisEngine } from '../../support/kinesis-engine.ts';
 
 const STREAM = 'flights';
 const SHARD = 'shardId-000000000000';
 const { signal } = new AbortController();
 
 describe('a shard reader on kinesis-mock', () => {
-  let engine: EngineProcess;
+  let engine: KinesisEngine;
   let client: KinesisClient;
   let reader: ShardReader;
   let numbers: string[];
   let firstArrivalMs: number;
 
   beforeAll(async () => {
-    engine = await startEngineProcess({
-      name: 'Kinesis (kinesis-local)',
-      entry: new URL('../../../infra/local/engines/kinesis-engine.ts', import.meta.url),
-      settings: {},
-      onNotice: () => undefined,
-    });
-    client = new KinesisClient({
-      region: LOCAL_REGION,
-      credentials: LOCAL_CREDENTIALS,
-      endpoint: engine.endpoint,
-      requestHandler: new NodeHttpHandler(),
-    });
+    engine = await startKinesis();
+    ({ client } = engine);
     await client.send(new CreateStreamCommand({ StreamName: STREAM, ShardCount: 1 }));
-    await waitUntilStreamExists(
-      { client, maxWaitTime: 30, minDelay: 0.05, maxDelay: 0.1 },
-      { StreamName: STREAM },
-    );
+    await engine.untilActive(STREAM);
     numbers = [];
     for (const text of ['one', 'two', 'three']) {
       const Data = Buffer.from(text);
@@ -52,10 +33,7 @@ describe('a shard reader on kinesis-mock', () => {
     firstArrivalMs = page.records[0]?.approximateArrivalTimestampMs ?? 0;
   });
 
-  afterAll(async () => {
-    client.destroy();
-    await engine.stop();
-  });
+  afterAll(() => engine.stop());
 
   async function read(from: ReadFrom, limit = 10) {
     const opened = await reader.openIterator(SHARD, from, signal);

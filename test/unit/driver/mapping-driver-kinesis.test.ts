@@ -1,59 +1,36 @@
+import type { KinesisClient } from '@aws-sdk/client-kinesis';
 import {
   CreateStreamCommand,
-  KinesisClient,
   ListShardsCommand,
   MergeShardsCommand,
   PutRecordCommand,
-  waitUntilStreamExists,
 } from '@aws-sdk/client-kinesis';
-import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createKinesisShardReader } from '../../../infra/local/driver/kinesis-shard-reader.ts';
 import { createMappingDriver, type MappingDriver } from '../../../infra/local/driver/mapping-driver.ts';
 import { systemTimer } from '../../../infra/local/timer.ts';
-import { startEngineProcess, type EngineProcess } from '../../../infra/local/engines/engine-process.ts';
-import { LOCAL_CREDENTIALS, LOCAL_REGION } from '../../../infra/local/engines/local-account.ts';
 import type { KinesisEvent } from '../../../shared/mapping/kinesis-event.ts';
 import type { MappingSnapshot } from '../../../shared/mapping/mapping-snapshot.ts';
 import { DEFAULT_TIMING } from '../../../shared/mapping/mapping-settings.ts';
 import { systemClock } from '../../../shared/time/clock.ts';
 import { settingsOf } from '../mapping/example-settings.ts';
+import { startKinesis, type KinesisEngine } from '../../support/kinesis-engine.ts';
 
 const STREAM = 'flights';
 const TIMING = { ...DEFAULT_TIMING, pollIntervalMs: 20, listIntervalMs: 200 };
 
 describe('a mapping driver on kinesis-mock', () => {
-  let engine: EngineProcess;
+  let engine: KinesisEngine;
   let client: KinesisClient;
 
   beforeAll(async () => {
-    engine = await startEngineProcess({
-      name: 'Kinesis (kinesis-local)',
-      entry: new URL('../../../infra/local/engines/kinesis-engine.ts', import.meta.url),
-      settings: {},
-      onNotice: () => undefined,
-    });
-    client = new KinesisClient({
-      region: LOCAL_REGION,
-      credentials: LOCAL_CREDENTIALS,
-      endpoint: engine.endpoint,
-      requestHandler: new NodeHttpHandler(),
-    });
+    engine = await startKinesis();
+    ({ client } = engine);
     await client.send(new CreateStreamCommand({ StreamName: STREAM, ShardCount: 2 }));
-    await untilActive();
+    await engine.untilActive(STREAM);
   });
 
-  afterAll(async () => {
-    client.destroy();
-    await engine.stop();
-  });
-
-  async function untilActive(): Promise<void> {
-    await waitUntilStreamExists(
-      { client, maxWaitTime: 30, minDelay: 0.05, maxDelay: 0.1 },
-      { StreamName: STREAM },
-    );
-  }
+  afterAll(() => engine.stop());
 
   async function put(texts: readonly string[]): Promise<void> {
     for (const text of texts) {
@@ -113,7 +90,7 @@ describe('a mapping driver on kinesis-mock', () => {
           AdjacentShardToMerge: Shards[1]?.ShardId,
         }),
       );
-      await untilActive();
+      await engine.untilActive(STREAM);
       await put(texts(4, 6));
     });
     for (const key of keys) {
