@@ -64,6 +64,41 @@ export interface StateCell {
 export interface FoldContext {
   /** Approximate arrival, milliseconds since the epoch: neither exact nor monotonic, and the same at every replay. */
   readonly arrivalMs: number;
+  /** In a pipeline that has a time. */
+  readonly time?: ValueTime;
+}
+
+export interface ValueTime {
+  /** Event time of the value, milliseconds since the epoch. */
+  readonly eventMs: number;
+  /**
+   * Up to here event time is over for the value's lane and for the key: a window that ends at or before it is late,
+   * milliseconds since the epoch; -Infinity where nothing is over.
+   */
+  readonly overMs: number;
+}
+
+/** How event time comes into a pipeline. */
+export interface PipelineTime {
+  /** Event time of a value, as a number of milliseconds or a Date; absent where it is the record's arrival. */
+  readonly of?: (value: unknown) => unknown;
+  /** Before which of `PipelineDefinition.stages` it is read; their number where behind all of them. */
+  readonly at: number;
+  /** How long records may come behind later ones of their shard, milliseconds. */
+  readonly latenessMs: number;
+  /** Records that arrive in one interval are judged alike, milliseconds. */
+  readonly batchIntervalMs?: number;
+}
+
+/** What an operator does when event time has come. Its timers are in its state: no state, no timers. */
+export interface OperatorTimers {
+  /** The earliest event time for which it waits, milliseconds since the epoch. */
+  readonly dueMs: (state: Document) => number | undefined;
+  /**
+   * The event time `dueMs` has come: leaves a state that waits for none at or before it, and gives the outputs, in order.
+   * What it throws leaves the timer where it is.
+   */
+  readonly fire: (key: string, dueMs: number, state: StateCell) => readonly unknown[];
 }
 
 export interface StatefulStage {
@@ -87,6 +122,12 @@ export interface StatefulStage {
   readonly initial?: (key: string) => unknown;
   /** Folds one value; gives the outputs, in order. */
   readonly fold: (key: string, value: unknown, state: StateCell, context: FoldContext) => readonly unknown[];
+  /** Of an operator that waits for event time; only in a pipeline that has one. */
+  readonly timers?: OperatorTimers;
+  /** Event time of an output, milliseconds since the epoch, where that is not the value's own. */
+  readonly outputMs?: (output: unknown) => number;
+  /** Under which key an output goes to a sink that has no key of its own; under the state's key where absent. */
+  readonly destinationKey?: (key: string, output: unknown) => string;
 }
 
 /** A Kinesis stream as a sink. */
@@ -153,6 +194,8 @@ export interface PipelineDefinition {
   /** After `keyBy`, in order; the value that leaves one stage enters the next. */
   readonly keyedStages: readonly KeyedStage[];
   readonly onRecordError: RecordErrorPolicy;
+  /** Present where the pipeline has a time: windows and timers go by it. */
+  readonly time?: PipelineTime;
 }
 
 /** What `infra/` and the handler take: the end of a fluent chain. */

@@ -16,6 +16,12 @@ export const ITEM = {
   outbox: 'o',
   /** M. Dead letters, with the names of `LETTERS`. Absent where there never was one. */
   letters: 'd',
+  /** N. Event time up to which timers have fired, milliseconds since the epoch. */
+  fired: 'f',
+  /** N. Sort key of the index of what is due: event time, milliseconds since the epoch. Absent where nothing is. */
+  due: 't',
+  /** S. Partition key of that index: generation and bucket. */
+  dueBucket: 'i',
   /** N. The table's TTL attribute, seconds since the epoch. */
   expiry: 'x',
 } as const;

@@ -11,6 +11,7 @@ import type { Document } from './document.ts';
 import { ENTRY, ITEM, LETTERS } from './item-attributes.ts';
 import type { LetterRange, Letters } from './letters.ts';
 import { setOwn } from './own-property.ts';
+import { dueBucketOf } from './due-buckets.ts';
 import { shownKey } from './row-key.ts';
 import type {
   DeadLetterEntry,
@@ -39,6 +40,11 @@ export function encodeItem(item: StateItem): Row {
   if (item.outbox.length > 0)
     row[ITEM.outbox] = { L: item.outbox.map((entry) => ({ M: encodeEntry(entry, item.revision) })) };
   if (item.letters !== undefined) row[ITEM.letters] = { M: encodeLetters(item.letters) };
+  if (item.firedMs !== undefined) row[ITEM.fired] = { N: String(item.firedMs) };
+  if (item.dueMs !== undefined) {
+    row[ITEM.due] = { N: String(item.dueMs) };
+    row[ITEM.dueBucket] = { S: dueBucketOf(item.pk) };
+  }
   if (item.expiresAtSeconds !== undefined) row[ITEM.expiry] = { N: String(item.expiresAtSeconds) };
   return row;
 }
@@ -52,6 +58,8 @@ export function decodeItem(row: Row): StateItem {
   const states = decodeMap(row[ITEM.states], decodeDocument);
   const spilled = row[ITEM.spilled]?.S;
   const expiry = row[ITEM.expiry]?.N;
+  const fired = row[ITEM.fired]?.N;
+  const due = row[ITEM.due]?.N;
   const revision = Number(numberOf(row, ITEM.revision));
   return {
     pk: textOf(row, ITEM.pk),
@@ -62,6 +70,8 @@ export function decodeItem(row: Row): StateItem {
     outbox: (row[ITEM.outbox]?.L ?? []).map((entry) => decodeEntry(entry.M ?? {}, revision)),
     ...(row[ITEM.letters] === undefined ? {} : { letters: decodeLetters(row[ITEM.letters]?.M ?? {}) }),
     ...(spilled === undefined ? {} : { spilled: decodeSpilled(spilled) }),
+    ...(fired === undefined ? {} : { firedMs: Number(fired) }),
+    ...(due === undefined ? {} : { dueMs: Number(due) }),
     ...(expiry === undefined ? {} : { expiresAtSeconds: Number(expiry) }),
   };
 }

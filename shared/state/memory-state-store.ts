@@ -2,6 +2,7 @@ import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import { encodePosition, type Position } from '../source/position.ts';
 import { readUnits, rowBytes, writeUnits, type Row } from './attribute-bytes.ts';
 import { CostCounter } from './cost-counter.ts';
+import { DUE_BUCKETS, dueBucket } from './due-buckets.ts';
 import { MAX_KEYS_PER_READ, MAX_STATEMENTS_PER_WRITE } from './dynamodb-limits.ts';
 import { ITEM } from './item-attributes.ts';
 import { decodeItem } from './item-codec.ts';
@@ -12,6 +13,7 @@ import {
   decodeControl,
   decodeProgress,
   encodeControl,
+  encodeTime,
   FIRST_CONTROL,
   isSealed,
   newProgressRow,
@@ -184,11 +186,42 @@ export class MemoryStateStore implements StateStore {
       [PROGRESS.attempts]: without(row[PROGRESS.attempts], ended),
       [PROGRESS.suspects]: without(row[PROGRESS.suspects], advance.endedTurns),
       ...(goesOn ? { [PROGRESS.position]: { S: position } } : {}),
+      ...(goesOn && advance.time !== undefined ? { [PROGRESS.time]: encodeTime(advance.time) } : {}),
       ...(goesOn && advance.arrivalMs !== undefined
         ? { [PROGRESS.arrivalMs]: { N: String(advance.arrivalMs) } }
         : {}),
     });
     return 'advanced';
+  }
+
+  async liftTime(
+    generation: number,
+    shard: string,
+    position: Position | undefined,
+    liftedMs: number,
+  ): Promise<boolean> {
+    const pk = progressKey(generation, shard);
+    this.#costs.add({ writeRequests: 1 });
+    const row = this.#openRow(pk);
+    if (row === undefined) return false;
+    const isThere = row[PROGRESS.position]?.S === (position && encodePosition(position));
+    if (!isThere || Number(row[PROGRESS.lifted]?.N ?? -Infinity) >= liftedMs) {
+      this.#costs.add({ writes: 1, wcu: writeUnits(rowBytes(row), 0) });
+      return false;
+    }
+    this.#write(pk, { ...row, [PROGRESS.lifted]: { N: String(liftedMs) } });
+    return true;
+  }
+
+  async *due(generation: number, upToMs: number): AsyncGenerator<readonly string[]> {
+    for (let bucket = 0; bucket < DUE_BUCKETS; bucket++) {
+      this.#costs.add({ readRequests: 1, rcu: 0.5 });
+      const name = dueBucket(generation, bucket);
+      const found = [...this.rows]
+        .filter(([, row]) => row[ITEM.dueBucket]?.S === name && Number(row[ITEM.due]?.N) <= upToMs)
+        .sort(([, a], [, b]) => Number(a[ITEM.due]?.N) - Number(b[ITEM.due]?.N));
+      if (found.length > 0) yield found.map(([pk]) => pk);
+    }
   }
 
   costs(): StoreCosts {

@@ -1,5 +1,6 @@
 import { decodePosition, encodePosition } from '../source/position.ts';
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
+import type { LaneTime } from '../time/lane-time.ts';
 import type { Row } from './attribute-bytes.ts';
 import { CONTROL_KEY } from './row-key.ts';
 import type {
@@ -20,6 +21,10 @@ export const PROGRESS = {
   position: 'p',
   /** N. Arrival of the record at the position, milliseconds since the epoch. */
   arrivalMs: 't',
+  /** S. How far event time has come: the highest, and with a batch interval `/before/interval` behind it. */
+  time: 'w',
+  /** N. The event time to which the shard was lifted, milliseconds since the epoch. */
+  lifted: 'i',
   /** N. Records acknowledged. */
   records: 'n',
   /** S. The phase. */
@@ -79,7 +84,7 @@ export const FIRST_CONTROL: Control = { generation: 1, nextGeneration: 2, phase:
 
 /** A progress row before the first batch of its generation. */
 export function newProgressRow(pk: string, given: NewProgress): Row {
-  const { position, arrivalMs, first, rank, epoch } = given;
+  const { position, arrivalMs, time, liftedMs, first, rank, epoch } = given;
   return {
     [PROGRESS.pk]: { S: pk },
     [PROGRESS.records]: { N: String(given.records ?? 0) },
@@ -88,6 +93,8 @@ export function newProgressRow(pk: string, given: NewProgress): Row {
     [PROGRESS.suspects]: { M: {} },
     ...(position !== undefined && { [PROGRESS.position]: { S: encodePosition(position) } }),
     ...(arrivalMs !== undefined && { [PROGRESS.arrivalMs]: { N: String(arrivalMs) } }),
+    ...(time !== undefined && { [PROGRESS.time]: encodeTime(time) }),
+    ...(liftedMs !== undefined && { [PROGRESS.lifted]: { N: String(liftedMs) } }),
     ...(given.isByPartition === true && { [PROGRESS.byPartition]: { BOOL: true } }),
     ...(first !== undefined && { [PROGRESS.first]: { S: encodePosition(first) } }),
     ...(rank !== undefined && { [PROGRESS.rank]: { N: String(rank) } }),
@@ -106,11 +113,26 @@ export function decodeProgress(row: Row): Progress {
     ...(row[PROGRESS.epoch] !== undefined && { epoch: Number(row[PROGRESS.epoch]?.N) }),
     ...(position === undefined ? {} : { position: decodePosition(position) }),
     ...(arrivalMs === undefined ? {} : { arrivalMs: Number(arrivalMs) }),
+    ...(row[PROGRESS.time] !== undefined && { time: decodeTime(row[PROGRESS.time]) }),
+    ...(row[PROGRESS.lifted] !== undefined && { liftedMs: Number(row[PROGRESS.lifted]?.N) }),
     records: Number(row[PROGRESS.records]?.N ?? 0),
     phase: phaseOf(row[PROGRESS.phase], row),
     isByPartition: row[PROGRESS.byPartition]?.BOOL === true,
     attempts: countsOf(row[PROGRESS.attempts]),
     suspects: deadlinesOf(row[PROGRESS.suspects]),
+  };
+}
+
+export function encodeTime({ highestMs, beforeMs, interval }: LaneTime): AttributeValue {
+  return { S: interval === undefined ? String(highestMs) : `${highestMs}/${beforeMs ?? ''}/${interval}` };
+}
+
+function decodeTime(value: AttributeValue | undefined): LaneTime {
+  const [highest = '', before = '', interval] = (value?.S ?? '').split('/');
+  return {
+    highestMs: Number(highest),
+    ...(before !== '' && { beforeMs: Number(before) }),
+    ...(interval !== undefined && { interval: Number(interval) }),
   };
 }
 

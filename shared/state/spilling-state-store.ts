@@ -95,6 +95,14 @@ export class SpillingStateStore implements StateStore {
     return results;
   }
 
+  liftTime(...given: Parameters<StateStore['liftTime']>): Promise<boolean> {
+    return this.#store.liftTime(...given);
+  }
+
+  due(...given: Parameters<StateStore['due']>): AsyncIterable<readonly string[]> {
+    return this.#store.due(...given);
+  }
+
   costs(): StoreCosts {
     const inner = this.#store.costs();
     return {

@@ -93,6 +93,13 @@ export interface StateItem {
   readonly spilled?: SpilledStates;
   /** Of an item that ever had a dead letter. */
   readonly letters?: Letters;
+  /** Fired up to here: what waits for this event time or an earlier one is late, milliseconds since the epoch. */
+  readonly firedMs?: number;
+  /**
+   * When a sweep must look at the item, event time in milliseconds since the epoch: not later than its earliest timer,
+   * and 0 while it holds what a sweep has fired and not published.
+   */
+  readonly dueMs?: number;
   /** The table's TTL, seconds since the epoch: only on a tombstone that has no open letter. */
   readonly expiresAtSeconds?: number;
 }

@@ -1,4 +1,5 @@
 import type { Position } from '../source/position.ts';
+import type { LaneTime } from '../time/lane-time.ts';
 import type { StateItem } from './state-item.ts';
 
 /** `live`: the mapping's events are processed. `replay`: only those of a rewind are. */
@@ -102,6 +103,10 @@ export interface Progress {
   readonly position?: Position;
   /** Arrival of the record at `position`, milliseconds since the epoch. */
   readonly arrivalMs?: number;
+  /** How far event time has come at `position`; absent in a pipeline without a time. */
+  readonly time?: LaneTime;
+  /** The event time to which the shard was lifted while it was idle, milliseconds since the epoch. */
+  readonly liftedMs?: number;
   /** Records acknowledged so far, as the batches told: a figure for people, not a promise. */
   readonly records: number;
   readonly phase: Phase;
@@ -124,7 +129,16 @@ export interface Progress {
 export type NewProgress = Partial<
   Pick<
     Progress,
-    'first' | 'rank' | 'epoch' | 'position' | 'arrivalMs' | 'records' | 'phase' | 'isByPartition'
+    | 'first'
+    | 'rank'
+    | 'epoch'
+    | 'position'
+    | 'arrivalMs'
+    | 'time'
+    | 'liftedMs'
+    | 'records'
+    | 'phase'
+    | 'isByPartition'
   >
 >;
 
@@ -167,6 +181,8 @@ export interface Advance {
   /** The new position, when at least one record was done. A lower one than the row's changes nothing (I2). */
   readonly position?: Position;
   readonly arrivalMs?: number;
+  /** How far event time has come at the new position. */
+  readonly time?: LaneTime;
   /** Records done in this batch. */
   readonly records: number;
   /** Turns that ended in order. */
@@ -263,6 +279,24 @@ export interface StateStore {
    * @throws when the outcome is unknown.
    */
   advance(generation: number, shard: string, advance: Advance): Promise<'advanced' | 'sealed'>;
+
+  /**
+   * Lifts an idle shard's event time; never lowers it.
+   * @param position at which it is known to be idle: where the shard has moved on, or is sealed, nothing is changed.
+   */
+  liftTime(
+    generation: number,
+    shard: string,
+    position: Position | undefined,
+    liftedMs: number,
+  ): Promise<boolean>;
+
+  /**
+   * Keys of items whose `dueMs` is at or below a time, page by page, in each part of the index the earliest first. What
+   * was written a moment ago may be missing.
+   * @throws when reading fails.
+   */
+  due(generation: number, upToMs: number): AsyncIterable<readonly string[]>;
 
   costs(): StoreCosts;
 }

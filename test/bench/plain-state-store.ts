@@ -72,6 +72,14 @@ export class PlainStateStore implements StateStore {
     return 'advanced';
   }
 
+  async liftTime(): Promise<boolean> {
+    return false;
+  }
+
+  async *due(): AsyncGenerator<readonly string[]> {
+    // It holds nothing that waits for time.
+  }
+
   costs(): StoreCosts {
     return NO_COSTS;
   }

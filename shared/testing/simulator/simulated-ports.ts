@@ -100,6 +100,15 @@ export class SimulatedPorts {
             checker.at(generation).advanced(shard, advance, store.progress(generation, shard)?.position);
           return result;
         }),
+      liftTime: (...given) => io('liftTime', () => store.liftTime(...given)),
+      due: async function* (...given) {
+        const pages = await io('due', async () => {
+          const all: (readonly string[])[] = [];
+          for await (const page of store.due(...given)) all.push(page);
+          return all;
+        });
+        yield* pages;
+      },
       costs: () => store.costs(),
     };
   }
