@@ -67,7 +67,7 @@ const RECORDS_BETWEEN_LOOKS = 16;
  */
 export function group(
   runtime: Runtime,
-  { generation, killers, isByPartition }: Opened,
+  opened: Opened,
   records: readonly SourceRecord[],
   keepDecoding: () => boolean,
 ): Pick<BatchRun, 'relayed'> & {
@@ -75,6 +75,7 @@ export function group(
   readonly decoded: number;
   readonly places: readonly MarkPlace[];
 } {
+  const { generation, killers, isByPartition, clock } = opened;
   const { relay } = runtime.program;
   const deliveries: Delivery[] = [];
   const isChained = runtime.program.definition.source.chained !== undefined;
@@ -115,10 +116,11 @@ export function group(
     }
     if (killers.size > 0 && killers.has(turnOf(record.position, 'decode'))) {
       add(shardItems, record.lane, undefined, killedElement(index));
+      clock?.passed(record, undefined);
       continue;
     }
     let place: MarkPlace = record;
-    forEachElement(
+    const eventMs = forEachElement(
       runtime.program,
       record,
       index,
@@ -133,6 +135,7 @@ export function group(
       },
       isChained ? (envelope) => (places[index] = place = provenance.of(envelope)) : undefined,
     );
+    clock?.passed(record, eventMs);
   }
   return {
     works: [...works.values(), ...shardItems.values()],
@@ -150,7 +153,7 @@ export const KILLED: Rejection = {
 };
 
 function killedElement(record: number): Element {
-  return { record, number: 0, value: undefined, rejection: KILLED, isShared: false };
+  return { record, number: 0, value: undefined, eventMs: undefined, rejection: KILLED, isShared: false };
 }
 
 /** The first position that is not folded and committed: nothing at or above it is published or acknowledged. */

@@ -10,7 +10,7 @@ import { foldItem, type Fold, type Stop } from './fold.ts';
 import { hasOpenLetters } from '../state/letters.ts';
 import { COMMIT_TRIES } from './limits.ts';
 import { entryBytes } from './outbox-draft.ts';
-import { isRedriveLane } from './redrive-lane.ts';
+import { isOffStream } from './redrive-lane.ts';
 import type { Runtime } from './runtime.ts';
 
 /** Step 4: the items that are not in the container's cache, read consistently. */
@@ -134,7 +134,7 @@ export function stamped(runtime: Pick<Runtime, 'program' | 'clock'>, item: State
   for (const name of item.states.keys()) {
     if (operators.find((operator) => operator.name === name)?.forgetsAfterSeconds === undefined) return item;
   }
-  if (item.outbox.some(({ lane }) => isRedriveLane(lane))) return item;
+  if (item.outbox.some(({ lane }) => isOffStream(lane))) return item;
   const nowSeconds = Math.ceil(runtime.clock.nowMs() / 1_000);
   // A record that is processed after the item is gone has arrived at most a retention earlier, and so, by its own
   // time, after the horizon too: it finds no state either way.
@@ -202,7 +202,7 @@ export async function readAcknowledged(
   let hasNews = false;
   const lanes = new Set((item?.outbox ?? []).map(({ lane }) => lane));
   for (const lane of lanes) {
-    if (lane === ownShard || isRedriveLane(lane) || shardOfLane(lane) !== lane || acknowledged.has(lane))
+    if (lane === ownShard || isOffStream(lane) || shardOfLane(lane) !== lane || acknowledged.has(lane))
       continue;
     const progress = await store.readProgress(generation, lane);
     if (progress?.position === undefined || progress.isByPartition) continue;

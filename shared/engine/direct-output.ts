@@ -1,14 +1,11 @@
-import type { SourceRecord } from '../source/record.ts';
 import type { CanonicalDocument } from '../state/canonical-document.ts';
-import type { OutputDraft, StateReference } from './outbox-draft.ts';
+import type { Maker, OutputDraft, StateReference } from './outbox-draft.ts';
 import type { SinkStep } from './program.ts';
 import type { Cell } from './state-cell.ts';
 
 /** The newest change of one sink whose value is an operator's state itself. */
-interface Change {
-  readonly record: SourceRecord;
-  readonly originArrivalMs: number | undefined;
-  readonly element: number;
+export interface DirectChange {
+  readonly maker: Maker;
   readonly document: CanonicalDocument;
 }
 
@@ -20,8 +17,8 @@ export class DirectOutput {
   readonly #step: SinkStep;
   readonly #key: string;
   readonly cell: Cell;
-  #accepted: Change | undefined;
-  #staged: Change | undefined;
+  #accepted: DirectChange | undefined;
+  #staged: DirectChange | undefined;
 
   constructor(step: SinkStep, key: string, cell: Cell) {
     this.#step = step;
@@ -30,13 +27,8 @@ export class DirectOutput {
   }
 
   /** What the record that runs would publish; counts once the record is accepted. */
-  stage(
-    record: SourceRecord,
-    originArrivalMs: number | undefined,
-    element: number,
-    document: CanonicalDocument,
-  ): void {
-    this.#staged = { record, originArrivalMs, element, document };
+  stage(maker: Maker, document: CanonicalDocument): void {
+    this.#staged = { maker, document };
   }
 
   accept(): void {
@@ -44,8 +36,13 @@ export class DirectOutput {
     this.#staged = undefined;
   }
 
-  discard(): void {
-    this.#staged = undefined;
+  /** What is staged, to be put back. */
+  save(): DirectChange | undefined {
+    return this.#staged;
+  }
+
+  putBack(staged: DirectChange | undefined): void {
+    this.#staged = staged;
   }
 
   /** What the change of the record that runs refers to. */
@@ -57,18 +54,14 @@ export class DirectOutput {
   draft(): OutputDraft | undefined {
     const change = this.#staged ?? this.#accepted;
     if (change === undefined) return undefined;
-    const { record, originArrivalMs, element, document } = change;
+    const { maker, document } = change;
     return {
       kind: 'output',
       sink: this.#step.sink.name,
       destinationKey: this.#key,
       isChange: true,
-      lane: record.lane,
-      position: record.position,
-      element,
       index: 0,
-      arrivalMs: record.arrivalMs,
-      originArrivalMs,
+      ...maker,
       value: { cell: this.cell, document },
     };
   }

@@ -1,5 +1,5 @@
 import { ConfigurationError } from '../pipeline/configuration-error.ts';
-import type { StatelessStage } from '../pipeline/definition.ts';
+import type { PipelineTime, StatelessStage } from '../pipeline/definition.ts';
 import { RecordError, rejectionOf, type Rejection } from '../source/record-error.ts';
 import type { ReadEnvelope } from '../source/provenance.ts';
 import type { SourceRecord } from '../source/record.ts';
@@ -14,6 +14,8 @@ export interface Element {
   /** Its number among the record's elements: a part of every output's id. */
   readonly number: number;
   readonly value: unknown;
+  /** Its event time, milliseconds since the epoch; undefined in a pipeline without a time, and where it has none. */
+  readonly eventMs: number | undefined;
   readonly rejection: Rejection | undefined;
   /**
    * Whether other elements of the record may hold the same objects: user code may change what it is given, and must
@@ -27,6 +29,7 @@ export interface Element {
  * A record that fails before it has keys is handed out once, without a key, with its rejection; one that belongs to
  * another shard has no elements.
  * @param onEnvelope told, in a chained pipeline, of the record's envelope, before any element is handed out.
+ * @returns the highest event time of what it became; undefined where there is none.
  * @throws ConfigurationError for what concerns every record.
  */
 export function forEachElement(
@@ -35,31 +38,35 @@ export function forEachElement(
   index: number,
   emit: (key: string | undefined, element: Element) => void,
   onEnvelope?: (envelope: ReadEnvelope) => void,
-): void {
-  if (record.isForeign === true) return;
+): number | undefined {
+  if (record.isForeign === true) return undefined;
   if (record.rejection !== undefined) {
     emit(undefined, rejectedElement(index, 0, record.rejection));
-    return;
+    return undefined;
   }
+  const times = program.definition.time === undefined ? undefined : new EventTimes(program.definition.time);
   let values: readonly unknown[];
   try {
-    values = decodedValues(program, record, onEnvelope);
+    values = decodedValues(program, record, onEnvelope, times);
   } catch (error) {
     if (error instanceof ConfigurationError) throw error;
     emit(undefined, rejectedElement(index, 0, rejectionOf(error, 'stateless')));
-    return;
+    return undefined;
   }
   const isShared = values.length > 1 && haveSharedObjects(values);
   for (let number = 0; number < values.length; number++) {
     const value = values[number];
     const key = keyOf(program, value);
-    if (typeof key === 'string') emit(key, { record: index, number, value, rejection: undefined, isShared });
+    const eventMs = times?.ofValues[number];
+    if (typeof key === 'string')
+      emit(key, { record: index, number, value, eventMs, rejection: undefined, isShared });
     else emit(undefined, rejectedElement(index, number, key));
   }
+  return times?.highestMs;
 }
 
 function rejectedElement(record: number, number: number, rejection: Rejection): Element {
-  return { record, number, value: undefined, rejection, isShared: false };
+  return { record, number, value: undefined, eventMs: undefined, rejection, isShared: false };
 }
 
 /** The key of a value, or why it has none. */
@@ -79,13 +86,60 @@ export function decodedValues(
   { decode, definition }: Program,
   record: SourceRecord,
   onEnvelope?: (envelope: ReadEnvelope) => void,
+  times?: EventTimes,
 ): readonly unknown[] {
   const value = decode(record.data, onEnvelope);
   const { stages } = definition;
-  if (stages.length === 0) return [value];
+  times?.begin(record);
+  if (stages.length === 0 && times === undefined) return [value];
   const values: unknown[] = [];
-  runStateless(stages, 0, value, values);
+  runStateless(stages, 0, value, values, times);
   return values;
+}
+
+/** Reads the event times of one record's values on their way through the stateless operators. */
+export class EventTimes {
+  /** By number of the element. */
+  readonly ofValues: number[] = [];
+  /** Of all values that came so far, those included that were filtered out behind it. */
+  highestMs: number | undefined;
+  readonly #time: PipelineTime;
+  #currentMs = 0;
+
+  constructor(time: PipelineTime) {
+    this.#time = time;
+  }
+
+  begin({ arrivalMs }: SourceRecord): void {
+    this.#currentMs = arrivalMs;
+  }
+
+  /** The value comes to a stage. @throws RecordError where its event time is none. */
+  at(stage: number, value: unknown): void {
+    const { of, at } = this.#time;
+    if (stage !== at) return;
+    if (of !== undefined) this.#currentMs = requireTime(of(value));
+    this.highestMs = Math.max(this.highestMs ?? -Infinity, this.#currentMs);
+  }
+
+  /** A value has come to the end. */
+  passed(): void {
+    this.ofValues.push(this.#currentMs);
+  }
+}
+
+/** Date's own limit. */
+const LATEST_TIME_MS = 8.64e15;
+
+/** @throws RecordError for what is no time from 1970 on. */
+function requireTime(time: unknown): number {
+  const ms = time instanceof Date ? time.getTime() : time;
+  if (typeof ms === 'number' && ms >= 0 && ms <= LATEST_TIME_MS) return Math.floor(ms);
+  throw new RecordError(
+    'stateless',
+    `eventTime gave ${time instanceof Date ? 'an invalid Date or one before 1970' : typeof ms === 'number' ? String(ms) : `a value of type ${ms === null ? 'null' : typeof ms}`}; ` +
+      'an event time is a Date or milliseconds since 1970',
+  );
 }
 
 function runStateless(
@@ -93,9 +147,11 @@ function runStateless(
   from: number,
   value: unknown,
   values: unknown[],
+  times: EventTimes | undefined,
 ): void {
   let current = value;
   for (let at = from; at < stages.length; at++) {
+    times?.at(at, current);
     const stage = stages[at] as StatelessStage;
     switch (stage.kind) {
       case 'map':
@@ -105,10 +161,12 @@ function runStateless(
         if (!stage.apply(current)) return;
         break;
       case 'flatMap':
-        for (const each of stage.apply(current)) runStateless(stages, at + 1, each, values);
+        for (const each of stage.apply(current)) runStateless(stages, at + 1, each, values, times);
         return;
     }
   }
+  times?.at(stages.length, current);
+  times?.passed();
   values.push(current);
 }
 

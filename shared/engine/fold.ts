@@ -3,16 +3,17 @@ import { partitionLaneOf, partitionLanePrefix } from '../source/lane.ts';
 import { rejectionOf, type Rejection } from '../source/record-error.ts';
 import type { SourceRecord } from '../source/record.ts';
 import { ConfigurationError } from '../pipeline/configuration-error.ts';
+import type { FoldContext } from '../pipeline/definition.ts';
 import type { DeadLetterEntry, OutboxEntry, StateItem } from '../state/state-item.ts';
 import type { Element } from './elements.ts';
 import type { FreshValues } from './fresh-values.ts';
-import { isAtOrBelow, ItemDraft } from './item-draft.ts';
+import { isAtOrBelow, ItemDraft, NOTHING_SAVED } from './item-draft.ts';
 import { MARKS_LIMIT, RECORDS_BETWEEN_CLOCK_READS, ROOM_SHARE_AHEAD } from './limits.ts';
 import type { MarkPlace } from './mark-place.ts';
-import { entryBytes, isAcknowledged, type EntryDraft } from './outbox-draft.ts';
-import { destinationKeyOf, outputJson, requirePublishable } from './output-value.ts';
-import type { Program, SinkStep } from './program.ts';
-import type { Cell, SavedCell } from './state-cell.ts';
+import { isAcknowledged } from './outbox-draft.ts';
+import type { Program } from './program.ts';
+import { StepRun } from './step-run.ts';
+import { BEFORE_ELEMENTS, BEHIND_ELEMENTS, fireTimers } from './fire-timers.ts';
 
 /** What fold needs to know of the batch. */
 export interface FoldScope {
@@ -31,6 +32,18 @@ export interface FoldScope {
   readonly acknowledged: ReadonlyMap<string, Position>;
   /** For values that user code may have changed. */
   readonly fresh: FreshValues;
+  /** In a pipeline that has a time; a redrive knows of none. */
+  readonly times?: BatchTimes | undefined;
+}
+
+/** Up to where event time is over, milliseconds since the epoch; -Infinity where that is not known. */
+export interface BatchTimes {
+  /** In the batch's own lane, before each of the records. */
+  readonly before: readonly number[];
+  /** In the batch's own lane, behind the last of the records. */
+  readonly behind: number;
+  /** In all other lanes, by their progress; Infinity where there are none. */
+  readonly others: number;
 }
 
 /** One item's share of a batch: the elements of its key, in order. */
@@ -58,6 +71,8 @@ export interface Fold {
   /** Records at or below the mark. */
   readonly skipped: readonly number[];
   readonly deadLetters: number;
+  /** Why timers that are due did not fire; they fire later. */
+  readonly timerProblem: string | undefined;
   /** What the states take. */
   readonly stateBytes: number;
   /** Whether they are too large for the item. */
@@ -111,11 +126,9 @@ class ItemFold {
   #lastRan: SourceRecord | undefined;
   /** Its place: of the lane whose mark is not in the draft yet. */
   #lastPlace: MarkPlace | undefined;
-  // Of the record that runs:
-  /** When it arrived at the head of the chain, where it is an output of another pipeline. */
-  #originArrivalMs: number | undefined;
-  #entries: EntryDraft[] = [];
-  #entriesBytes = 0;
+  #steps: StepRun | undefined;
+  /** Why timers do not fire in this fold, where one of them has failed. */
+  #timerProblem: string | undefined;
 
   constructor(
     scope: FoldScope,
@@ -159,6 +172,7 @@ class ItemFold {
       }
       at = end;
     }
+    if (at === elements.length && stop === undefined && this.#fireBehind() === 'again') return undefined;
     const [draft, firstRan, lastPlace] = [this.#draft, this.#firstRan, this.#lastPlace];
     const hasRun = draft !== undefined && firstRan !== undefined && lastPlace !== undefined;
     return {
@@ -167,6 +181,7 @@ class ItemFold {
       applied: this.#applied,
       skipped: this.#skipped,
       deadLetters: this.#deadLetters,
+      timerProblem: this.#timerProblem,
       stateBytes: hasRun ? draft.stateBytes : 0,
       spills: hasRun && draft.spills,
       stop,
@@ -230,34 +245,96 @@ class ItemFold {
     }
     if (program.hasInitialState) draft.forgetTombstone(record);
     const { isParked } = draft;
+    const run = (this.#steps ??= new StepRun(program, this.#work.key ?? '', draft));
     // What runs no user code has nothing to put back.
     const canPutBack = this.#isGuarded || draft.cells.length === 0 || isParked;
     const saved = this.#isGuarded ? draft.save() : NOTHING_SAVED;
-    this.#originArrivalMs = place === record ? undefined : place.arrivalMs;
-    const rejection = isParked ? PARKED : this.#runRecord(draft, record, at, end);
+    run.clear();
+    if (!isParked && this.#fireBefore(draft, run, record, place, index) === 'again') return 'again';
+    const fired = run.entriesBytes;
+    const rejection = isParked ? PARKED : this.#runRecord(draft, run, record, place, at, end);
     if (rejection !== undefined) {
       if (!canPutBack) return 'again';
+      // Timers that have fired before it fire again, with what comes next.
       draft.putBack(saved);
       if (program.definition.onRecordError === 'stop' && !isParked) {
         const reason = `${rejection.stage}: ${rejection.summary ?? rejection.reason}`;
         return { record: index, kind: 'policy', reason };
       }
-      this.#clearEntries();
-      this.#addLetters(draft, record, at, end, rejection);
+      run.clear();
+      this.#addLetters(draft, run, record, at, end, rejection);
     }
     for (const cell of draft.cells) if (cell.lostReference) return 'again';
-    const room = index <= this.#scope.front ? draft.room : draft.room * ROOM_SHARE_AHEAD;
-    if (draft.outboxBytes + this.#entriesBytes > room) {
+    if (draft.outboxBytes + run.entriesBytes > this.#room(draft, index)) {
       if (!canPutBack) return 'again';
       draft.putBack(saved);
-      return this.#ran > 0 ? 'full' : { record: index, kind: 'outbox', reason: OUTBOX_IS_FULL };
+      if (this.#ran > 0) return 'full';
+      if (fired === 0) return { record: index, kind: 'outbox', reason: OUTBOX_IS_FULL };
+      // A sweep fires them one by one.
+      this.#timerProblem = 'what they give and what the next record gives have no room together';
+      return this.#foldRecord(draft, record, place, at, end);
     }
-    draft.accept(record, this.#entries);
+    draft.accept(record.arrivalMs, run.entries);
     if (rejection === undefined) this.#applied.push(index);
-    else this.#deadLetters += this.#entries.length;
+    else this.#deadLetters += run.entries.length;
     this.#firstRan ??= record;
     this.#lastRan = record;
     this.#lastPlace = place;
+    return 'done';
+  }
+
+  #room(draft: ItemDraft, index: number): number {
+    return index <= this.#scope.front ? draft.room : draft.room * ROOM_SHARE_AHEAD;
+  }
+
+  /** Timers that are due before a record fire before it: for a key of one lane that is their place, whoever fires. */
+  #fireBefore(
+    draft: ItemDraft,
+    run: StepRun,
+    record: SourceRecord,
+    place: MarkPlace,
+    index: number,
+  ): 'done' | 'again' {
+    const { times } = this.#scope;
+    if (times === undefined) return 'done';
+    const overMs = Math.min(times.others, times.before[index] ?? -Infinity);
+    return this.#fire(draft, run, record, place, BEFORE_ELEMENTS, overMs);
+  }
+
+  /** Behind the key's last record of the batch, whatever comes next of the lane comes behind the batch. */
+  #fireBehind(): 'done' | 'again' {
+    const { times } = this.#scope;
+    const [draft, run, record, place] = [this.#draft, this.#steps, this.#lastRan, this.#lastPlace];
+    if (times === undefined || draft === undefined || run === undefined) return 'done';
+    if (record === undefined || place === undefined || draft.isParked) return 'done';
+    const overMs = Math.min(times.others, times.behind);
+    const saved = this.#isGuarded ? draft.save() : NOTHING_SAVED;
+    run.clear();
+    if (this.#fire(draft, run, record, place, BEHIND_ELEMENTS, overMs) === 'again') return 'again';
+    for (const cell of draft.cells) if (cell.lostReference) return 'again';
+    if (draft.outboxBytes + run.entriesBytes > draft.room * ROOM_SHARE_AHEAD) {
+      if (!this.#isGuarded) return 'again';
+      draft.putBack(saved);
+      return 'done';
+    }
+    draft.accept(record.arrivalMs, run.entries);
+    return 'done';
+  }
+
+  /** Fires what is due, with a record that carries it. A timer that fails stays, and what is behind it, for a sweep. */
+  #fire(
+    draft: ItemDraft,
+    run: StepRun,
+    { lane, position, arrivalMs }: SourceRecord,
+    place: MarkPlace,
+    element: number,
+    overMs: number,
+  ): 'done' | 'again' {
+    if (this.#timerProblem !== undefined || draft.dueMs() > overMs) return 'done';
+    if (!this.#isGuarded) return 'again';
+    const originArrivalMs = place.lane === lane ? undefined : place.arrivalMs;
+    const maker = { lane, position, element, arrivalMs, originArrivalMs };
+    this.#timerProblem = fireTimers(draft, run, this.#work.key as string, overMs, maker);
     return 'done';
   }
 
@@ -265,21 +342,37 @@ class ItemFold {
    * Runs all elements that the record has for this key, or none: one that throws rejects them all.
    * @returns why they are rejected, where they are.
    */
-  #runRecord(draft: ItemDraft, record: SourceRecord, at: number, end: number): Rejection | undefined {
-    this.#clearEntries();
+  #runRecord(
+    draft: ItemDraft,
+    run: StepRun,
+    record: SourceRecord,
+    markPlace: MarkPlace,
+    at: number,
+    end: number,
+  ): Rejection | undefined {
+    const fired = run.entriesBytes;
+    const originArrivalMs = markPlace === record ? undefined : markPlace.arrivalMs;
     for (let place = at; place < end; place++) {
       const element = this.#work.elements[place] as Element;
-      const rejection = element.rejection ?? this.#runElement(draft, record, element);
+      const rejection = element.rejection ?? this.#runElement(draft, run, record, originArrivalMs, element);
       if (rejection !== undefined) return rejection;
     }
-    return this.#requireSizes(draft);
+    return this.#requireSizes(draft, run.entriesBytes - fired);
   }
 
   /** @returns why the element cannot be folded, where it cannot. */
-  #runElement(draft: ItemDraft, record: SourceRecord, element: Element): Rejection | undefined {
+  #runElement(
+    draft: ItemDraft,
+    run: StepRun,
+    record: SourceRecord,
+    originArrivalMs: number | undefined,
+    element: Element,
+  ): Rejection | undefined {
+    const { lane, position, arrivalMs } = record;
     try {
       const value = this.#isFresh || element.isShared ? this.#scope.fresh.take(element, this) : element.value;
-      this.#runSteps(draft, 0, value, record, element.number);
+      const maker = { lane, position, element: element.number, arrivalMs, originArrivalMs };
+      run.run(0, value, maker, this.#contextOf(draft, record, element));
       return undefined;
     } catch (error) {
       if (error instanceof ConfigurationError) throw error;
@@ -287,81 +380,28 @@ class ItemFold {
     }
   }
 
-  #runSteps(draft: ItemDraft, from: number, value: unknown, record: SourceRecord, element: number): void {
-    const { steps } = this.#scope.program;
-    let current = value;
-    for (let at = from; at < steps.length; at++) {
-      const step = steps[at] as (typeof steps)[number];
-      switch (step.kind) {
-        case 'map':
-          current = step.apply(current);
-          break;
-        case 'filter':
-          if (!step.apply(current)) return;
-          break;
-        case 'flatMap':
-          for (const each of step.apply(current)) this.#runSteps(draft, at + 1, each, record, element);
-          return;
-        case 'sink':
-          this.#emit(draft, step, current, record, element);
-          break;
-        case 'operator': {
-          const cell = draft.cells[step.cell] as Cell;
-          const outputs = step.operator.fold(this.#work.key as string, current, cell, record);
-          const last = outputs.length - 1;
-          if (last < 0) return;
-          for (let place = 0; place < last; place++)
-            this.#runSteps(draft, at + 1, outputs[place], record, element);
-          current = outputs[last];
-          break;
-        }
-      }
-    }
-  }
-
-  #emit(
-    { cells, direct }: ItemDraft,
-    step: SinkStep,
-    value: unknown,
-    record: SourceRecord,
-    element: number,
-  ): void {
-    if (step.stateOf !== undefined) {
-      const held = (cells[step.stateOf.cell] as Cell).refer();
-      if (held === undefined) return;
-      requirePublishable(step.sink, held, this.#work.key as string);
-      direct[step.direct]?.stage(record, this.#originArrivalMs, element, held);
-      return;
-    }
-    this.#add({
-      kind: 'output',
-      sink: step.sink.name,
-      destinationKey: destinationKeyOf(step.sink, value, this.#work.key as string),
-      isChange: step.isChange,
-      value: { json: outputJson(step.sink, value) },
-      lane: record.lane,
-      position: record.position,
-      element,
-      index: this.#nextIndex(step, element),
-      arrivalMs: record.arrivalMs,
-      originArrivalMs: this.#originArrivalMs,
-    });
+  #contextOf({ firedMs }: ItemDraft, record: SourceRecord, { eventMs, record: index }: Element): FoldContext {
+    if (eventMs === undefined) return record;
+    const overMs = Math.max(this.#scope.times?.before[index] ?? -Infinity, firedMs);
+    return { arrivalMs: record.arrivalMs, time: { eventMs, overMs } };
   }
 
   /** One letter for all elements that the record has for the key: they are applied together, or not at all (I1). */
-  #addLetters(draft: ItemDraft, record: SourceRecord, at: number, end: number, rejection: Rejection): void {
+  #addLetters(
+    draft: ItemDraft,
+    run: StepRun,
+    record: SourceRecord,
+    at: number,
+    end: number,
+    rejection: Rejection,
+  ): void {
     const { key, elements } = this.#work;
     const behind = key === undefined ? end : at + 1;
     for (let place = at; place < behind; place++) {
       const element = elements[place] as Element;
       const own = (key === undefined ? element.rejection : undefined) ?? rejection;
-      this.#add(this.#deadLetter(record, element, draft.letters.next + place - at, own));
+      run.add(this.#deadLetter(record, element, draft.letters.next + place - at, own));
     }
-  }
-
-  #add(entry: EntryDraft): void {
-    this.#entries.push(entry);
-    this.#entriesBytes += entryBytes(entry);
   }
 
   #deadLetter(
@@ -383,18 +423,8 @@ class ItemFold {
     };
   }
 
-  #nextIndex({ sink }: SinkStep, element: number): number {
-    const last = this.#entries.findLast((entry) => entry.kind === 'output' && entry.sink === sink.name);
-    return last?.kind === 'output' && last.element === element ? last.index + 1 : 0;
-  }
-
-  #clearEntries(): void {
-    if (this.#entries.length > 0) this.#entries = [];
-    this.#entriesBytes = 0;
-  }
-
   /** The limits that the records alone decide: on the states, and on the outputs of one record. */
-  #requireSizes(draft: ItemDraft): Rejection | undefined {
+  #requireSizes(draft: ItemDraft, entriesBytes: number): Rejection | undefined {
     const { stateBytes, room } = draft;
     const limit = this.#scope.program.limits.stateBytes;
     if (stateBytes > limit) {
@@ -405,7 +435,7 @@ class ItemFold {
           'the key',
       };
     }
-    const outputBytes = this.#entriesBytes + draft.stagedCopyBytes;
+    const outputBytes = entriesBytes + draft.stagedCopyBytes;
     if (outputBytes <= room) return undefined;
     return {
       stage: 'output',
@@ -432,11 +462,9 @@ class ItemFold {
   #item(draft: ItemDraft, firstRan: SourceRecord, lastPlace: MarkPlace): StateItem {
     draft.setMark(lastPlace);
     draft.dropMarks(firstRan);
-    return draft.toItem(this.#work.pk, firstRan);
+    return draft.toItem(this.#work.pk, firstRan.arrivalMs);
   }
 }
-
-const NOTHING_SAVED: readonly SavedCell[] = [];
 
 /** Other shards publish their entries first; with ParallelizationFactor 1 their progress shows when they have. */
 const OUTBOX_IS_FULL =

@@ -1,4 +1,4 @@
-import { shardOfLane } from '../source/lane.ts';
+import { isTimerLane, shardOfLane } from '../source/lane.ts';
 import { compareMarkPositions, type MarkPosition } from '../source/position.ts';
 import type { SourceRecord } from '../source/record.ts';
 import type { StatefulStage } from '../pipeline/definition.ts';
@@ -8,7 +8,7 @@ import { NO_LETTERS, type Letters } from '../state/letters.ts';
 import { firstRevision } from '../state/revision.ts';
 import { generationOf } from '../state/row-key.ts';
 import type { Mark, OutboxEntry, StateItem } from '../state/state-item.ts';
-import { DirectOutput } from './direct-output.ts';
+import { DirectOutput, type DirectChange } from './direct-output.ts';
 import { HORIZON_SLACK_SECONDS, ITEM_RESERVE_BYTES } from './limits.ts';
 import { OutboxDraft, type EntryDraft, type PendingEntry, type StateReference } from './outbox-draft.ts';
 import type { MarkPlace } from './mark-place.ts';
@@ -20,6 +20,16 @@ type PendingValue = Extract<PendingEntry, { kind: 'output' }>['value'];
 
 const NO_VERSIONS: ReadonlyMap<string, number> = new Map();
 const NO_STATES: ReadonlyMap<string, Document> = new Map();
+
+/** What a draft held before a record ran. */
+export interface SavedDraft {
+  readonly cells: readonly SavedCell[];
+  readonly staged: readonly (DirectChange | undefined)[];
+  readonly firedMs?: number;
+}
+
+/** Of a draft in which nothing can be put back, or nothing needs to be. */
+export const NOTHING_SAVED: SavedDraft = { cells: [], staged: [] };
 
 /** An item while its key is folded: made of the loaded one, changed record by record, and written once. */
 export class ItemDraft {
@@ -37,6 +47,8 @@ export class ItemDraft {
   #letters: Letters;
   /** The newest arrival that went into the item, seconds since the epoch. */
   #newestSeconds = 0;
+  /** Event time up to which timers have fired, milliseconds since the epoch; -Infinity where none has. */
+  firedMs: number;
 
   /**
    * @param key `undefined` for a shard's own item, which has no states.
@@ -52,6 +64,7 @@ export class ItemDraft {
     const { operators, directSinks } = program;
     this.#program = program;
     this.#loaded = loaded;
+    this.firedMs = loaded?.firedMs ?? -Infinity;
     this.marks = new Map(loaded?.marks);
     this.#letters = loaded?.letters ?? NO_LETTERS;
     this.#key = key;
@@ -128,18 +141,23 @@ export class ItemDraft {
     return bytes;
   }
 
-  save(): readonly SavedCell[] {
-    return this.cells.map((cell) => cell.save());
+  save(): SavedDraft {
+    return {
+      cells: this.cells.map((cell) => cell.save()),
+      staged: this.direct.map((output) => output.save()),
+      firedMs: this.firedMs,
+    };
   }
 
   /** Takes back what the record at hand did. */
-  putBack(saved: readonly SavedCell[]): void {
-    for (const [place, cell] of saved.entries()) this.cells[place]?.putBack(cell);
-    for (const output of this.direct) output.discard();
+  putBack({ cells, staged, firedMs = this.firedMs }: SavedDraft): void {
+    this.firedMs = firedMs;
+    for (const [place, cell] of cells.entries()) this.cells[place]?.putBack(cell);
+    for (const [place, output] of this.direct.entries()) output.putBack(staged[place]);
   }
 
   /** The record at hand has run. */
-  accept({ arrivalMs }: SourceRecord, entries: readonly EntryDraft[]): void {
+  accept(arrivalMs: number, entries: readonly EntryDraft[]): void {
     for (const output of this.direct) output.accept();
     if (entries.length > 0) {
       this.#outbox.add(entries);
@@ -200,20 +218,27 @@ export class ItemDraft {
     this.#outbox.dropBefore(arrivalMs - keptMs);
   }
 
-  /** The item as it should be written. @param firstRan the first record that ran. */
-  toItem(pk: string, firstRan: SourceRecord): StateItem {
+  /** The item as a sweep should write it. */
+  swept(pk: string): StateItem {
+    const { dueMs: _, ...item } = this.toItem(pk, 0);
+    const dueMs = item.outbox.some(({ lane }) => isTimerLane(lane)) ? 0 : this.dueMs();
+    return dueMs === Infinity ? item : { ...item, dueMs };
+  }
+
+  /** The item as it should be written. @param arrivalMs of the first record that ran. */
+  toItem(pk: string, arrivalMs: number): StateItem {
     const loaded = this.#loaded;
     // An item that is deleted and made again must neither match an old holder's condition nor begin below what it told
     // its sinks: it starts at a time, and nothing is written a thousand times a second.
     const revision =
-      loaded === undefined ? firstRevision(generationOf(pk), firstRan.arrivalMs) : loaded.revision + 1;
+      loaded === undefined ? firstRevision(generationOf(pk), arrivalMs) : loaded.revision + 1;
     const states = new Map(this.#unknown);
     for (const { operator, held } of this.cells) {
       if (held !== undefined) states.set(operator.name, held.document);
     }
     const outbox: OutboxEntry[] = [];
     for (const output of this.direct) {
-      output.discard();
+      output.putBack(undefined);
       const change = output.draft();
       if (change === undefined) continue;
       this.#outbox.supersede(change.sink, change.destinationKey);
@@ -221,7 +246,46 @@ export class ItemDraft {
     }
     for (const entry of this.#outbox.entries()) outbox.push(this.#settled(entry, revision));
     const item: StateItem = { pk, revision, marks: this.marks, states, versions: this.#versions(), outbox };
-    return this.#letters === NO_LETTERS ? item : { ...item, letters: this.#letters };
+    const { firedMs } = this;
+    const dueMs = this.#indexedMs(outbox);
+    return {
+      ...item,
+      ...(this.#letters !== NO_LETTERS && { letters: this.#letters }),
+      ...(firedMs !== -Infinity && { firedMs }),
+      ...(dueMs !== undefined && { dueMs }),
+    };
+  }
+
+  /** Operators that wait for event time. */
+  get timed(): Program['timed'] {
+    return this.#program.timed;
+  }
+
+  /** The earliest event time for which an operator waits, milliseconds since the epoch; Infinity where none does. */
+  dueMs(): number {
+    let dueMs = Infinity;
+    for (const { cell } of this.#program.timed) dueMs = Math.min(dueMs, this.dueOf(cell));
+    return dueMs;
+  }
+
+  /** That of one operator. */
+  dueOf(place: number): number {
+    const { held, operator } = this.cells[place] as Cell;
+    return (held && operator.timers?.dueMs(held.document)) ?? Infinity;
+  }
+
+  /**
+   * When a sweep is to look at the item. A time that is stored stays while nothing is due earlier: it costs write units
+   * to change it, and a sweep that comes too early sets it right.
+   */
+  #indexedMs(outbox: readonly OutboxEntry[]): number | undefined {
+    if (this.#program.timed.length === 0) return this.#loaded?.dueMs;
+    if (outbox.some(({ lane }) => isTimerLane(lane))) return 0;
+    const dueMs = this.#key === undefined ? Infinity : this.dueMs();
+    if (dueMs === Infinity) return undefined;
+    const stored = this.#loaded?.dueMs;
+    const isKept = stored !== undefined && stored > 0 && stored <= dueMs && this.firedMs === this.#loaded?.firedMs;
+    return isKept ? stored : dueMs;
   }
 
   #versions(): ReadonlyMap<string, number> {
@@ -253,6 +317,7 @@ export class ItemDraft {
       index,
       arrivalMs,
       originArrivalMs,
+      origin,
     } = entry;
     const value =
       'json' in entry.value
@@ -273,6 +338,7 @@ export class ItemDraft {
       index,
       arrivalMs,
       originArrivalMs,
+      ...(origin !== undefined && { origin }),
       value,
     };
   }

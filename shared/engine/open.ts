@@ -1,6 +1,8 @@
 import { encodePosition, type Position } from '../source/position.ts';
 import type { RecordBatch } from '../source/record.ts';
 import type { Control, Progress } from '../state/state-store.ts';
+import { LaneClock } from '../time/lane-clock.ts';
+import { firstLaneTime, othersReachedMs } from './lane-times.ts';
 import { DEATHS_BEFORE_SUSPICION } from './limits.ts';
 import type { Runtime } from './runtime.ts';
 import { isKiller } from './turn.ts';
@@ -24,6 +26,10 @@ export interface Opened {
   readonly isSuspicious: boolean;
   /** Turns in which a record killed the process, again and again. */
   readonly killers: ReadonlySet<string>;
+  /** In a pipeline that has a time. */
+  readonly clock: LaneClock | undefined;
+  /** Up to where event time is over in all other lanes, milliseconds since the epoch. */
+  readonly othersOverMs: number;
 }
 
 /** Live events are not processed now; the batch comes again. */
@@ -68,6 +74,7 @@ export async function open(
         isByPartition: progress.isByPartition,
         isSuspicious: (progress.attempts.get(encodePosition(first)) ?? 0) > DEATHS_BEFORE_SUSPICION,
         killers: killersOf(progress, runtime.clock.nowMs()),
+        ...(await timesOf(runtime, generation, batch.shard, progress)),
       };
     }
     if (origin.kind === 'replay') return refused(`its progress row is ${begun.kind}: the rewind is undone`);
@@ -92,6 +99,21 @@ async function readControl(runtime: Runtime): Promise<Control> {
   runtime.isByPartition = control.isByPartition === true && runtime.program.relay === undefined;
   return control;
 }
+
+async function timesOf(
+  runtime: Runtime,
+  generation: number,
+  shard: string,
+  { position, time: known, liftedMs }: Progress,
+): Promise<Pick<Opened, 'clock' | 'othersOverMs'>> {
+  const { time } = runtime.program.definition;
+  if (time === undefined || runtime.program.relay !== undefined) return NO_TIMES;
+  const begin = position === undefined ? await firstLaneTime(runtime, generation, shard) : known;
+  const othersMs = await othersReachedMs(runtime, generation, shard);
+  return { clock: new LaneClock(time, begin, liftedMs), othersOverMs: othersMs - time.latenessMs };
+}
+
+const NO_TIMES = { clock: undefined, othersOverMs: -Infinity } as const;
 
 function killersOf({ suspects }: Progress, nowMs: number): ReadonlySet<string> {
   const killers = new Set<string>();

@@ -2,7 +2,7 @@ import { comparePositions, compareSequences, type Position } from '../source/pos
 import { shardOfLane } from '../source/lane.ts';
 import type { CanonicalDocument } from '../state/canonical-document.ts';
 import type { DeadLetterEntry, OutboxEntry, OutputEntry } from '../state/state-item.ts';
-import { isRedriveLane } from './redrive-lane.ts';
+import { isOffStream, isRedriveLane } from './redrive-lane.ts';
 import type { Cell } from './state-cell.ts';
 
 /** An output's value that is a state: what a cell held when it was made, or what the loaded item holds. */
@@ -13,6 +13,11 @@ export type StateReference =
 export interface OutputDraft extends Omit<OutputEntry, 'value' | 'revision'> {
   readonly value: { readonly json: string } | Extract<StateReference, { cell: Cell }>;
 }
+/** What makes an output: an element of a record, or a timer. */
+export type Maker = Pick<
+  OutputEntry,
+  'lane' | 'position' | 'element' | 'arrivalMs' | 'originArrivalMs' | 'origin'
+>;
 export type EntryDraft = OutputDraft | DeadLetterEntry;
 /** An entry of the loaded item, or one that a record of this batch made. */
 export type PendingEntry = OutboxEntry | EntryDraft;
@@ -20,12 +25,12 @@ export type PendingEntry = OutboxEntry | EntryDraft;
 /** Attribute names, numbers and flags of one entry, an upper bound in bytes. */
 const ENTRY_OVERHEAD_BYTES = 64;
 const ENCODED_POSITION_BYTES = 40;
-/** Lane and position where a redriven record once stood. */
+/** Lane and position where a redriven record once stood, or of a timer. */
 const ORIGIN_BYTES = 100;
 
 /** What an entry takes in the item, an upper bound in bytes. A value that is the state itself takes none. */
 export function entryBytes(entry: PendingEntry): number {
-  const origin = isRedriveLane(entry.lane) ? ORIGIN_BYTES : 0;
+  const origin = entry.origin !== undefined || isRedriveLane(entry.lane) ? ORIGIN_BYTES : 0;
   const fixed = ENTRY_OVERHEAD_BYTES + ENCODED_POSITION_BYTES + entry.lane.length + origin;
   if (entry.kind === 'deadLetter') return fixed + Buffer.byteLength(entry.reason);
   const value = 'json' in entry.value ? Buffer.byteLength(entry.value.json) : 0;
@@ -79,7 +84,7 @@ export class OutboxDraft {
    * is published without its record, whenever the redrive goes on.
    */
   dropBefore(oldestMs: number): void {
-    this.#keep(({ lane, arrivalMs = oldestMs }) => arrivalMs >= oldestMs || isRedriveLane(lane));
+    this.#keep(({ lane, arrivalMs = oldestMs }) => arrivalMs >= oldestMs || isOffStream(lane));
   }
 
   #keep(isKept: (entry: PendingEntry) => boolean): void {
@@ -130,10 +135,16 @@ function targetOf(sink: string, destinationKey: string): string {
   return `${sink} ${destinationKey}`;
 }
 
+function isSameOrigin({ origin: a }: PendingEntry, { origin: b }: PendingEntry): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return comparePositions(a.position, b.position) === 0;
+}
+
 function isSameElement(a: PendingEntry, b: PendingEntry): boolean {
   return (
     a.lane === b.lane &&
     a.element === b.element &&
+    isSameOrigin(a, b) &&
     a.position.sub === b.position.sub &&
     compareSequences(a.position.sequence, b.position.sequence) === 0
   );

@@ -43,9 +43,13 @@ export function outputJson(sink: Sink, value: unknown): string {
   return json;
 }
 
-/** @throws RecordError when the key function gives what is no destination key. */
-export function destinationKeyOf(sink: Sink, value: unknown, key: string): string {
-  const destinationKey = sink.kind === 'forEach' || sink.key === undefined ? key : ownKey(sink, value, key);
+/**
+ * @param key of the state. @param otherwise the destination where the sink has no key function.
+ * @throws RecordError when the key function gives what is no destination key.
+ */
+export function destinationKeyOf(sink: Sink, value: unknown, key: string, otherwise: string): string {
+  const destinationKey =
+    sink.kind === 'forEach' || sink.key === undefined ? otherwise : ownKey(sink, value, key);
   requireTableKey(sink, destinationKey);
   return destinationKey;
 }

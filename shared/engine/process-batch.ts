@@ -4,6 +4,8 @@ import { byPartition } from '../source/lane.ts';
 import type { RecordBatch, SourceRecord } from '../source/record.ts';
 import { FATE, firstOpenRecord, firstUncommitted, group, lower, type BatchRun } from './batch-run.ts';
 import { foldAndCommit, load } from './commit.ts';
+import type { BatchTimes } from './fold.ts';
+import { fireDue } from './fire-due.ts';
 import { FreshValues } from './fresh-values.ts';
 import { DEADLINE_MARGIN_MS, DECODING_SHARE, KILLERS_REMEMBERED, TURN_REMEMBERED_MS } from './limits.ts';
 import { processOneByOne, TurnError } from './one-by-one.ts';
@@ -90,14 +92,21 @@ export async function processBatch(
     ({ position }) => failedFrom === undefined || comparePositions(position, failedFrom) < 0,
   );
   const finished = done === undefined ? 0 : batch.records.indexOf(done) + 1;
+  const time = opened.clock?.at(lastTaken(records, done));
   const advanced = await runtime.store.advance(opened.generation, batch.shard, {
     first,
     ...(done && { position: done.position, arrivalMs: done.arrivalMs }),
+    ...(time !== undefined && { time }),
     records: finished,
     endedTurns: [...endedTurns, ...forgottenTurns(runtime, opened, isByPartition)],
   });
   if (advanced === 'sealed') failedFrom = first;
   else if (done !== undefined) runtime.cache.leave(batch.shard, done.position);
+
+  // What the batch has moved event time beyond fires at once; what does not is a sweep's.
+  if (opened.clock !== undefined && advanced === 'advanced' && keepGoing()) {
+    await fireReached(runtime, opened, lastTaken(records, done), keepGoing);
+  }
 
   // 9. Answer
   report.unfinished = report.records - (advanced === 'sealed' ? 0 : finished);
@@ -228,10 +237,45 @@ function beginRun(
       published: new Set(),
       acknowledged: new Map(opened.isByPartition || position === undefined ? [] : [[batch.shard, position]]),
       fresh: new FreshValues(program, records),
+      times: timesOf(opened, records),
     },
     blocked: new Map(),
     fates,
   };
+}
+
+/** Nothing of the batch hangs on it: where it fails, a sweep fires. */
+async function fireReached(
+  runtime: Runtime,
+  { clock, generation, progress, othersOverMs }: Opened,
+  last: SourceRecord | undefined,
+  keepGoing: () => boolean,
+): Promise<void> {
+  const overMs = Math.min(othersOverMs, clock?.overAt(last) ?? -Infinity);
+  if (overMs <= (runtime.firedMs?.generation === generation ? runtime.firedMs.overMs : -Infinity)) return;
+  try {
+    await fireDue(runtime, { ...progress, generation }, overMs, keepGoing);
+    runtime.firedMs = { generation, overMs };
+  } catch (error) {
+    runtime.log.warn('What is due did not fire; a sweep fires it', { error: String(error) });
+  }
+}
+
+function timesOf({ clock, othersOverMs }: Opened, records: readonly SourceRecord[]): BatchTimes | undefined {
+  if (clock === undefined) return undefined;
+  return {
+    before: records.map((record) => clock.overBefore(record)),
+    behind: clock.overBehind,
+    others: othersOverMs,
+  };
+}
+
+/** The last record that was taken and is at or below the new position; those that were done before are not taken. */
+function lastTaken(
+  records: readonly SourceRecord[],
+  done: SourceRecord | undefined,
+): SourceRecord | undefined {
+  return done && records.findLast(({ position }) => comparePositions(position, done.position) <= 0);
 }
 
 /** Counts each record at most once: applied or a duplicate; one that is neither was rejected, or is not done yet. */

@@ -40,6 +40,8 @@ export interface Program {
   /** Whether it matters for how long a key is not seen: only where a key that was never seen has a state. */
   readonly hasInitialState: boolean;
   readonly sinks: ReadonlyMap<string, Sink>;
+  /** Operators that wait for event time, in order, by their place among the steps. */
+  readonly timed: readonly { readonly place: number; readonly cell: number }[];
   /**
    * The time within which what a record brings can come again, seconds: in a chained pipeline also in another record,
    * which may be put for as long as the records before it can come again.
@@ -100,6 +102,9 @@ export function programOf(definition: PipelineDefinition, limits = ENGINE_LIMITS
     directSinks,
     hasInitialState: operators.some(({ initial }) => initial !== undefined),
     sinks: new Map(steps.flatMap((step) => (step.kind === 'sink' ? [[step.sink.name, step.sink]] : []))),
+    timed: steps.flatMap((step, place) =>
+      step.kind === 'operator' && step.operator.timers !== undefined ? [{ place, cell: step.cell }] : [],
+    ),
     limits,
     horizonSeconds,
     tombstoneSeconds:

@@ -1,3 +1,4 @@
+import { isTimerLane } from '../source/lane.ts';
 import type { Position } from '../source/position.ts';
 import type { Mark } from '../state/state-item.ts';
 
@@ -7,6 +8,11 @@ const MARK_PREFIX = 'letter/';
 /** Whether a lane is one of a redrive: no stream's lane begins so, for its tag has six characters. */
 export function isRedriveLane(lane: string): boolean {
   return lane.startsWith(PREFIX);
+}
+
+/** Whether what stands in the lane is published without a record of the stream in hand: by a redrive, or by a sweep. */
+export function isOffStream(lane: string): boolean {
+  return isRedriveLane(lane) || isTimerLane(lane);
 }
 
 /**

@@ -3,7 +3,9 @@ import type { SinkPort } from '../output/sink-port.ts';
 import type { ShardRanges } from '../source/shard-ranges.ts';
 import type { StateStore } from '../state/state-store.ts';
 import type { Clock } from '../time/clock.ts';
+import type { SourceLanes } from '../time/source-lanes.ts';
 import type { ItemCache } from './item-cache.ts';
+import type { KnownLaneTimes } from './lane-times.ts';
 import type { Program } from './program.ts';
 
 /** What the engine has to say to people: names, numbers and reasons, never the contents of records. */
@@ -20,6 +22,8 @@ export interface Runtime {
   /** By sink name. */
   readonly sinks: ReadonlyMap<string, SinkPort>;
   readonly deadLetters: DeadLetterSink;
+  /** The lanes of the source, of which one that nobody has heard of holds event time back: of a pipeline with a time. */
+  readonly lanes?: SourceLanes;
   /** Asked only where a batch holds an aggregate of the Kinesis Producer Library. */
   readonly shardRanges: ShardRanges;
   readonly clock: Clock;
@@ -30,6 +34,10 @@ export interface Runtime {
   readonly parallelizationFactor: number;
   /** The generation that this container works in; unknown before its first batch. */
   generation: number | undefined;
+  /** How far the lanes were when they were last looked at; they go on, and never back. */
+  laneTimes?: KnownLaneTimes;
+  /** Up to where this container has fired what was due, milliseconds since the epoch. */
+  firedMs?: { readonly generation: number; readonly overMs: number };
   /** Whether lanes are by partition key in every shard; known with the generation. */
   isByPartition?: boolean;
 }

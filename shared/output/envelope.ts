@@ -1,7 +1,7 @@
 import { encodeMarkPosition } from '../source/position.ts';
 import type { Provenance } from '../source/provenance.ts';
 import { sourceOf } from '../state/row-key.ts';
-import { hashOfKey } from './output-id.ts';
+import { hashOfKey, standingOf } from './output-id.ts';
 import type { Delivery } from './sink-port.ts';
 
 /**
@@ -22,14 +22,15 @@ export interface OutputEnvelope {
 /** The envelope as JSON text. The value is JSON text already and is not parsed for it. */
 export function envelopeJson(pipeline: string, delivery: Delivery): string {
   const { id, destinationKey, json, pk, entry, revision, epoch } = delivery;
+  const { lane, position, element } = standingOf(entry);
   const provenance: OutputEnvelope['provenance'] = {
     lineage: epoch === undefined ? pipeline : `${pipeline}~${epoch}`,
-    lane: entry.lane,
+    lane,
     sink: entry.sink,
     source: hashOfKey(sourceOf(pk)),
     revision,
     destination: hashOfKey(destinationKey),
-    position: encodeMarkPosition({ ...entry.position, element: entry.element, index: entry.index }),
+    position: encodeMarkPosition({ ...position, element, index: entry.index }),
     arrivalMs: entry.originArrivalMs ?? entry.arrivalMs,
   };
   return (

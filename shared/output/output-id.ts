@@ -1,12 +1,31 @@
 import { createHash } from 'node:crypto';
-import { shardOfLane } from '../source/lane.ts';
+import { isTimerLane, shardOfLane } from '../source/lane.ts';
 import type { OutputEntry } from '../state/state-item.ts';
 
-/** Pipeline, shard, sequence number, sub-sequence number, element, sink and index: what no retry changes (I4). */
+/**
+ * Pipeline, shard, sequence number, sub-sequence number, element, sink and index; of what a timer made its key's hash, due
+ * time, the operator's place, sink and index: what no retry changes (I4), and no matter who fires.
+ */
 export function outputId(pipeline: string, entry: OutputEntry): string {
-  const { element, sink, index } = entry;
+  const { sink, index } = entry;
   const { lane, position } = entry.origin ?? entry;
+  const element = elementOf(entry);
   return `${pipeline}/${shardOfLane(lane)}/${position.sequence}/${position.sub}/${element}/${sink}/${index}`;
+}
+
+/** Which of a record's elements made the output; 0 of what a timer made. */
+export function elementOf({ lane, origin, element }: OutputEntry): number {
+  return isTimerLane((origin ?? { lane }).lane) ? 0 : element;
+}
+
+/**
+ * In which order the output stands among those that the next pipeline sees: that of the lane which carries it, and of what
+ * a timer made always that of its key's timers, whoever carries it.
+ */
+export function standingOf(entry: OutputEntry): Pick<OutputEntry, 'lane' | 'position' | 'element'> {
+  const { origin } = entry;
+  const { lane, position } = origin !== undefined && isTimerLane(origin.lane) ? origin : entry;
+  return { lane, position, element: elementOf(entry) };
 }
 
 /** 96 bits. */

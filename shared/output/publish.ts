@@ -25,12 +25,18 @@ export interface Published {
   readonly firstFailed: Position | undefined;
 }
 
-/** Position, then element, then index: the order in which outputs of one destination key are published (I4). */
-export function compareDeliveries(a: Delivery, b: Delivery): number {
+/**
+ * Position, then element, then index: the order in which outputs of one destination key are published (I4). Timers that one
+ * record carries are in the order in which they were due.
+ */
+export function compareDeliveries({ entry: a }: Delivery, { entry: b }: Delivery): number {
   return (
-    comparePositions(a.entry.position, b.entry.position) ||
-    a.entry.element - b.entry.element ||
-    a.entry.index - b.entry.index
+    comparePositions(a.position, b.position) ||
+    a.element - b.element ||
+    (a.origin === undefined || b.origin === undefined
+      ? 0
+      : comparePositions(a.origin.position, b.origin.position)) ||
+    a.index - b.index
   );
 }
 

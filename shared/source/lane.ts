@@ -49,6 +49,18 @@ export function byPartition(batch: RecordBatch): RecordBatch {
   return { ...batch, records };
 }
 
+/** Of the outputs of a key's timers: no stream's lane begins so, for its tag has six characters. */
+const TIMER_PREFIX = 'timer/';
+
+/** In which order a key's timers fire. @param keyHash of the key. */
+export function timerLane(keyHash: string): string {
+  return `${TIMER_PREFIX}${keyHash}`;
+}
+
+export function isTimerLane(lane: string): boolean {
+  return lane.startsWith(TIMER_PREFIX);
+}
+
 /** The shard part of a lane. */
 export function shardOfLane(lane: string): string {
   const end = lane.indexOf('#');

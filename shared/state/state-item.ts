@@ -16,11 +16,13 @@ interface OutboxEntryBase {
   /** The lane of the record that made the entry. */
   readonly lane: string;
   readonly position: Position;
-  /** Which of the elements of the record made it. */
+  /** Which of the elements of the record made it; of what a timer made, whether it came before or behind them. */
   readonly element: number;
   /**
    * Of a record that was redriven: where it once stood in the stream. Ids and names are made of it, while lane and
-   * position tell the order in which the redrive went.
+   * position tell the order in which the redrive went. Of what a timer made that fired with a record: the lane of the
+   * key's timers, and as sequence number the due time with the operator's place behind it; lane and position are then the
+   * record's, with which it is published and acknowledged.
    */
   readonly origin?: { readonly lane: string; readonly position: Position };
 }

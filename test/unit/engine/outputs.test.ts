@@ -122,8 +122,8 @@ describe('an empty destination key', () => {
 
   it('is fine for a table that is upserted by id, for a stream, and for a call', () => {
     const byId = { ...TABLE, upsertBy: 'id' } as const;
-    expect([byId, STREAM, CALL].map((sink) => destinationKeyOf(sink, 1, ''))).toEqual(['', '', '']);
-    expect(destinationKeyOf({ ...TABLE, key: () => 'other' }, 1, '')).toBe('other');
+    expect([byId, STREAM, CALL].map((sink) => destinationKeyOf(sink, 1, '', ''))).toEqual(['', '', '']);
+    expect(destinationKeyOf({ ...TABLE, key: () => 'other' }, 1, '', '')).toBe('other');
   });
 });
 

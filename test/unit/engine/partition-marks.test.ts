@@ -35,6 +35,7 @@ describe('marks of partition keys', () => {
     const elements = records.map((record, index): Element => ({
       record: index,
       number: 0,
+      eventMs: undefined,
       value: JSON.parse(Buffer.from(record.data, 'base64').toString()) as string,
       rejection: undefined,
       isShared: false,

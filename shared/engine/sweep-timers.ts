@@ -1,0 +1,75 @@
+import { inParallel } from '../state/in-parallel.ts';
+import type { Control } from '../state/state-store.ts';
+import { fireDue, type FireReport } from './fire-due.ts';
+import { readLaneStandings, type LaneStanding } from './lane-times.ts';
+import type { Runtime } from './runtime.ts';
+
+export interface TimerSweep extends FireReport {
+  /** Up to where event time is over in all lanes, milliseconds since the epoch; absent where one holds all back. */
+  readonly overMs?: number;
+  /** Idle lanes whose event time was lifted to that of the others. */
+  readonly lifted: number;
+}
+
+const NOTHING = { items: 0, fired: 0, published: 0, left: 0, lifted: 0 };
+const LANES_IN_FLIGHT = 8;
+/** How far a record's approximate arrival may lie before the clock by which it is put. */
+const ARRIVAL_SLACK_MS = 5_000;
+
+/**
+ * Fires what no record fires: lifts lanes that are proven idle to the event time of the others, and fires what is due by
+ * then. Two at once do no harm.
+ * @throws where the lanes or the index cannot be read.
+ */
+export async function sweepTimers(runtime: Runtime, keepGoing: () => boolean): Promise<TimerSweep> {
+  const { store, lanes, program } = runtime;
+  const { time } = program.definition;
+  if (time === undefined || lanes === undefined) return NOTHING;
+  const control = await store.readControl();
+  // A replay goes by its own lanes, whose records are all there: none of them is idle before its end.
+  if (control.phase !== 'live') return NOTHING;
+  const { reachedMs, lifted } = await liftIdle(runtime, control, keepGoing);
+  if (!Number.isFinite(reachedMs)) return { ...NOTHING, lifted };
+  const overMs = reachedMs - time.latenessMs;
+  return { ...(await fireDue(runtime, control, overMs, keepGoing)), overMs, lifted };
+}
+
+/**
+ * Lifts lanes that are proven idle. With event time of the records' own: to that of the furthest lane, for nothing stands
+ * behind any that could say otherwise. By arrival: to the clock, for what comes arrives later.
+ * @returns what all lanes have reached then.
+ */
+async function liftIdle(
+  { store, lanes, program, clock }: Runtime,
+  { generation, rank, epoch }: Control,
+  keepGoing: () => boolean,
+): Promise<{ readonly reachedMs: number; readonly lifted: number }> {
+  const { of, batchIntervalMs } = program.definition.time ?? {};
+  // Before any read: what is put behind it arrives later.
+  const nowMs = clock.nowMs() - ARRIVAL_SLACK_MS;
+  const standings = await readLaneStandings(store, generation, (await lanes?.lanes()) ?? []);
+  /** Records of an interval that is not over are judged by what was before it. */
+  const isOpen = ({ progress }: LaneStanding): boolean =>
+    batchIntervalMs !== undefined && ((progress?.time?.interval ?? -1) + 1) * batchIntervalMs > nowMs;
+  const settledMs = (lane: LaneStanding): number =>
+    isOpen(lane) ? lane.reachedMs : Math.max(lane.reachedMs, lane.progress?.time?.highestMs ?? -Infinity);
+  const targetMs = of === undefined ? nowMs : Math.max(-Infinity, ...standings.map(settledMs));
+  const reached = new Map(standings.map((lane) => [lane.shard, lane.reachedMs]));
+  let lifted = 0;
+  const behind = standings.filter((lane) => lane.reachedMs < targetMs && (of === undefined || !isOpen(lane)));
+  await inParallel(behind, LANES_IN_FLIGHT, async ({ shard, progress }) => {
+    if (!keepGoing() || (await lanes?.isIdle(shard, progress?.position)) !== true) return;
+    const isLifted =
+      progress === undefined
+        ? (await store.createProgress(generation, shard, {
+            liftedMs: targetMs,
+            ...(rank !== undefined && { rank }),
+            ...(epoch !== undefined && { epoch }),
+          })) === 'created'
+        : await store.liftTime(generation, shard, progress.position, targetMs);
+    if (!isLifted) return;
+    reached.set(shard, targetMs);
+    lifted += 1;
+  });
+  return { reachedMs: Math.min(Infinity, ...reached.values()), lifted };
+}
