@@ -149,6 +149,7 @@ function settle(run: BatchRun, work: ItemWork, fold: Fold): Promise<void> | unde
   for (const record of fold.applied) fates[record] = (fates[record] as number) | FATE.applied;
   for (const record of fold.skipped) fates[record] = (fates[record] as number) | FATE.skipped;
   report.deadLetters += fold.deadLetters;
+  report.late += fold.late;
   return fold.stop && hold(run, work, fold.next, fold.stop);
 }
 

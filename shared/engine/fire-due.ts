@@ -44,7 +44,8 @@ export async function fireDue(
   for await (const pks of runtime.store.due(standing.generation, Math.max(0, overMs))) {
     await inParallel(pks, WORKERS, async (pk) => {
       report.items += 1;
-      if (!keepGoing() || !(await fireItem(runtime, standing, pk, overMs, keepGoing, report))) report.left += 1;
+      if (!keepGoing() || !(await fireItem(runtime, standing, pk, overMs, keepGoing, report)))
+        report.left += 1;
     });
     if (!keepGoing()) break;
   }
@@ -70,7 +71,9 @@ async function fireItem(
     if (published === 'failed') return false;
     const { written, hasFired, problem } = fired(runtime, item, published, overMs);
     if (problem !== undefined) {
-      runtime.log.error(`Timers of a key do not fire: ${problem}. They are tried again`, { key: hashOfKey(pk) });
+      runtime.log.error(`Timers of a key do not fire: ${problem}. They are tried again`, {
+        key: hashOfKey(pk),
+      });
     }
     if (written === undefined) return problem === undefined;
     const write = {
@@ -97,7 +100,8 @@ async function publishFired(
   const deliveries: Deliveries = new Map();
   const own = item.outbox.filter(({ lane }) => isTimerLane(lane));
   for (const entry of own) {
-    if (entry.kind === 'output') addDelivery(deliveries, runtime.program.definition.name, item, entry, standing);
+    if (entry.kind === 'output')
+      addDelivery(deliveries, runtime.program.definition.name, item, entry, standing);
   }
   if (deliveries.size === 0) return new Set(own);
   const { confirmed, firstFailed } = await deliver(runtime, deliveries, new Map(), keepGoing);
@@ -114,7 +118,11 @@ function fired(
   item: StateItem,
   published: ReadonlySet<OutboxEntry>,
   overMs: number,
-): { readonly written: StateItem | undefined; readonly hasFired: boolean; readonly problem: string | undefined } {
+): {
+  readonly written: StateItem | undefined;
+  readonly hasFired: boolean;
+  readonly problem: string | undefined;
+} {
   const { pk } = item;
   const key = keyOfItem(pk);
   if (key === undefined) return { written: undefined, hasFired: false, problem: undefined };
@@ -122,7 +130,13 @@ function fired(
   const draft = new ItemDraft(program, key, item, pending, true);
   const arrivalMs = clock.nowMs();
   const lane = timerLane(hashOfKey(key));
-  const maker = { lane, position: { sequence: '0', sub: 0 }, element: 0, arrivalMs, originArrivalMs: undefined };
+  const maker = {
+    lane,
+    position: { sequence: '0', sub: 0 },
+    element: 0,
+    arrivalMs,
+    originArrivalMs: undefined,
+  };
   let problem: string | undefined;
   let hasFired = false;
   while (!draft.isParked && problem === undefined && draft.dueMs() <= overMs) {
@@ -131,7 +145,8 @@ function fired(
     const dueMs = draft.dueMs();
     // One time after the other: what has no room any more comes in another write.
     problem = fireTimers(draft, run, key, dueMs, maker);
-    const isTooMuch = draft.outboxBytes + run.entriesBytes > draft.room || draft.stateBytes > program.limits.stateBytes;
+    const isTooMuch =
+      draft.outboxBytes + run.entriesBytes > draft.room || draft.stateBytes > program.limits.stateBytes;
     if (problem !== undefined || isTooMuch) {
       draft.putBack(saved);
       if (isTooMuch && !hasFired && published.size === 0) problem ??= TOO_MUCH;

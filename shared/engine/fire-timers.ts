@@ -1,7 +1,7 @@
 import { hashOfKey } from '../output/output-id.ts';
 import { ConfigurationError } from '../pipeline/configuration-error.ts';
 import { timerLane } from '../source/lane.ts';
-import { RecordError, rejectionOf } from '../source/record-error.ts';
+import { rejectionOf } from '../source/record-error.ts';
 import type { ItemDraft } from './item-draft.ts';
 import type { Maker } from './outbox-draft.ts';
 import type { StepRun } from './step-run.ts';
@@ -33,11 +33,12 @@ export function nextTimer(draft: ItemDraft): NextTimer | undefined {
 export function fireTimer(draft: ItemDraft, run: StepRun, key: string, timer: NextTimer, maker: Maker): void {
   const { place, cell, dueMs } = timer;
   const origin = { lane: timerLane(hashOfKey(key)), position: { sequence: String(dueMs), sub: cell } };
-  run.fire(place, dueMs, isOwn(maker, origin.lane) ? { ...maker, position: origin.position } : { ...maker, origin });
+  run.fire(
+    place,
+    dueMs,
+    isOwn(maker, origin.lane) ? { ...maker, position: origin.position } : { ...maker, origin },
+  );
   draft.firedMs = Math.max(draft.firedMs, dueMs);
-  if (draft.dueOf(cell) <= dueMs) {
-    throw new RecordError('fold', `an operator waits for ${dueMs} again, which has come`);
-  }
 }
 
 /** Whether it is published in the timers' own lane, and no record carries it. */

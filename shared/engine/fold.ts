@@ -71,6 +71,8 @@ export interface Fold {
   /** Records at or below the mark. */
   readonly skipped: readonly number[];
   readonly deadLetters: number;
+  /** Values that came too late and were dropped. */
+  readonly late: number;
   /** Why timers that are due did not fire; they fire later. */
   readonly timerProblem: string | undefined;
   /** What the states take. */
@@ -127,6 +129,10 @@ class ItemFold {
   /** Its place: of the lane whose mark is not in the draft yet. */
   #lastPlace: MarkPlace | undefined;
   #steps: StepRun | undefined;
+  /** Values that came too late, of the record at hand and of all before it. */
+  #late = 0;
+  #lateBefore = 0;
+  readonly #onLate = (): void => void (this.#late += 1);
   /** Why timers do not fire in this fold, where one of them has failed. */
   #timerProblem: string | undefined;
 
@@ -181,6 +187,7 @@ class ItemFold {
       applied: this.#applied,
       skipped: this.#skipped,
       deadLetters: this.#deadLetters,
+      late: this.#lateBefore,
       timerProblem: this.#timerProblem,
       stateBytes: hasRun ? draft.stateBytes : 0,
       spills: hasRun && draft.spills,
@@ -268,6 +275,7 @@ class ItemFold {
     if (draft.outboxBytes + run.entriesBytes > this.#room(draft, index)) {
       if (!canPutBack) return 'again';
       draft.putBack(saved);
+      this.#late = this.#lateBefore;
       if (this.#ran > 0) return 'full';
       if (fired === 0) return { record: index, kind: 'outbox', reason: OUTBOX_IS_FULL };
       // A sweep fires them one by one.
@@ -275,6 +283,8 @@ class ItemFold {
       return this.#foldRecord(draft, record, place, at, end);
     }
     draft.accept(record.arrivalMs, run.entries);
+    if (rejection === undefined) this.#lateBefore = this.#late;
+    else this.#late = this.#lateBefore;
     if (rejection === undefined) this.#applied.push(index);
     else this.#deadLetters += run.entries.length;
     this.#firstRan ??= record;
@@ -383,7 +393,7 @@ class ItemFold {
   #contextOf({ firedMs }: ItemDraft, record: SourceRecord, { eventMs, record: index }: Element): FoldContext {
     if (eventMs === undefined) return record;
     const overMs = Math.max(this.#scope.times?.before[index] ?? -Infinity, firedMs);
-    return { arrivalMs: record.arrivalMs, time: { eventMs, overMs } };
+    return { arrivalMs: record.arrivalMs, time: { eventMs, overMs, firedMs, onLate: this.#onLate } };
   }
 
   /** One letter for all elements that the record has for the key: they are applied together, or not at all (I1). */

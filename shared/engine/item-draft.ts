@@ -230,8 +230,7 @@ export class ItemDraft {
     const loaded = this.#loaded;
     // An item that is deleted and made again must neither match an old holder's condition nor begin below what it told
     // its sinks: it starts at a time, and nothing is written a thousand times a second.
-    const revision =
-      loaded === undefined ? firstRevision(generationOf(pk), arrivalMs) : loaded.revision + 1;
+    const revision = loaded === undefined ? firstRevision(generationOf(pk), arrivalMs) : loaded.revision + 1;
     const states = new Map(this.#unknown);
     for (const { operator, held } of this.cells) {
       if (held !== undefined) states.set(operator.name, held.document);
@@ -271,7 +270,7 @@ export class ItemDraft {
   /** That of one operator. */
   dueOf(place: number): number {
     const { held, operator } = this.cells[place] as Cell;
-    return (held && operator.timers?.dueMs(held.document)) ?? Infinity;
+    return (held && operator.timers?.dueMs(held.document, this.firedMs)) ?? Infinity;
   }
 
   /**
@@ -284,7 +283,8 @@ export class ItemDraft {
     const dueMs = this.#key === undefined ? Infinity : this.dueMs();
     if (dueMs === Infinity) return undefined;
     const stored = this.#loaded?.dueMs;
-    const isKept = stored !== undefined && stored > 0 && stored <= dueMs && this.firedMs === this.#loaded?.firedMs;
+    const isKept =
+      stored !== undefined && stored > 0 && stored <= dueMs && this.firedMs === this.#loaded?.firedMs;
     return isKept ? stored : dueMs;
   }
 

@@ -73,8 +73,10 @@ export async function firstLaneTime(
   const all = (await lanes?.lanes()) ?? [];
   const progress = new Map<string, Progress>();
   const byShard = new Map(all.map((lane) => [lane.shard, lane]));
-  for (let open = [shard]; open.length > 0; ) {
-    const parents = open.flatMap((each) => byShard.get(each)?.parents ?? []).filter((each) => byShard.has(each));
+  for (let open = [shard]; open.length > 0;) {
+    const parents = open
+      .flatMap((each) => byShard.get(each)?.parents ?? [])
+      .filter((each) => byShard.has(each));
     for (const parent of parents) {
       const row = await store.readProgress(generation, parent);
       if (row !== undefined) progress.set(parent, row);
@@ -91,11 +93,7 @@ export async function firstLaneTime(
  * The event time that all lanes but one have reached, by what was read a moment ago: lanes never go back.
  * @returns Infinity where there is no other, -Infinity where one holds all back.
  */
-export async function othersReachedMs(
-  runtime: Runtime,
-  generation: number,
-  shard: string,
-): Promise<number> {
+export async function othersReachedMs(runtime: Runtime, generation: number, shard: string): Promise<number> {
   const { lanes, store, clock } = runtime;
   if (lanes === undefined) return -Infinity;
   const nowMs = clock.nowMs();

@@ -303,6 +303,7 @@ function emptyReport({ records, left = [] }: RecordBatch): BatchReport {
     applied: 0,
     duplicates: 0,
     deadLetters: 0,
+    late: 0,
     conflicts: 0,
     keys: 0,
     published: 0,

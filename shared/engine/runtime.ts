@@ -63,6 +63,8 @@ export interface BatchReport {
   duplicates: number;
   /** Dead letters that this invocation committed. */
   deadLetters: number;
+  /** Values that came too late for what waits for event time, and were dropped. */
+  late: number;
   /** Writes whose condition did not hold. */
   conflicts: number;
   /** Distinct keys. */

@@ -64,7 +64,10 @@ export class StepRun {
     const outputs = step.operator.timers.fire(this.#key, dueMs, this.#draft.cells[step.cell] as Cell);
     this.#maker = maker;
     // What it gives is in time for whatever waits behind it: timers of one time fire in the order of their operators.
-    this.#context = { arrivalMs: maker.arrivalMs, time: { eventMs: dueMs, overMs: dueMs - 1 } };
+    this.#context = {
+      arrivalMs: maker.arrivalMs,
+      time: { eventMs: dueMs, overMs: dueMs - 1, firedMs: dueMs - 1 },
+    };
     this.#goOn(step.operator, place + 1, outputs);
   }
 
@@ -92,7 +95,11 @@ export class StepRun {
           const outputs = operator.fold(this.#key, current, cell, this.#context);
           if (outputs.length === 0) return;
           // The common case needs no further call.
-          if (outputs.length > 1 || operator.outputMs !== undefined || operator.destinationKey !== undefined) {
+          if (
+            outputs.length > 1 ||
+            operator.outputMs !== undefined ||
+            operator.destinationKey !== undefined
+          ) {
             this.#goOn(operator, at + 1, outputs);
             return;
           }
@@ -107,7 +114,8 @@ export class StepRun {
   #goOn(operator: StatefulStage, from: number, outputs: readonly unknown[]): void {
     const [context, ownKey] = [this.#context, this.#ownKey];
     for (const output of outputs) {
-      if (operator.outputs !== 'same') this.#ownKey = operator.destinationKey?.(this.#key, output) ?? this.#key;
+      if (operator.outputs !== 'same')
+        this.#ownKey = operator.destinationKey?.(this.#key, output) ?? this.#key;
       if (operator.outputMs !== undefined && context.time !== undefined) {
         this.#context = { ...context, time: { ...context.time, eventMs: operator.outputMs(output) } };
       }

@@ -76,6 +76,10 @@ export interface ValueTime {
    * milliseconds since the epoch; -Infinity where nothing is over.
    */
   readonly overMs: number;
+  /** Up to where the key's timers have fired, milliseconds since the epoch; -Infinity where none has. */
+  readonly firedMs: number;
+  /** To be told of a value that came too late and is dropped. */
+  readonly onLate?: () => void;
 }
 
 /** How event time comes into a pipeline. */
@@ -92,10 +96,13 @@ export interface PipelineTime {
 
 /** What an operator does when event time has come. Its timers are in its state: no state, no timers. */
 export interface OperatorTimers {
-  /** The earliest event time for which it waits, milliseconds since the epoch. */
-  readonly dueMs: (state: Document) => number | undefined;
   /**
-   * The event time `dueMs` has come: leaves a state that waits for none at or before it, and gives the outputs, in order.
+   * The earliest event time above `firedMs` for which it waits, milliseconds since the epoch.
+   * @param firedMs up to where the key's timers have fired, of all its operators; -Infinity where none has.
+   */
+  readonly dueMs: (state: Document, firedMs: number) => number | undefined;
+  /**
+   * The event time `dueMs` has come, for which it waits: gives the outputs, in order.
    * What it throws leaves the timer where it is.
    */
   readonly fire: (key: string, dueMs: number, state: StateCell) => readonly unknown[];

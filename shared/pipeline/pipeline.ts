@@ -1,5 +1,10 @@
 import { itself, type Aggregation } from '../aggregation/aggregation.ts';
+import type { Document } from '../state/document.ts';
+import { processStage, type ProcessFunctions } from '../time/process-operator.ts';
+import type { Windows } from '../time/window-spec.ts';
 import { ConfigurationError } from './configuration-error.ts';
+import { secondsOf, type Duration } from './duration.ts';
+import { WindowedStream, type WindowedOptions } from './windowed-stream.ts';
 import { dedupeStage, type DedupeOptions } from './dedupe.ts';
 import type { DynamoDbOutput } from './dynamodb.ts';
 import type { KinesisInput, KinesisOutput } from './kinesis.ts';
@@ -12,6 +17,7 @@ import {
   type ForEachSink,
   type KeyedStage,
   type Pipeline,
+  type PipelineTime,
   type PipelineDefinition,
   type RecordErrorPolicy,
   type Sink,
@@ -57,6 +63,12 @@ export interface KeyState<S> {
   /** Replaces the state; a state that was got and changed in place counts only once it is given here. */
   update(state: S): void;
   remove(): void;
+}
+
+/** @throws TypeError for what is no version. */
+function requireVersion(name: string, version: number): void {
+  if (Number.isInteger(version) && version >= 1) return;
+  throw new TypeError(`Operator '${name}': version is ${version}; it is a whole number from 1.`);
 }
 
 /** Sinks are told apart in environment variables, which have neither lower case nor hyphens. */
@@ -123,10 +135,10 @@ export function pipeline(name: string, options: PipelineOptions = {}): PipelineS
   });
 }
 
-type Head = Pick<PipelineDefinition, 'name' | 'source' | 'onRecordError' | 'repartition'>;
+type Head = Pick<PipelineDefinition, 'name' | 'source' | 'onRecordError' | 'repartition' | 'time'>;
 
 /** Values of type `T` before they have a key. Immutable: each method gives a new stream. */
-export class Stream<T> {
+export class Stream<T, Timed extends boolean = false> {
   readonly #head: Head;
   readonly #stages: readonly StatelessStage[];
 
@@ -136,31 +148,77 @@ export class Stream<T> {
     this.#stages = stages;
   }
 
-  map<U>(apply: (value: T) => U): Stream<U> {
+  map<U>(apply: (value: T) => U): Stream<U, Timed> {
     return this.#then(mapStage(apply));
   }
 
-  flatMap<U>(apply: (value: T) => Iterable<U>): Stream<U> {
+  flatMap<U>(apply: (value: T) => Iterable<U>): Stream<U, Timed> {
     return this.#then(flatMapStage(apply));
   }
 
-  filter<U extends T>(apply: (value: T) => value is U): Stream<U>;
-  filter(apply: (value: T) => boolean): Stream<T>;
-  filter(apply: (value: T) => boolean): Stream<T> {
+  filter<U extends T>(apply: (value: T) => value is U): Stream<U, Timed>;
+  filter(apply: (value: T) => boolean): Stream<T, Timed>;
+  filter(apply: (value: T) => boolean): Stream<T, Timed> {
     return this.#then(filterStage(apply));
   }
 
   /** Applies a reusable piece of pipeline. */
-  transform<R>(piece: (stream: Stream<T>) => R): R {
+  transform<R>(piece: (stream: Stream<T, Timed>) => R): R {
     return piece(this);
+  }
+
+  /**
+   * Windows and timers behind it go by this time of the value, and by its records' order alone: never by a clock. The
+   * highest time that has come in a shard, less the lateness, is how far it is; a window is over once all shards are
+   * beyond its end.
+   * @param of a Date, or milliseconds since 1970; what is neither rejects the record.
+   * @throws TypeError where the pipeline has a time already.
+   */
+  eventTime(of: (value: T) => Date | number): Stream<T, true> {
+    return this.#timed({ of: (value) => requireSynchronous(of(value as T), 'eventTime') });
+  }
+
+  /** Windows and timers behind it go by when records arrived in the stream. @throws TypeError as `eventTime`. */
+  arrivalTime(): Stream<T, true> {
+    return this.#timed({});
+  }
+
+  /**
+   * How long values may come behind later ones of their shard: so much longer a window waits for them. What comes later
+   * still is late.
+   * @throws TypeError where it is no duration.
+   */
+  watermark(this: Stream<T, true>, { lateness }: { lateness: Duration }): Stream<T, true> {
+    return this.#withTime({ latenessMs: secondsOf("'lateness' of the watermark", lateness) * 1_000 });
+  }
+
+  /**
+   * Takes all records that arrive in one interval for one batch, as Spark's `StreamingContext` does: event time moves
+   * between batches alone, and `batches()` behind `keyBy` gives windows of them. However Lambda cuts, results are the same.
+   * @throws TypeError where it is no duration.
+   */
+  batchInterval(this: Stream<T, true>, interval: Duration): Stream<T, true> {
+    return this.#withTime({ batchIntervalMs: secondsOf('The batch interval', interval) * 1_000 });
+  }
+
+  #timed(time: Pick<PipelineTime, 'of'>): Stream<T, true> {
+    if (this.#head.time !== undefined) {
+      throw new TypeError(`Pipeline '${this.#head.name}' is given a time twice; it has one.`);
+    }
+    return this.#withTime({ ...time, at: this.#stages.length });
+  }
+
+  #withTime(changes: Partial<PipelineTime>): Stream<T, true> {
+    const time = { at: 0, latenessMs: 0, ...this.#head.time, ...changes };
+    return new Stream<T, true>({ ...this.#head, time: Object.freeze(time) }, this.#stages);
   }
 
   /**
    * State belongs to the key from here on. A key is a string of up to 2,000 bytes of UTF-8; a record whose key is
    * none becomes a dead letter.
    */
-  keyBy(key: (value: T) => string): KeyedStream<T> {
-    return new KeyedStream<T>({
+  keyBy(key: (value: T) => string): KeyedStream<T, Timed> {
+    return new KeyedStream<T, Timed>({
       ...this.#head,
       stages: this.#stages,
       keyBy: (value) => requireSynchronous(key(value as T), 'keyBy'),
@@ -183,7 +241,7 @@ export class Stream<T> {
     name: string,
     key: (value: T) => string,
     ...rest: NotJson<T> extends never ? [options?: RepartitionOptions] : [refused: NotJson<T>]
-  ): Stream<T> {
+  ): Stream<T, Timed> {
     const options = rest[0] as RepartitionOptions | undefined;
     return new Stream<T>(
       repartitioned(this.#head, this.#stages, name, key as (value: unknown) => string, options),
@@ -191,13 +249,13 @@ export class Stream<T> {
     );
   }
 
-  #then<U>(stage: StatelessStage): Stream<U> {
-    return new Stream<U>(this.#head, Object.freeze([...this.#stages, Object.freeze(stage)]));
+  #then<U>(stage: StatelessStage): Stream<U, Timed> {
+    return new Stream<U, Timed>(this.#head, Object.freeze([...this.#stages, Object.freeze(stage)]));
   }
 }
 
 /** Values of type `T` under their key. Immutable: each method gives a new stream, and each is a whole pipeline. */
-export class KeyedStream<T> implements Pipeline {
+export class KeyedStream<T, Timed extends boolean = false> implements Pipeline {
   readonly definition: PipelineDefinition;
 
   /** Use `stream.keyBy(key)`. */
@@ -205,22 +263,22 @@ export class KeyedStream<T> implements Pipeline {
     this.definition = Object.freeze(definition);
   }
 
-  map<U>(apply: (value: T) => U): KeyedStream<U> {
+  map<U>(apply: (value: T) => U): KeyedStream<U, Timed> {
     return this.#then(mapStage(apply));
   }
 
-  flatMap<U>(apply: (value: T) => Iterable<U>): KeyedStream<U> {
+  flatMap<U>(apply: (value: T) => Iterable<U>): KeyedStream<U, Timed> {
     return this.#then(flatMapStage(apply));
   }
 
-  filter<U extends T>(apply: (value: T) => value is U): KeyedStream<U>;
-  filter(apply: (value: T) => boolean): KeyedStream<T>;
-  filter(apply: (value: T) => boolean): KeyedStream<T> {
+  filter<U extends T>(apply: (value: T) => value is U): KeyedStream<U, Timed>;
+  filter(apply: (value: T) => boolean): KeyedStream<T, Timed>;
+  filter(apply: (value: T) => boolean): KeyedStream<T, Timed> {
     return this.#then(filterStage(apply));
   }
 
   /** Applies a reusable piece of pipeline. */
-  transform<R>(piece: (stream: KeyedStream<T>) => R): R {
+  transform<R>(piece: (stream: KeyedStream<T, Timed>) => R): R {
     return piece(this);
   }
 
@@ -233,7 +291,7 @@ export class KeyedStream<T> implements Pipeline {
     name: string,
     update: (values: readonly T[], state: S | undefined, key: string) => S | undefined,
     options: ChangeOptions<S> = {},
-  ): KeyedStream<S> {
+  ): KeyedStream<S, Timed> {
     const what = `operator '${name}'`;
     const fold = (key: string, value: unknown, cell: StateCell): readonly unknown[] => {
       const next = requireSynchronous(update([value as T], cell.get() as S | undefined, key), what);
@@ -255,7 +313,7 @@ export class KeyedStream<T> implements Pipeline {
     name: string,
     map: (value: T, state: KeyState<S>, key: string) => U | undefined,
     options: StatefulOptions<S> = {},
-  ): KeyedStream<U> {
+  ): KeyedStream<U, Timed> {
     const what = `operator '${name}'`;
     const fold = (key: string, value: unknown, cell: StateCell): readonly unknown[] => {
       const state: KeyState<S> = {
@@ -276,7 +334,7 @@ export class KeyedStream<T> implements Pipeline {
     name: string,
     reduce: (accumulated: T, value: T) => T,
     options: ChangeOptions<T> = {},
-  ): KeyedStream<T> {
+  ): KeyedStream<T, Timed> {
     return this.updateStateByKey<T>(
       name,
       ([value], state) => (state === undefined ? value : reduce(state, value as T)),
@@ -290,7 +348,7 @@ export class KeyedStream<T> implements Pipeline {
     zero: (key: string) => A,
     add: (aggregate: A, value: T) => A,
     options: Omit<ChangeOptions<A>, 'initial'> = {},
-  ): KeyedStream<A> {
+  ): KeyedStream<A, Timed> {
     return this.updateStateByKey<A>(
       name,
       ([value], state, key) =>
@@ -311,7 +369,7 @@ export class KeyedStream<T> implements Pipeline {
     name: string,
     aggregation: Aggregation<T, A, R>,
     options: Omit<ChangeOptions<A>, 'initial'> = {},
-  ): KeyedStream<R> {
+  ): KeyedStream<R, Timed> {
     const { initial, add, result, accepts } = aggregation;
     const states = this.updateStateByKey<A>(
       name,
@@ -326,8 +384,33 @@ export class KeyedStream<T> implements Pipeline {
       options,
     );
     // Without a step behind the operator, what is published refers to the state instead of having a copy of it.
-    if (result === (itself as unknown)) return states as unknown as KeyedStream<R>;
+    if (result === (itself as unknown)) return states as unknown as KeyedStream<R, Timed>;
     return states.#then(mapStage(result, `the result of operator '${name}'`));
+  }
+
+  /**
+   * Groups each key's values by windows: `tumbling`, `sliding` or `session`. Needs a time: `eventTime` or `arrivalTime`.
+   * @throws TypeError where an option cannot be used.
+   */
+  window(this: KeyedStream<T, true>, windows: Windows<T>, options: WindowedOptions = {}): WindowedStream<T> {
+    return new WindowedStream<T>(windows, options, (stage) => this.#operator(stage));
+  }
+
+  /**
+   * User code with state and timers of its own: Spark's `transformWithState`, Flink's `KeyedProcessFunction`. Its
+   * outputs are events.
+   * @throws TypeError where an option cannot be used.
+   */
+  process<S, U>(
+    this: KeyedStream<T, true>,
+    name: string,
+    functions: ProcessFunctions<T, S, U>,
+    { version = 1 }: Pick<StatefulOptions<S>, 'version'> = {},
+  ): KeyedStream<U, true> {
+    requireVersion(name, version);
+    return this.#operator(
+      processStage(name, version, functions as unknown as ProcessFunctions<unknown, Document, unknown>),
+    );
   }
 
   /**
@@ -336,13 +419,13 @@ export class KeyedStream<T> implements Pipeline {
    * empty, rejects its record; what a rejected record brought is not remembered.
    * @throws TypeError where an option cannot be used.
    */
-  dedupeBy(id: (value: T) => string, options: DedupeOptions): KeyedStream<T> {
+  dedupeBy(id: (value: T) => string, options: DedupeOptions): KeyedStream<T, Timed> {
     const { name = 'dedupe' } = options;
     return this.#operator(dedupeStage(name, id as (value: unknown) => string, options));
   }
 
   /** Publishes each value; the stream goes on behind it, so that several sinks can follow each other. */
-  to(output: KinesisOutput<T> | DynamoDbOutput<T>): KeyedStream<T> {
+  to(output: KinesisOutput<T> | DynamoDbOutput<T>): KeyedStream<T, Timed> {
     return this.#sink(output.sink);
   }
 
@@ -353,7 +436,7 @@ export class KeyedStream<T> implements Pipeline {
   forEach(
     name: string,
     call: (output: { readonly id: string; readonly key: string; readonly value: T }) => Promise<void> | void,
-  ): KeyedStream<T> {
+  ): KeyedStream<T, Timed> {
     requireName('sink', name);
     return this.#sink(Object.freeze({ kind: 'forEach', name, call: call as ForEachSink['call'] }));
   }
@@ -363,10 +446,8 @@ export class KeyedStream<T> implements Pipeline {
     fold: StatefulStage['fold'],
     { initial, version = 1, migrate, renamedFrom = [] }: StatefulOptions<S>,
     outputs: StatefulStage['outputs'],
-  ): KeyedStream<U> {
-    if (!Number.isInteger(version) || version < 1) {
-      throw new TypeError(`Operator '${name}': version is ${version}; it is a whole number from 1.`);
-    }
+  ): KeyedStream<U, Timed> {
+    requireVersion(name, version);
     const earlier = typeof renamedFrom === 'string' ? [renamedFrom] : renamedFrom;
     return this.#operator({
       kind: 'stateful',
@@ -382,7 +463,7 @@ export class KeyedStream<T> implements Pipeline {
     });
   }
 
-  #operator<U>(stage: StatefulStage): KeyedStream<U> {
+  #operator<U>(stage: StatefulStage): KeyedStream<U, Timed> {
     const { name: pipelineName, keyedStages } = this.definition;
     const others = keyedStages.flatMap((other) => (other.kind === 'stateful' ? namesOf(other) : []));
     for (const [place, each] of namesOf(stage).entries()) {
@@ -396,7 +477,7 @@ export class KeyedStream<T> implements Pipeline {
     return this.#then(stage);
   }
 
-  #sink(sink: Sink): KeyedStream<T> {
+  #sink(sink: Sink): KeyedStream<T, Timed> {
     const { name, keyedStages, repartition } = this.definition;
     const others = keyedStages.flatMap((stage) => (stage.kind === 'sink' ? [stage.sink] : []));
     for (const other of repartition === undefined ? others : [repartition.sink, ...others]) {
@@ -412,8 +493,8 @@ export class KeyedStream<T> implements Pipeline {
     return this.#then({ kind: 'sink', sink });
   }
 
-  #then<U>(stage: KeyedStage): KeyedStream<U> {
-    return new KeyedStream<U>({
+  #then<U>(stage: KeyedStage): KeyedStream<U, Timed> {
+    return new KeyedStream<U, Timed>({
       ...this.definition,
       keyedStages: Object.freeze([...this.definition.keyedStages, Object.freeze(stage)]),
     });

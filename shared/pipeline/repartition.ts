@@ -6,7 +6,7 @@ import type { PipelineDefinition, StatelessStage } from './definition.ts';
 /** How long the internal stream keeps records, hours. */
 export type RepartitionOptions = RetentionOption;
 
-type Head = Pick<PipelineDefinition, 'name' | 'source' | 'onRecordError' | 'repartition'>;
+type Head = Pick<PipelineDefinition, 'name' | 'source' | 'onRecordError' | 'repartition' | 'time'>;
 
 /** Objects that JSON writes as something else, and never gives back. */
 type OtherInJson =
@@ -36,7 +36,7 @@ export type NotJson<T> = unknown extends T
  * @throws TypeError as `Stream.repartition` says.
  */
 export function repartitioned(
-  { name: pipeline, source, onRecordError, repartition }: Head,
+  { name: pipeline, source, onRecordError, repartition, time }: Head,
   stages: readonly StatelessStage[],
   name: string,
   key: (value: unknown) => string,
@@ -44,6 +44,12 @@ export function repartitioned(
 ): Head {
   requireName('repartition', name);
   requireRetention(name, retentionHours);
+  if (time !== undefined) {
+    throw new TypeError(
+      `Pipeline '${pipeline}' has its time before the repartition '${name}', which mixes the shards in whose order it ` +
+        'is known: give it eventTime or arrivalTime behind the repartition.',
+    );
+  }
   if (repartition !== undefined) {
     throw new TypeError(
       `Pipeline '${pipeline}' has the repartitions '${repartition.sink.name}' and '${name}'; a pipeline takes one. ` +

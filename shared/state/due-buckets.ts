@@ -8,7 +8,9 @@ export const DUE_BUCKETS = 8;
 
 /** The part in which an item stands. */
 export function dueBucketOf(pk: string): string {
-  const [byte = 0] = createHash('sha256').update(pk.slice(pk.indexOf('/'))).digest();
+  const [byte = 0] = createHash('sha256')
+    .update(pk.slice(pk.indexOf('/')))
+    .digest();
   return dueBucket(generationOf(pk), byte % DUE_BUCKETS);
 }
 

@@ -61,9 +61,9 @@ export interface DeadLetterEntry extends OutboxEntryBase {
   readonly reason: string;
 }
 
-/** Where a record was rejected; `parked`: nowhere, an earlier record of its key was. */
+/** Where a record was rejected; `late`: by what waits for event time; `parked`: nowhere, an earlier record of its key was. */
 export type DeadLetterStage =
-  'decode' | 'schema' | 'stateless' | 'key' | 'fold' | 'output' | 'state' | 'killed' | 'parked';
+  'decode' | 'schema' | 'stateless' | 'key' | 'fold' | 'output' | 'state' | 'killed' | 'late' | 'parked';
 export type OutboxEntry = OutputEntry | DeadLetterEntry;
 
 /** Which object holds the states of an item that do not fit into it. */

@@ -53,6 +53,7 @@ export class TestPipeline<R> {
     const { world } = this.#quiet;
     world.time.pass(secondsOf('The duration to advance', duration) * 1_000);
     await this.#run();
+    await this.#sweep();
   }
 
   /** The test's time, milliseconds since the epoch. */
@@ -115,6 +116,13 @@ export class TestPipeline<R> {
       }
       await this.#run();
     }
+  }
+
+  /** What time alone brings: twice, for a sweep that lifts a lane fires by it, and what comes behind it waits for both. */
+  async #sweep(): Promise<void> {
+    if (this.#pipeline.definition.time === undefined) return;
+    this.#quiet.deployed.sweepTimers();
+    await this.#run();
   }
 
   async #run(): Promise<void> {

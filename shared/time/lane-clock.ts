@@ -9,7 +9,10 @@ export class LaneClock {
   readonly #begin: LaneTime | undefined;
   #now: LaneTime | undefined;
   /** By record: the time behind it, and up to where event time was over before it. */
-  readonly #passed = new Map<SourceRecord, { readonly behind: LaneTime | undefined; readonly overMs: number }>();
+  readonly #passed = new Map<
+    SourceRecord,
+    { readonly behind: LaneTime | undefined; readonly overMs: number }
+  >();
 
   /** @param begin at the lane's position. */
   constructor(time: PipelineTime, begin: LaneTime | undefined, liftedMs: number | undefined) {

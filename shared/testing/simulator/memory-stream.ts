@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto';
 import type { ReadFrom } from '../../mapping/read-from.ts';
 import type { ListedShard } from '../../mapping/shard-listing.ts';
 import type { StreamRecord } from '../../mapping/stream-record.ts';
+import { shardLane } from '../../source/lane.ts';
 import { compareSequences } from '../../source/position.ts';
+import type { SourceLane } from '../../time/source-lanes.ts';
 
 /** A shard with its range of hash keys, both ends included. */
 export interface MemoryShard extends ListedShard {
@@ -104,6 +106,32 @@ export class MemoryStream {
       parentShardId,
       adjacentParentShardId,
     }));
+  }
+
+  /** Those that are open, and those that are closed and still have records. */
+  lanes(nowMs: number): SourceLane[] {
+    const oldestMs = nowMs - this.retentionMs;
+    return this.shards
+      .filter(
+        (shard) =>
+          !shard.isClosed || shard.records.some((each) => each.approximateArrivalTimestampMs >= oldestMs),
+      )
+      .map(({ shardId, parentShardId, adjacentParentShardId }) => ({
+        shard: shardLane(this.name, shardId),
+        parents: [parentShardId, adjacentParentShardId].flatMap((parent) =>
+          parent === undefined ? [] : [shardLane(this.name, parent)],
+        ),
+      }));
+  }
+
+  /** Whether nothing can be read behind a sequence number of the shard of a lane. */
+  isIdle(lane: string, sequenceNumber: string | undefined, nowMs: number): boolean {
+    const shard = this.shards.find(({ shardId }) => shardLane(this.name, shardId) === lane);
+    if (shard === undefined) return true;
+    const from: ReadFrom =
+      sequenceNumber === undefined ? { kind: 'trimHorizon' } : { kind: 'after', sequenceNumber };
+    const page = this.read(shard.shardId, from, 1, nowMs);
+    return page.kind === 'gone' || page.records.length === 0;
   }
 
   read(shardId: string, from: ReadFrom, limit: number, nowMs: number): ReadResult {

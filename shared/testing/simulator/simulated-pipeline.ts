@@ -1,5 +1,6 @@
 import { ItemCache } from '../../engine/item-cache.ts';
-import { ENGINE_LIMITS, ITEM_RESERVE_BYTES } from '../../engine/limits.ts';
+import { DEADLINE_MARGIN_MS, ENGINE_LIMITS, ITEM_RESERVE_BYTES } from '../../engine/limits.ts';
+import { sweepTimers } from '../../engine/sweep-timers.ts';
 import { processBatch } from '../../engine/process-batch.ts';
 import { programOf, relayProgramOf, type Program } from '../../engine/program.ts';
 import { processLetters, type LettersRequest } from '../../engine/redrive.ts';
@@ -354,6 +355,26 @@ export class SimulatedPipeline {
     this.#world.started(process);
   }
 
+  /** The sweep comes that fires what no record fires. */
+  sweepTimers(): void {
+    const { time } = this.#world;
+    const process = this.#idleProcess();
+    const deadlineMs = time.nowMs + this.#options.timeoutMs;
+    this.#begin(process, { shard: '', records: [], deadlineMs }, () => undefined);
+    this.#world.tell(`  p${process.id} begins to sweep timers`);
+    const untilMs = deadlineMs + process.skewMs - DEADLINE_MARGIN_MS;
+    sweepTimers(process.runtime, () => process.runtime.clock.nowMs() < untilMs).then(
+      (report) => {
+        if (!process.isAlive) return;
+        process.invocation = undefined;
+        this.#world.tell(`  p${process.id} has swept: ${JSON.stringify(report)}`);
+        this.#world.endOf.get(process)?.({ kind: 'response', payload: {} });
+      },
+      (error: unknown) => this.#threw(process, error),
+    );
+    this.#world.started(process);
+  }
+
   get #control(): Control {
     const row = this.store.rows.get(CONTROL_KEY);
     return row === undefined ? FIRST_CONTROL : decodeControl(row);
@@ -584,6 +605,7 @@ export class SimulatedPipeline {
       deadLetters: ports.deadLetters,
       closedLetters: ports.closedLetters,
       shardRanges: ports.shardRanges,
+      lanes: ports.lanes,
       clock: { nowMs: () => time.nowMs + own().skewMs },
       wait: (ms) => new Promise((resolve) => world.resume(own(), time.nowMs + ms, resolve)),
       log: { warn: tell, error: tell },

@@ -5,6 +5,7 @@ import { partitionKeyOf } from '../../output/kinesis-sink.ts';
 import type { MemoryDeadLetterStore } from '../../output/memory-dead-letters.ts';
 import type { Delivery, SinkPort } from '../../output/sink-port.ts';
 import type { Sink } from '../../pipeline/definition.ts';
+import type { SourceLanes } from '../../time/source-lanes.ts';
 import { hashRange, type HashRange, type ShardRanges } from '../../source/shard-ranges.ts';
 import type { BlobStore } from '../../state/blob-store.ts';
 import type { MemoryBlobStore } from '../../state/memory-blob-store.ts';
@@ -49,6 +50,7 @@ export class SimulatedPorts {
   readonly deadLetters: DeadLetterStore;
   readonly closedLetters: DeadLetterStore;
   readonly shardRanges: ShardRanges;
+  readonly lanes: SourceLanes;
   readonly #world: World;
   readonly #resources: PipelineResources;
   readonly #io: Io;
@@ -71,6 +73,12 @@ export class SimulatedPorts {
     };
     this.shardRanges = {
       rangeOf: (_, shardId) => io('rangeOf', async () => rangeOf(resources.stream, shardId)),
+    };
+    const { stream } = resources;
+    this.lanes = {
+      lanes: () => io('lanes', async () => stream.lanes(world.time.nowMs)),
+      isIdle: (shard, position) =>
+        io('isIdle', async () => stream.isIdle(shard, position?.sequence, world.time.nowMs)),
     };
   }
 

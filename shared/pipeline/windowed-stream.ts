@@ -1,0 +1,144 @@
+import { itself, type Aggregation } from '../aggregation/aggregation.ts';
+import { collect, type CollectOptions } from '../aggregation/collect.ts';
+import { count } from '../aggregation/count.ts';
+import type { Document } from '../state/document.ts';
+import { alignedWindowStage } from '../time/aligned-windows.ts';
+import { sessionWindowStage } from '../time/session-windows.ts';
+import {
+  LATE_POLICIES,
+  type LatePolicy,
+  type WindowFold,
+  type WindowResult,
+} from '../time/window-operator.ts';
+import type { Windows } from '../time/window-spec.ts';
+import type { StatefulStage } from './definition.ts';
+import { secondsOf, type Duration } from './duration.ts';
+import type { KeyedStream } from './pipeline.ts';
+import { requireSynchronous } from './synchronous.ts';
+
+export interface WindowedOptions {
+  /**
+   * `onClose`, unless given: one result when the window is over, as an event. `onUpdate`: the result so far with every
+   * value, as a change under the key and the window's start; not with sessions, whose start may change.
+   */
+  emit?: 'onClose' | 'onUpdate';
+  /** A window takes values for so long behind its end, and gives a new result with each; not with sessions. */
+  allowedLateness?: Duration;
+  /**
+   * What becomes of a value that comes too late for its windows: it is dropped and counted (`drop`, unless given), it
+   * becomes a dead letter (`deadLetter`), or it gives a result of its own, without what the window had (`accept`).
+   */
+  late?: LatePolicy;
+}
+
+interface WindowOperatorOptions {
+  /** Version of the aggregation's accumulator, a whole number from 1. */
+  version?: number;
+}
+
+/** A key's values by window, before they become a result. */
+export class WindowedStream<T> {
+  readonly #windows: Windows<T>;
+  readonly #options: WindowedOptions;
+  readonly #then: (stage: StatefulStage) => KeyedStream<unknown, true>;
+
+  /** Use `stream.window(windows)`. */
+  constructor(
+    windows: Windows<T>,
+    options: WindowedOptions,
+    then: (stage: StatefulStage) => KeyedStream<unknown, true>,
+  ) {
+    const { emit = 'onClose', late = 'drop', allowedLateness } = options;
+    if (emit !== 'onClose' && emit !== 'onUpdate') {
+      throw new TypeError(`'emit' of a window is ${JSON.stringify(emit)}; it is 'onClose' or 'onUpdate'.`);
+    }
+    if (!LATE_POLICIES.includes(late)) {
+      const allowed = LATE_POLICIES.map((each) => `'${each}'`).join(', ');
+      throw new TypeError(`'late' of a window is ${JSON.stringify(late)}; it is one of ${allowed}.`);
+    }
+    if (windows.kind === 'session' && (emit === 'onUpdate' || allowedLateness !== undefined)) {
+      throw new TypeError(
+        `Sessions have no ${emit === 'onUpdate' ? "'onUpdate'" : "'allowedLateness'"}: a later value may make two of ` +
+          'them one, and nothing would take back the results of both. Give the watermark a larger lateness.',
+      );
+    }
+    this.#windows = windows;
+    this.#options = options;
+    this.#then = then;
+  }
+
+  /** One value out of all of a window, two by two. */
+  reduce(
+    name: string,
+    reduce: (accumulated: T, value: T) => T,
+    options?: WindowOperatorOptions,
+  ): KeyedStream<WindowResult<T>, true> {
+    const what = `operator '${name}'`;
+    const both = (a: unknown, b: unknown): Document =>
+      requireSynchronous(reduce(a as T, b as T), what) as Document;
+    return this.#operator(
+      name,
+      {
+        add: (before, value) => (before === undefined ? (value as Document) : both(before, value)),
+        merge: both,
+        result: itself,
+      },
+      options,
+    );
+  }
+
+  /** An aggregation, such as `count()` or `all({ … })`, over the values of a window. */
+  aggregate<A, R>(
+    name: string,
+    { initial, add, merge, result }: Aggregation<T, A, R>,
+    options?: WindowOperatorOptions,
+  ): KeyedStream<WindowResult<R>, true> {
+    return this.#operator(
+      name,
+      {
+        add: (before, value) => add(before === undefined ? initial() : (before as A), value as T) as Document,
+        merge: (earlier, later) => merge(earlier as A, later as A) as Document,
+        result: (accumulator) => result(accumulator as A),
+      },
+      options,
+    );
+  }
+
+  /** How many values a window has. */
+  count(name: string, options?: WindowOperatorOptions): KeyedStream<WindowResult<number>, true> {
+    return this.aggregate(name, count(), options);
+  }
+
+  /** The values of a window, by the panes that it is made of, and within each in the order in which they came. */
+  collect(
+    name: string,
+    options: CollectOptions & WindowOperatorOptions,
+  ): KeyedStream<WindowResult<readonly T[]>, true> {
+    return this.aggregate(name, collect<T>(options), options);
+  }
+
+  #operator<R>(
+    name: string,
+    fold: WindowFold,
+    { version = 1 }: WindowOperatorOptions = {},
+  ): KeyedStream<WindowResult<R>, true> {
+    const { emit = 'onClose', late = 'drop', allowedLateness } = this.#options;
+    const windows = this.#windows as Windows<unknown>;
+    if (!Number.isInteger(version) || version < 1) {
+      throw new TypeError(`Operator '${name}': version is ${version}; it is a whole number from 1.`);
+    }
+    if (windows.kind === 'session') {
+      return this.#then(sessionWindowStage(name, version, windows, fold, late)) as KeyedStream<
+        WindowResult<R>,
+        true
+      >;
+    }
+    const allowedLatenessMs =
+      allowedLateness === undefined ? 0 : secondsOf("'allowedLateness' of a window", allowedLateness) * 1_000;
+    const settings = { emit, late, allowedLatenessMs };
+    return this.#then(alignedWindowStage(name, version, windows, fold, settings)) as KeyedStream<
+      WindowResult<R>,
+      true
+    >;
+  }
+}

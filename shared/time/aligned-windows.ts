@@ -1,0 +1,141 @@
+import type { OperatorTimers, StatefulStage } from '../pipeline/definition.ts';
+import type { Document } from '../state/document.ts';
+import { firstEndAbove, lastEndOf, paneMsOf, type AlignedWindows } from './window-spec.ts';
+import {
+  destinationKey,
+  lateError,
+  outputMs,
+  requireTime,
+  type WindowFold,
+  type WindowResult,
+  type WindowSettings,
+} from './window-operator.ts';
+
+/**
+ * Values are kept in panes, of which each is in a window whole or not at all: a value is added once, however many windows
+ * it is in. The state has a pane's accumulator by its start. A value that came too late for some windows of its pane and
+ * in time for others is in a pane of its own, `start>end`, which is in no window that ends at or before that end.
+ */
+interface Pane {
+  readonly name: string;
+  readonly startMs: number;
+  readonly aboveMs: number;
+  readonly accumulator: Document;
+}
+
+/** The operator over windows of one size. */
+export function alignedWindowStage(
+  name: string,
+  version: number,
+  windows: AlignedWindows,
+  fold: WindowFold,
+  { emit, allowedLatenessMs, late }: WindowSettings,
+): StatefulStage {
+  const paneMs = paneMsOf(windows);
+  const isUpdating = emit === 'onUpdate';
+  const lastEnd = ({ startMs }: Pane): number => lastEndOf(windows, startMs);
+
+  /** What the panes give in the window that ends so; nothing where none of them is in it. */
+  const resultOf = (key: string, panes: readonly Pane[], end: number): readonly WindowResult<unknown>[] => {
+    const start = end - windows.sizeMs;
+    let whole: Document | undefined;
+    for (const { startMs, aboveMs, accumulator } of panes) {
+      if (startMs < start || startMs >= end || aboveMs >= end) continue;
+      whole = whole === undefined ? accumulator : fold.merge(whole, accumulator);
+    }
+    return whole === undefined ? [] : [{ key, window: { start, end }, value: fold.result(whole) }];
+  };
+  const resultsOf = (key: string, panes: readonly Pane[], fromMs: number, toMs: number): unknown[] => {
+    const results: unknown[] = [];
+    for (let end = fromMs; end <= toMs; end += windows.slideMs) results.push(...resultOf(key, panes, end));
+    return results;
+  };
+
+  const timers: OperatorTimers = {
+    dueMs: (state, firedMs) => {
+      let dueMs: number | undefined;
+      for (const pane of panesOf(state)) {
+        const nextMs = firstEndAbove(windows, Math.max(firedMs, pane.aboveMs, pane.startMs));
+        const isWaiting = !isUpdating && nextMs <= lastEnd(pane);
+        const own = isWaiting ? nextMs : lastEnd(pane) + allowedLatenessMs;
+        if (dueMs === undefined || own < dueMs) dueMs = own;
+      }
+      return dueMs;
+    },
+    fire: (key, dueMs, cell) => {
+      const panes = panesOf(cell.get());
+      const isEnd = !isUpdating && firstEndAbove(windows, dueMs - 1) === dueMs;
+      const results = isEnd ? resultOf(key, panes, dueMs) : [];
+      const left = panes.filter((pane) => lastEnd(pane) + allowedLatenessMs > dueMs);
+      if (left.length === 0) cell.remove();
+      else cell.set(stateOf(left));
+      return results;
+    },
+  };
+
+  return {
+    kind: 'stateful',
+    name,
+    version,
+    outputs: isUpdating ? 'change' : 'event',
+    timers,
+    outputMs,
+    destinationKey,
+    fold: (key, value, cell, { time }) => {
+      const { eventMs, overMs, firedMs, onLate } = requireTime(name, time);
+      const startMs = Math.floor((eventMs - windows.offsetMs) / paneMs) * paneMs + windows.offsetMs;
+      const lastMs = lastEndOf(windows, startMs);
+      // It lies between two windows.
+      if (lastMs <= eventMs) return [];
+      const closedMs = overMs - allowedLatenessMs;
+      const firstMs = firstEndAbove(windows, startMs);
+      if (lastMs <= closedMs) {
+        if (late === 'deadLetter') throw lateError(name, lastMs);
+        if (late === 'accept') {
+          const accumulator = fold.add(undefined, value);
+          return resultsOf(key, [{ name: '', startMs, aboveMs: -Infinity, accumulator }], firstMs, lastMs);
+        }
+        onLate?.();
+        return [];
+      }
+      const openMs = firstEndAbove(windows, Math.max(closedMs, startMs));
+      const aboveMs = openMs > firstMs ? openMs - windows.slideMs : -Infinity;
+      const paneName = openMs > firstMs ? `${startMs}>${aboveMs}` : String(startMs);
+      const before = panesOf(cell.get());
+      const pane = {
+        name: paneName,
+        startMs,
+        aboveMs,
+        accumulator: fold.add(before.find((each) => each.name === paneName)?.accumulator, value),
+      };
+      const panes = inOrder([...before.filter((each) => each.name !== paneName), pane]);
+      cell.set(stateOf(panes));
+      // Windows that have fired and are still taken give a corrected result.
+      return resultsOf(key, panes, openMs, isUpdating ? lastMs : Math.min(lastMs, firedMs));
+    },
+  };
+}
+
+function panesOf(state: Document | undefined): readonly Pane[] {
+  const panes = Object.entries((state ?? {}) as { readonly [pane: string]: Document });
+  return inOrder(
+    panes.map(([name, accumulator]): Pane => {
+      const [start = '', above] = name.split('>');
+      return {
+        name,
+        startMs: Number(start),
+        aboveMs: above === undefined ? -Infinity : Number(above),
+        accumulator,
+      };
+    }),
+  );
+}
+
+/** In which values of different panes are taken for one behind the other. */
+function inOrder(panes: readonly Pane[]): readonly Pane[] {
+  return panes.toSorted((a, b) => a.startMs - b.startMs || (a.aboveMs < b.aboveMs ? -1 : 1));
+}
+
+function stateOf(panes: readonly Pane[]): Document {
+  return Object.fromEntries(panes.map(({ name, accumulator }) => [name, accumulator]));
+}

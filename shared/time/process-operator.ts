@@ -1,0 +1,162 @@
+import type { OperatorTimers, StateCell, StatefulStage, ValueTime } from '../pipeline/definition.ts';
+import { requireSynchronous } from '../pipeline/synchronous.ts';
+import type { Document } from '../state/document.ts';
+import { requireTime } from './window-operator.ts';
+
+/** One key's timers of one operator, by name: setting one again moves it. */
+export interface KeyTimers {
+  /**
+   * @param at event time, as a Date or milliseconds since the epoch. A time that is over already comes as soon as it can.
+   * @throws TypeError for what is no time, or no name.
+   */
+  set(name: string, at: Date | number): void;
+  clear(name: string): void;
+  /** When it comes, milliseconds since the epoch. */
+  get(name: string): number | undefined;
+}
+
+/** What user code may do while it processes a value or a timer. */
+export interface ProcessContext<S, U> {
+  readonly key: string;
+  /** Event time of the value, or of the timer, milliseconds since the epoch. */
+  readonly eventMs: number;
+  /** Of a value: whether its time was over for the key already. */
+  readonly isLate: boolean;
+  /** The key's state, a copy; `undefined` where there is none. */
+  get(): S | undefined;
+  /** Replaces the state. */
+  update(state: S): void;
+  remove(): void;
+  readonly timers: KeyTimers;
+  /** Sends a value downstream, as an event. */
+  emit(output: U): void;
+}
+
+export interface ProcessFunctions<T, S, U> {
+  onRecord: (value: T, context: ProcessContext<S, U>) => void;
+  /** A timer has come, and is set no more. */
+  onTimer?: (timer: string, context: ProcessContext<S, U>) => void;
+}
+
+/** State and timers as they are stored: the user's state, and timers by name. */
+interface Held {
+  readonly v?: Document;
+  readonly t?: { readonly [timer: string]: number };
+}
+
+/** User code with state and timers. */
+export function processStage(
+  name: string,
+  version: number,
+  { onRecord, onTimer }: ProcessFunctions<unknown, Document, unknown>,
+): StatefulStage {
+  const timers: OperatorTimers = {
+    dueMs: (state, firedMs) => {
+      const times = Object.values((state as Held).t ?? {});
+      return times.length === 0 ? undefined : Math.max(Math.min(...times), firedMs + 1);
+    },
+    fire: (key, dueMs, cell) => {
+      const outputs: unknown[] = [];
+      const due = dueTimers(cell, dueMs);
+      for (const timer of due) {
+        // One before it may have moved it.
+        const at = (cell.get() as Held | undefined)?.t?.[timer];
+        if (at === undefined || at > dueMs) continue;
+        const time = { eventMs: dueMs, overMs: dueMs - 1, firedMs: dueMs };
+        const context = new Context(name, key, cell, time, outputs);
+        context.timers.clear(timer);
+        requireSynchronous(onTimer?.(timer, context), `onTimer of operator '${name}'`);
+      }
+      return outputs;
+    },
+  };
+  return {
+    kind: 'stateful',
+    name,
+    version,
+    outputs: 'event',
+    timers,
+    fold: (key, value, cell, { time }) => {
+      const outputs: unknown[] = [];
+      const context = new Context(name, key, cell, requireTime(name, time), outputs);
+      requireSynchronous(onRecord(value, context), `onRecord of operator '${name}'`);
+      return outputs;
+    },
+  };
+}
+
+/** In the order of their times, those of one time in the order of their names. */
+function dueTimers(cell: StateCell, dueMs: number): readonly string[] {
+  return Object.entries((cell.get() as Held).t ?? {})
+    .filter(([, at]) => at <= dueMs)
+    .sort(([a, atA], [b, atB]) => atA - atB || (a < b ? -1 : 1))
+    .map(([timer]) => timer);
+}
+
+class Context implements ProcessContext<Document, unknown> {
+  readonly key: string;
+  readonly eventMs: number;
+  readonly isLate: boolean;
+  readonly timers: KeyTimers;
+  readonly #cell: StateCell;
+  readonly #outputs: unknown[];
+
+  constructor(operator: string, key: string, cell: StateCell, time: ValueTime, outputs: unknown[]) {
+    const { eventMs, overMs, firedMs } = time;
+    this.key = key;
+    this.eventMs = eventMs;
+    this.isLate = eventMs <= overMs;
+    this.#cell = cell;
+    this.#outputs = outputs;
+    this.timers = {
+      set: (timer, at) => {
+        if (typeof timer !== 'string' || timer === '' || !timer.isWellFormed()) {
+          throw new TypeError(`operator '${operator}' sets a timer whose name is no text, or empty`);
+        }
+        const atMs = Math.floor(at instanceof Date ? at.getTime() : at);
+        if (!(atMs >= 0 && atMs <= LATEST_MS)) {
+          throw new TypeError(
+            `operator '${operator}' sets the timer '${timer}' to a time that is none: a Date or milliseconds since 1970`,
+          );
+        }
+        // What is over comes at the next moment: a key's timers come in the order of their times.
+        this.#hold({ t: { ...this.#held.t, [timer]: Math.max(atMs, firedMs + 1) } });
+      },
+      clear: (timer) => {
+        const { [timer]: _, ...rest } = this.#held.t ?? {};
+        this.#hold({ t: rest });
+      },
+      get: (timer) => this.#held.t?.[timer],
+    };
+  }
+
+  get(): Document | undefined {
+    return (this.#cell.copy() as Held | undefined)?.v;
+  }
+
+  update(state: Document): void {
+    this.#hold({ v: state });
+  }
+
+  remove(): void {
+    this.#hold({ v: undefined });
+  }
+
+  emit(output: unknown): void {
+    this.#outputs.push(output);
+  }
+
+  get #held(): Held {
+    return (this.#cell.get() as Held | undefined) ?? {};
+  }
+
+  #hold(changes: { readonly [Part in keyof Held]: Held[Part] | undefined }): void {
+    const { v, t = {} } = { ...this.#held, ...changes };
+    const hasTimers = Object.keys(t).length > 0;
+    if (v === undefined && !hasTimers) this.#cell.remove();
+    else this.#cell.set({ ...(v !== undefined && { v }), ...(hasTimers && { t }) });
+  }
+}
+
+/** Date's own limit. */
+const LATEST_MS = 8.64e15;
