@@ -8,6 +8,7 @@ import { NO_LETTERS, type Letters } from '../state/letters.ts';
 import { firstRevision } from '../state/revision.ts';
 import { generationOf } from '../state/row-key.ts';
 import type { Mark, OutboxEntry, StateItem } from '../state/state-item.ts';
+import { without } from '../state/without.ts';
 import { DirectOutput, type DirectChange } from './direct-output.ts';
 import { HORIZON_SLACK_SECONDS, ITEM_RESERVE_BYTES } from './limits.ts';
 import { OutboxDraft, type EntryDraft, type PendingEntry, type StateReference } from './outbox-draft.ts';
@@ -220,7 +221,7 @@ export class ItemDraft {
 
   /** The item as a sweep should write it. */
   swept(pk: string): StateItem {
-    const { dueMs: _, ...item } = this.toItem(pk, 0);
+    const item = without(this.toItem(pk, 0), 'dueMs');
     const dueMs = item.outbox.some(({ lane }) => isTimerLane(lane)) ? 0 : this.dueMs();
     return dueMs === Infinity ? item : { ...item, dueMs };
   }
@@ -257,13 +258,13 @@ export class ItemDraft {
 
   /** Operators that wait for event time. */
   get timed(): Program['timed'] {
-    return this.#program.timed;
+    return this.#key === undefined ? [] : this.#program.timed;
   }
 
   /** The earliest event time for which an operator waits, milliseconds since the epoch; Infinity where none does. */
   dueMs(): number {
     let dueMs = Infinity;
-    for (const { cell } of this.#program.timed) dueMs = Math.min(dueMs, this.dueOf(cell));
+    for (const { cell } of this.timed) dueMs = Math.min(dueMs, this.dueOf(cell));
     return dueMs;
   }
 
@@ -280,7 +281,7 @@ export class ItemDraft {
   #indexedMs(outbox: readonly OutboxEntry[]): number | undefined {
     if (this.#program.timed.length === 0) return this.#loaded?.dueMs;
     if (outbox.some(({ lane }) => isTimerLane(lane))) return 0;
-    const dueMs = this.#key === undefined ? Infinity : this.dueMs();
+    const dueMs = this.dueMs();
     if (dueMs === Infinity) return undefined;
     const stored = this.#loaded?.dueMs;
     const isKept =

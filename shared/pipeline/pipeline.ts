@@ -1,7 +1,9 @@
 import { itself, type Aggregation } from '../aggregation/aggregation.ts';
 import type { Document } from '../state/document.ts';
 import { processStage, type ProcessFunctions } from '../time/process-operator.ts';
-import type { Windows } from '../time/window-spec.ts';
+import { batchStateStage } from '../time/batch-state.ts';
+import { timeoutStateStage } from '../time/timeout-state.ts';
+import { tumbling, type Windows } from '../time/window-spec.ts';
 import { ConfigurationError } from './configuration-error.ts';
 import { secondsOf, type Duration } from './duration.ts';
 import { WindowedStream, type WindowedOptions } from './windowed-stream.ts';
@@ -12,10 +14,12 @@ import { requireName } from './name.ts';
 import { repartitioned, type NotJson, type RepartitionOptions } from './repartition.ts';
 import { filterStage, flatMapStage, mapStage } from './stateless-stage.ts';
 import { requireSynchronous } from './synchronous.ts';
+import { requireVersion } from './version.ts';
 import {
   RECORD_ERROR_POLICIES,
   type ForEachSink,
   type KeyedStage,
+  type OperatorTimers,
   type Pipeline,
   type PipelineTime,
   type PipelineDefinition,
@@ -51,6 +55,16 @@ interface StatefulOptions<S> {
   renamedFrom?: string | readonly string[];
 }
 
+interface TimeoutOptions<S, U> {
+  /**
+   * The state of a key for which nothing has come for so long is removed, by the pipeline's time: Spark's `timeout`. The
+   * stored form of the state changes where it is given or taken away; give the operator another name then.
+   */
+  timeout?: Duration;
+  /** Called once before the state is removed: Spark's last call with `isTimingOut`. What it returns goes downstream. */
+  onTimeout?: (state: S, key: string) => U | undefined;
+}
+
 interface ChangeOptions<S> extends StatefulOptions<S> {
   /** `last`: of several changes of a key in one batch only the newest is published. `every`: each one counts. */
   emit?: 'last' | 'every';
@@ -63,12 +77,6 @@ export interface KeyState<S> {
   /** Replaces the state; a state that was got and changed in place counts only once it is given here. */
   update(state: S): void;
   remove(): void;
-}
-
-/** @throws TypeError for what is no version. */
-function requireVersion(name: string, version: number): void {
-  if (Number.isInteger(version) && version >= 1) return;
-  throw new TypeError(`Operator '${name}': version is ${version}; it is a whole number from 1.`);
 }
 
 /** Sinks are told apart in environment variables, which have neither lower case nor hyphens. */
@@ -108,6 +116,18 @@ function migrationsOf(
           requireSynchronous(step(state, key), `the migration of operator '${name}' from version ${each}`),
       ];
     }),
+  );
+}
+
+/** Migrations of a state that stands beside its timeout. */
+function migrationsInside(
+  migrate: NonNullable<StatefulOptions<unknown>['migrate']>,
+): NonNullable<StatefulOptions<unknown>['migrate']> {
+  return Object.fromEntries(
+    Object.entries(migrate).map(([version, step]) => [
+      version,
+      (held: { readonly s: never }, key: string) => ({ ...held, s: step(held.s, key) }),
+    ]),
   );
 }
 
@@ -312,10 +332,11 @@ export class KeyedStream<T, Timed extends boolean = false> implements Pipeline {
   mapWithState<S, U>(
     name: string,
     map: (value: T, state: KeyState<S>, key: string) => U | undefined,
-    options: StatefulOptions<S> = {},
+    options: StatefulOptions<S> & TimeoutOptions<S, U> = {},
   ): KeyedStream<U, Timed> {
     const what = `operator '${name}'`;
-    const fold = (key: string, value: unknown, cell: StateCell): readonly unknown[] => {
+    const { timeout, onTimeout } = options;
+    const call = (value: unknown, cell: StateCell, key: string): unknown => {
       const state: KeyState<S> = {
         exists: () => cell.get() !== undefined,
         // A copy: a change in place that is never given to `update` must not last until the batch happens to end.
@@ -323,10 +344,36 @@ export class KeyedStream<T, Timed extends boolean = false> implements Pipeline {
         update: (next) => cell.set(next),
         remove: () => cell.remove(),
       };
-      const output = requireSynchronous(map(value as T, state, key), what);
-      return output === undefined ? NOTHING : [output];
+      return requireSynchronous(map(value as T, state, key), what);
     };
-    return this.#stateful<U, S>(name, fold, options, 'event');
+    if (timeout === undefined) {
+      const fold = (key: string, value: unknown, cell: StateCell): readonly unknown[] => {
+        const output = call(value, cell, key);
+        return output === undefined ? NOTHING : [output];
+      };
+      return this.#stateful<U, S>(name, fold, options, 'event');
+    }
+    if (this.definition.time === undefined) {
+      throw new TypeError(
+        `Operator '${name}' has a timeout, and its pipeline no time: give it eventTime(…) or arrivalTime() before keyBy.`,
+      );
+    }
+    const timeoutMs = secondsOf(`'timeout' of operator '${name}'`, timeout) * 1_000;
+    const { initial, migrate } = options;
+    const { fold, timers } = timeoutStateStage(name, 1, timeoutMs, call, (state, key) =>
+      onTimeout?.(state as S, key),
+    );
+    return this.#stateful<U, S>(
+      name,
+      fold,
+      {
+        ...options,
+        ...(initial && { initial: (key: string) => ({ s: initial(key) }) as S }),
+        ...(migrate && { migrate: migrationsInside(migrate) }),
+      },
+      'event',
+      timers,
+    );
   }
 
   /** Running reduction per key; the result after each value goes downstream, as a change. */
@@ -397,6 +444,45 @@ export class KeyedStream<T, Timed extends boolean = false> implements Pipeline {
   }
 
   /**
+   * A key's values batch by batch, in a pipeline with a `batchInterval`: `perBatch().reduce(…)` is what `reduceByKey` is
+   * to a DStream, `perBatch().collect(…)` its `groupByKey`.
+   * @throws TypeError where the pipeline has no batch interval.
+   */
+  perBatch(this: KeyedStream<T, true>): WindowedStream<T> {
+    return this.window(tumbling({ seconds: this.#batchIntervalMs('perBatch') / 1_000 }));
+  }
+
+  /**
+   * Spark's `updateStateByKey` to the letter, where `updateStateByKey` here is called value by value: called when a batch
+   * is over, with all of its values of the key, and for every key that has a state also without any. Each key with a state
+   * is written at each interval for it. The new state goes downstream, as an event.
+   * @throws TypeError where the pipeline has no batch interval.
+   */
+  updateStateByBatch<S>(
+    this: KeyedStream<T, true>,
+    name: string,
+    update: (values: readonly T[], state: S | undefined, key: string, batchEnd: number) => S | undefined,
+    { version = 1 }: Pick<StatefulOptions<S>, 'version'> = {},
+  ): KeyedStream<S, true> {
+    requireVersion(name, version);
+    const intervalMs = this.#batchIntervalMs('updateStateByBatch');
+    const call = (values: readonly Document[], state: Document | undefined, key: string, endMs: number) =>
+      requireSynchronous(
+        update(values as readonly T[], state as S | undefined, key, endMs),
+        `operator '${name}'`,
+      ) as Document | undefined;
+    return this.#operator(batchStateStage(name, version, intervalMs, call, 'drop'));
+  }
+
+  #batchIntervalMs(what: string): number {
+    const { name, time } = this.definition;
+    if (time?.batchIntervalMs !== undefined) return time.batchIntervalMs;
+    throw new TypeError(
+      `Pipeline '${name}' has ${what} and no batches: give it batchInterval(…) before keyBy.`,
+    );
+  }
+
+  /**
    * User code with state and timers of its own: Spark's `transformWithState`, Flink's `KeyedProcessFunction`. Its
    * outputs are events.
    * @throws TypeError where an option cannot be used.
@@ -446,6 +532,7 @@ export class KeyedStream<T, Timed extends boolean = false> implements Pipeline {
     fold: StatefulStage['fold'],
     { initial, version = 1, migrate, renamedFrom = [] }: StatefulOptions<S>,
     outputs: StatefulStage['outputs'],
+    timers?: OperatorTimers,
   ): KeyedStream<U, Timed> {
     requireVersion(name, version);
     const earlier = typeof renamedFrom === 'string' ? [renamedFrom] : renamedFrom;
@@ -455,6 +542,7 @@ export class KeyedStream<T, Timed extends boolean = false> implements Pipeline {
       version,
       outputs,
       fold,
+      ...(timers && { timers }),
       ...(initial && {
         initial: (key) => requireSynchronous(initial(key), `initial of operator '${name}'`),
       }),
