@@ -10,10 +10,10 @@ export interface KeyTimers {
    * @param at event time, as a Date or milliseconds since the epoch. A time that is over already comes as soon as it can.
    * @throws TypeError for what is no time, or no name.
    */
-  set(name: string, at: Date | number): void;
-  clear(name: string): void;
+  set: (name: string, at: Date | number) => void;
+  clear: (name: string) => void;
   /** When it comes, milliseconds since the epoch. */
-  get(name: string): number | undefined;
+  get: (name: string) => number | undefined;
 }
 
 /** What user code may do while it processes a value or a timer. */
@@ -24,13 +24,13 @@ export interface ProcessContext<S, U> {
   /** Of a value: whether its time was over for the key already. */
   readonly isLate: boolean;
   /** The key's state, a copy; `undefined` where there is none. */
-  get(): S | undefined;
+  get: () => S | undefined;
   /** Replaces the state. */
-  update(state: S): void;
-  remove(): void;
+  update: (state: S) => void;
+  remove: () => void;
   readonly timers: KeyTimers;
   /** Sends a value downstream, as an event. */
-  emit(output: U): void;
+  emit: (output: U) => void;
 }
 
 export interface ProcessFunctions<T, S, U> {

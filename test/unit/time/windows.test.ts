@@ -31,12 +31,9 @@ describe('tumbling windows', () => {
   it('are published under a key of their own, with the id of their due time', async () => {
     const test = testPipeline<Click>(pipelineOf());
     await test.send(click('a', 1), click('a', 20));
-    expect(test.outputs()).toMatchObject([
-      {
-        key: 'a@1970-01-01T00:00:00.000Z',
-        id: expect.stringMatching(/^clicks\/timer\/.{16}\/10000\/0\/0\/out\/0$/),
-      },
-    ]);
+    const [result] = test.outputs();
+    expect(result?.key).toBe('a@1970-01-01T00:00:00.000Z');
+    expect(result?.id).toMatch(/^clicks\/timer\/.{16}\/10000\/0\/0\/out\/0$/);
   });
 
   it('make a late value a dead letter, or a result of its own, where that is asked for', async () => {
