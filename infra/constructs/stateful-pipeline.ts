@@ -45,14 +45,18 @@ export class StatefulPipeline extends Construct {
   constructor(scope: Construct, id: string, props: StatefulPipelineProps) {
     refuseWrongSettings(props);
     super(scope, id);
-    const { name: pipelineName, source, repartition } = props.pipeline.definition;
+    const { name: pipelineName, source, repartition, time } = props.pipeline.definition;
     const removalPolicy = props.removalPolicy ?? DEFAULTS.removalPolicy;
 
     this.stream = sourceStream(this, props);
     this.repartitionStream = repartitionStream(this, props);
     const streams = [this.stream, ...(this.repartitionStream ? [this.repartitionStream] : [])];
     this.streamNames = streams.map(({ streamName }) => streamName);
-    this.stateTable = keyedTable(this, 'State', { removalPolicy, timeToLiveAttribute: STATE_TTL_ATTRIBUTE });
+    this.stateTable = keyedTable(this, 'State', {
+      removalPolicy,
+      timeToLiveAttribute: STATE_TTL_ATTRIBUTE,
+      hasDueItems: time !== undefined,
+    });
     this.bucket = pipelineBucket(this, {
       pipelineName,
       removalPolicy,
@@ -79,6 +83,7 @@ export class StatefulPipeline extends Construct {
       stream: this.stream,
       repartitionStream: this.repartitionStream,
       stateTable: this.stateTable,
+      hasDueItems: time !== undefined,
       bucket: this.bucket,
       sinks: this.sinks,
       logGroup,

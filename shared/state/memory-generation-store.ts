@@ -1,9 +1,10 @@
 import { readUnits, rowBytes, writeUnits, type Row } from './attribute-bytes.ts';
 import { CostCounter } from './cost-counter.ts';
+import { dueIndexUnits } from './due-buckets.ts';
 import { MAX_WRITES_PER_BATCH } from './dynamodb-limits.ts';
 import type { GenerationStore, KeyPage, ProgressChange, ScanPage, ScanRequest } from './generation-store.ts';
 import { decodeItem } from './item-codec.ts';
-import type { MemoryStateStore } from './memory-state-store.ts';
+import { dueMsOf, type MemoryStateStore } from './memory-state-store.ts';
 import { decodeControl, encodeControl, FIRST_CONTROL, PROGRESS, ROSTER } from './progress-codec.ts';
 import {
   checkIsOfGeneration,
@@ -99,7 +100,8 @@ export class MemoryGenerationStore implements GenerationStore {
     for (const pk of keys) checkIsOfGeneration(pk);
     for (const pk of keys) {
       const row = this.#store.rows.get(pk);
-      this.#costs.add({ writes: 1, wcu: writeUnits(row === undefined ? 0 : rowBytes(row), 0) });
+      const units = writeUnits(row === undefined ? 0 : rowBytes(row), 0);
+      this.#costs.add({ writes: 1, wcu: units + dueIndexUnits(pk, dueMsOf(row), undefined) });
       this.#store.rows.delete(pk);
     }
     this.#costs.add({ writeRequests: Math.ceil(keys.length / MAX_WRITES_PER_BATCH) });

@@ -66,6 +66,8 @@ function mortal(store: StateStore, mine: Life): StateStore {
     readProgress: (...args) => mine.port(() => store.readProgress(...args)),
     suspect: (...args) => mine.port(() => store.suspect(...args)),
     advance: (...args) => mine.port(() => store.advance(...args)),
+    liftTime: (...args) => mine.port(() => store.liftTime(...args)),
+    due: (...args) => store.due(...args),
     costs: () => store.costs(),
   };
 }
