@@ -19,6 +19,7 @@ import { repartitionMapping, sourceMapping } from './source-mapping.ts';
 import { repartitionStream, sourceStream } from './source-stream.ts';
 import { checkpointSchedule } from './checkpoint-schedule.ts';
 import { sweepSchedule } from './sweep-schedule.ts';
+import { timerSchedule } from './timer-schedule.ts';
 import type { StatefulPipelineProps } from './stateful-pipeline-props.ts';
 
 /**
@@ -93,6 +94,7 @@ export class StatefulPipeline extends Construct {
       repartitionMapping(this, props, this.repartitionStream, lambda);
     }
     sweepSchedule(this, pipelineName, lambda);
+    if (props.pipeline.definition.time !== undefined) timerSchedule(this, pipelineName, lambda);
     const checkpointInterval =
       props.checkpoints === false ? undefined : (props.checkpoints?.interval ?? DEFAULTS.checkpointInterval);
     if (checkpointInterval !== undefined) {
