@@ -593,10 +593,10 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   broken('takes the mark of a redriven letter out before it closes the letter', 500, [
     REDRIVE,
     `    if (!wasClosed) {
-      const closing = await this.#close(letter);`,
+      const closing =`,
     `    if (!wasClosed) {
-      await this.#finish(letter, pks);
-      const closing = await this.#close(letter);`,
+      for (const pk of pks) await this.#clear(pk, new Set(), letterMark(letter.item, letter.number));
+      const closing =`,
   ]),
   broken('leaves no mark of a letter with the keys that its record is applied to', 500, [
     REDRIVE,
@@ -630,12 +630,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   broken(
     'drops a letter without publishing what a redrive of it committed',
     2_000,
-    [
-      REDRIVE,
-      `    const ending = await this.#finish(letter, pks);
-    return ending ?? this.#putAway(letter, closing`,
-      '    return this.#putAway(letter, closing',
-    ],
+    [REDRIVE, 'return this.#finish(letter, pks, closing', 'return this.#putAway(letter, closing'],
     FOCUS.letters,
   ),
   broken(
