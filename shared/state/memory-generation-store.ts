@@ -17,23 +17,26 @@ import {
 import type { Control, Phase, StoreCosts } from './state-store.ts';
 import { without } from './without.ts';
 
-/** Rows in a page: few, so that a test meets many pages. */
+/** Few, so that a test meets many pages. */
 const PAGE_ROWS = 10;
 
 /** The GenerationStore of a `MemoryStateStore`: each call a single step. */
 export class MemoryGenerationStore implements GenerationStore {
   readonly #store: MemoryStateStore;
+  readonly #pageRows: number;
   readonly #costs = new CostCounter();
 
-  constructor(store: MemoryStateStore) {
+  /** @param pageRows rows in a page of a scan. */
+  constructor(store: MemoryStateStore, pageRows = PAGE_ROWS) {
     this.#store = store;
+    this.#pageRows = pageRows;
   }
 
   async scan({ generation, segment, segments, after }: ScanRequest): Promise<ScanPage> {
     const { rows } = this.#store;
     const keys = [...rows.keys()].filter((pk) => segmentOf(pk, segments) === segment).sort();
     const from = after === undefined ? 0 : keys.findIndex((pk) => pk > after);
-    const page = from === -1 ? [] : keys.slice(from, from + PAGE_ROWS);
+    const page = from === -1 ? [] : keys.slice(from, from + this.#pageRows);
     this.#costs.add({ readRequests: 1 });
     const items = [];
     for (const pk of page) {

@@ -39,6 +39,8 @@ function* smallerThan(plan: WorldPlan): Generator<WorldPlan> {
   for (const fault of Object.keys(NO_FAULTS) as Fault[]) {
     if (faults[fault] > 1) yield { ...plan, faults: { ...faults, [fault]: faults[fault] - 1 } };
   }
+  if (plan.rewind !== undefined) yield { ...plan, rewind: undefined };
+  if (plan.mending?.rewind !== undefined) yield { ...plan, mending: { ...plan.mending, rewind: undefined } };
   if (plan.shards > 1) yield { ...plan, shards: plan.shards - 1 };
   if (plan.lowersFactor) yield { ...plan, lowersFactor: false };
   if (plan.parallelizationFactor > 1) yield { ...plan, parallelizationFactor: 1, lowersFactor: false };

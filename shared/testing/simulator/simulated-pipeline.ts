@@ -60,6 +60,8 @@ export interface SimulatedPipelineOptions {
 const HOUR_MS = 3_600_000;
 /** Between two requests of an operator. */
 const OPERATOR_PAUSE_MS = 8_000;
+/** In a page of a checkpoint's scan: what is written comes between most of them. */
+const SCANNED_ROWS = 2;
 /** Containers that are kept warm. */
 const WARM_PROCESSES = 3;
 
@@ -98,7 +100,7 @@ export class SimulatedPipeline {
   /** What operators have begun and not ended. */
   #operations = 0;
   readonly #checkpoints = new MemoryCheckpointStore();
-  readonly #generations = new MemoryGenerationStore(this.store);
+  readonly #generations = new MemoryGenerationStore(this.store, SCANNED_ROWS);
 
   constructor(world: World, options: SimulatedPipelineOptions) {
     const { pipeline, stream, innerStream, parallelizationFactor, sinkStreams } = options;

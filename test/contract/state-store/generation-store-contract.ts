@@ -135,8 +135,16 @@ export function generationStoreContract({ make }: GenerationStoreUnderTest): voi
     expect(await store.readControl(true)).toEqual({ ...begun, isByPartition: true });
     if (begun === undefined) return;
     const rest = without(begun, 'rewind');
-    const ended = await generations.replaceControl(begun, { ...rest, checkpoint: { id: 'k', untilMs: 7 } });
-    expect(ended).toEqual({ ...rest, checkpoint: { id: 'k', untilMs: 7 }, version: 2, isByPartition: true });
+    const ended = await generations.replaceControl(begun, {
+      ...rest,
+      checkpoint: { id: 'k', untilMs: 7, overMs: 9 },
+    });
+    expect(ended).toEqual({
+      ...rest,
+      checkpoint: { id: 'k', untilMs: 7, overMs: 9 },
+      version: 2,
+      isByPartition: true,
+    });
     expect(await store.readControl()).toEqual(ended);
     expect(await generations.replaceControl(begun, begun)).toBeUndefined();
   });
