@@ -12,6 +12,7 @@ import type { DynamoDbOutput } from './dynamodb.ts';
 import type { KinesisInput, KinesisOutput } from './kinesis.ts';
 import { requireName } from './name.ts';
 import { repartitioned, type NotJson, type RepartitionOptions } from './repartition.ts';
+import { joinOf, type Joined, type JoinOptions } from './join.ts';
 import { filterStage, flatMapStage, mapStage } from './stateless-stage.ts';
 import { requireSynchronous } from './synchronous.ts';
 import { requireVersion } from './version.ts';
@@ -480,6 +481,55 @@ export class KeyedStream<T, Timed extends boolean = false> implements Pipeline {
     throw new TypeError(
       `Pipeline '${name}' has ${what} and no batches: give it batchInterval(…) before keyBy.`,
     );
+  }
+
+  /**
+   * Joins a key's values of two kinds whose event times are near enough: each pair once, as an event. A value waits until
+   * nothing that could join it can come in time any more.
+   * @throws TypeError where an option cannot be used.
+   */
+  join<L extends T, R extends T>(
+    this: KeyedStream<T, true>,
+    name: string,
+    options: JoinOptions<T, L, R>,
+  ): KeyedStream<Joined<L, R>, true> {
+    return this.#operator(joinOf(name, 'inner', options));
+  }
+
+  /** Like `join`; a left value that nothing has joined is given alone when its time is over, with `right: null`. */
+  leftOuterJoin<L extends T, R extends T>(
+    this: KeyedStream<T, true>,
+    name: string,
+    options: JoinOptions<T, L, R>,
+  ): KeyedStream<Joined<L, R | null>, true> {
+    return this.#operator(joinOf(name, 'leftOuter', options));
+  }
+
+  /** Like `join`; a right value that has joined nothing is given alone when its time is over, with `left: null`. */
+  rightOuterJoin<L extends T, R extends T>(
+    this: KeyedStream<T, true>,
+    name: string,
+    options: JoinOptions<T, L, R>,
+  ): KeyedStream<Joined<L | null, R>, true> {
+    return this.#operator(joinOf(name, 'rightOuter', options));
+  }
+
+  /** Like `leftOuterJoin` and `rightOuterJoin` together. */
+  fullOuterJoin<L extends T, R extends T>(
+    this: KeyedStream<T, true>,
+    name: string,
+    options: JoinOptions<T, L, R>,
+  ): KeyedStream<Joined<L | null, R | null>, true> {
+    return this.#operator(joinOf(name, 'fullOuter', options));
+  }
+
+  /** The left values that a right one joins, each once. */
+  leftSemiJoin<L extends T, R extends T>(
+    this: KeyedStream<T, true>,
+    name: string,
+    options: JoinOptions<T, L, R>,
+  ): KeyedStream<L, true> {
+    return this.#operator(joinOf(name, 'leftSemi', options));
   }
 
   /**
