@@ -156,10 +156,14 @@ export function pipeline(name: string, options: PipelineOptions = {}): PipelineS
   });
 }
 
+/** For the compiler alone: whether a stream has a time, without which there are no windows. */
+declare const TIMED: unique symbol;
+
 type Head = Pick<PipelineDefinition, 'name' | 'source' | 'onRecordError' | 'repartition' | 'time'>;
 
 /** Values of type `T` before they have a key. Immutable: each method gives a new stream. */
 export class Stream<T, Timed extends boolean = false> {
+  declare readonly [TIMED]: Timed;
   readonly #head: Head;
   readonly #stages: readonly StatelessStage[];
 
@@ -259,10 +263,11 @@ export class Stream<T, Timed extends boolean = false> {
    * of another pipeline: let its sink publish under this key.
    */
   repartition(
+    this: Stream<T>,
     name: string,
     key: (value: T) => string,
     ...rest: NotJson<T> extends never ? [options?: RepartitionOptions] : [refused: NotJson<T>]
-  ): Stream<T, Timed> {
+  ): Stream<T> {
     const options = rest[0] as RepartitionOptions | undefined;
     return new Stream<T>(
       repartitioned(this.#head, this.#stages, name, key as (value: unknown) => string, options),
@@ -277,6 +282,7 @@ export class Stream<T, Timed extends boolean = false> {
 
 /** Values of type `T` under their key. Immutable: each method gives a new stream, and each is a whole pipeline. */
 export class KeyedStream<T, Timed extends boolean = false> implements Pipeline {
+  declare readonly [TIMED]: Timed;
   readonly definition: PipelineDefinition;
 
   /** Use `stream.keyBy(key)`. */
