@@ -277,10 +277,10 @@ describe('bad input', () => {
         .arrivalTime(),
     ).toThrow(/a time twice/);
     expect(() =>
+      // @ts-expect-error its time would be known in the order of other shards
       pipeline('p')
         .from(kinesis<Click>('c'))
         .eventTime(({ at }) => at)
-        // @ts-expect-error its time would be known in the order of other shards
         .repartition('again', ({ user }) => user),
     ).toThrow(/behind the repartition/);
   });
