@@ -255,15 +255,15 @@ export class ItemDraft {
     };
   }
 
-  /** Operators that wait for event time. */
+  /** Operators that wait for event time; a shard's own item has none. */
   get timed(): Program['timed'] {
-    return this.#program.timed;
+    return this.#key === undefined ? [] : this.#program.timed;
   }
 
   /** The earliest event time for which an operator waits, milliseconds since the epoch; Infinity where none does. */
   dueMs(): number {
     let dueMs = Infinity;
-    for (const { cell } of this.#program.timed) dueMs = Math.min(dueMs, this.dueOf(cell));
+    for (const { cell } of this.timed) dueMs = Math.min(dueMs, this.dueOf(cell));
     return dueMs;
   }
 
@@ -280,7 +280,7 @@ export class ItemDraft {
   #indexedMs(outbox: readonly OutboxEntry[]): number | undefined {
     if (this.#program.timed.length === 0) return this.#loaded?.dueMs;
     if (outbox.some(({ lane }) => isTimerLane(lane))) return 0;
-    const dueMs = this.#key === undefined ? Infinity : this.dueMs();
+    const dueMs = this.dueMs();
     if (dueMs === Infinity) return undefined;
     const stored = this.#loaded?.dueMs;
     const isKept =
