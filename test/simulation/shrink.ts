@@ -39,6 +39,9 @@ function* smallerThan(plan: WorldPlan): Generator<WorldPlan> {
   for (const fault of Object.keys(NO_FAULTS) as Fault[]) {
     if (faults[fault] > 1) yield { ...plan, faults: { ...faults, [fault]: faults[fault] - 1 } };
   }
+  const { time } = plan;
+  for (const place of time?.sweepsAtMs.keys() ?? [])
+    yield { ...plan, time: time && { ...time, sweepsAtMs: time.sweepsAtMs.toSpliced(place, 1) } };
   if (plan.shards > 1) yield { ...plan, shards: plan.shards - 1 };
   if (plan.lowersFactor) yield { ...plan, lowersFactor: false };
   if (plan.parallelizationFactor > 1) yield { ...plan, parallelizationFactor: 1, lowersFactor: false };
