@@ -92,6 +92,11 @@ export class World {
     }
   }
 
+  /** Whether something is still to come from outside, or on its way. */
+  get isExpecting(): boolean {
+    return this.#pending > 0 || this.#lateEffects > 0;
+  }
+
   /** Something happens from outside; the run is not over before. */
   plan(atMs: number, happen: () => void): void {
     this.#pending += 1;
