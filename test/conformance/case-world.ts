@@ -21,6 +21,19 @@ export interface Variant {
   readonly sweeps: 'behindEachBatch' | 'atTheEnd';
 }
 
+/** What came of a case that was run. */
+export interface Ran {
+  /** From what it expects. */
+  readonly differences: readonly string[];
+  /** How often Lambda delivered again. */
+  readonly redeliveries: number;
+}
+
+/** Of a case that is refused when its pipeline is written. */
+export function refusal(differences: readonly string[]): Ran {
+  return { differences, redeliveries: 0 };
+}
+
 export function variantName({ shards, batchSize, redelivers, sweeps }: Variant): string {
   return [
     `${shards} ${shards === 1 ? 'shard' : 'shards'}`,
@@ -54,7 +67,8 @@ const INTO_BATCH_MS = 60_000;
 /** The sweep comes so long behind the end of a batch: arrival is not exact, and it allows for that. */
 const BEHIND_BATCH_MS = 6_000;
 
-const RECORDS_LIMIT = 300;
+/** As many are sent at a time, unless a case says so. */
+const RECORDS_LIMIT = 20;
 const REDELIVERIES = 12;
 
 /** The number of the batch that ends so; the first is 1. */
@@ -74,12 +88,15 @@ export class CaseWorld {
   constructor(
     pipeline: Pipeline,
     { shards, batchSize, redelivers, sweeps }: Variant,
-    { innerShards = 1 }: { readonly innerShards?: number } = {},
+    {
+      innerShards = 1,
+      recordsLimit = RECORDS_LIMIT,
+    }: { readonly innerShards?: number; readonly recordsLimit?: number } = {},
   ) {
     this.#isTimed = pipeline.definition.time !== undefined;
     this.#sweeps = sweeps;
     this.#test = quietWorld(pipeline, {
-      recordsLimit: RECORDS_LIMIT,
+      recordsLimit,
       shards,
       innerShards,
       batchSize,
@@ -201,9 +218,7 @@ export class CaseWorld {
 /** Rows as what they are, whatever their order. */
 function inAnyOrder(rows: readonly unknown[], isInside: boolean): string[] {
   const sortedInside = (value: unknown): unknown =>
-    Array.isArray(value) && isInside
-      ? value.map((each) => JSON.stringify(sortedInside(each))).sort()
-      : (value as unknown);
+    Array.isArray(value) && isInside ? value.map((each) => JSON.stringify(sortedInside(each))).sort() : value;
   return rows
     .map((row) =>
       JSON.stringify(Array.isArray(row) && isInside ? [row[0] as unknown, sortedInside(row[1])] : row),

@@ -8,7 +8,8 @@ export interface Stage {
 }
 
 /** The records of one batch; of two streams where the case has two; `null` where the source gave no data set. */
-export type CaseBatch = readonly unknown[] | null | Readonly<Record<'left' | 'right', readonly unknown[] | null>>;
+export type CaseBatch =
+  readonly unknown[] | null | Readonly<Record<'left' | 'right', readonly unknown[] | null>>;
 
 interface AnyCase {
   readonly suite: string;

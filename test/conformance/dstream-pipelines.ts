@@ -61,10 +61,7 @@ function stateless(elements: Stream<Sent>): Pipeline {
 }
 
 /** Stateless stages for the elements of one of two streams. */
-function onSide(
-  side: Sent['side'],
-  stages: readonly Stage[],
-): (stream: Stream<Sent>) => Stream<Sent> {
+function onSide(side: Sent['side'], stages: readonly Stage[]): (stream: Stream<Sent>) => Stream<Sent> {
   const isOurs = (sent: Sent): boolean => sent.side === side && sent.isInitial !== true;
   return (stream) =>
     stages.reduce((before, stage) => {
@@ -211,7 +208,12 @@ function slidingBatches({ window, slide }: Stage) {
 function branchesOf(main: Stage): ((x: unknown) => unknown)[] {
   const pipelines =
     main.op === 'union'
-      ? [[], ...(main['with'] as readonly { readonly pipeline: readonly Stage[] }[]).map((each) => each.pipeline)]
+      ? [
+          [],
+          ...(main['with'] as readonly { readonly pipeline: readonly Stage[] }[]).map(
+            (each) => each.pipeline,
+          ),
+        ]
       : (main['branches'] as readonly (readonly Stage[])[]);
   return pipelines.map((stages) => (x) => stages.reduce((value, { fn }) => ofOneValue(fn)(value), x));
 }
@@ -298,7 +300,10 @@ function mappedWithState(elements: Elements, main: Stage): Rows {
       },
       timeout === undefined
         ? {}
-        : { timeout: { seconds: timeout * BATCH_SECONDS }, onTimeout: (_, key) => ({ row: key, batch: undefined }) },
+        : {
+            timeout: { seconds: timeout * BATCH_SECONDS },
+            onTimeout: (_, key) => ({ row: key, batch: undefined }),
+          },
     );
 }
 

@@ -1,7 +1,11 @@
 import { kinesis, pipeline, type Stream } from '../../shared/index.ts';
-import { CaseWorld, difference, type Variant } from './case-world.ts';
+import { CaseWorld, difference, refusal, type Ran, type Variant } from './case-world.ts';
 import type { CaseBatch, DStreamCase } from './conformance-case.ts';
 import { dstreamPipeline, initialOf, type Row, type Sent } from './dstream-pipelines.ts';
+import { runStateHandle } from './run-state-handle.ts';
+
+/** Each of a hundred records is read and put twice. */
+const RECORDS_THROUGH_TWO_STREAMS = 400;
 
 /** What a case gave, by batch. */
 interface Given {
@@ -11,10 +15,15 @@ interface Given {
   readonly world: CaseWorld;
 }
 
-/** Runs a case. @returns what differs from what it expects. */
-export async function runDStream(given: DStreamCase, variant: Variant): Promise<readonly string[]> {
-  if (given.case === 'transform with NULL') return refusesNoStream();
+/** Runs a case. */
+export async function runDStream(given: DStreamCase, variant: Variant): Promise<Ran> {
+  if (given.case === 'transform with NULL') return refusal(refusesNoStream());
+  if (given.op.pipeline.length === 0) return runStateHandle(given, variant);
   const result = await batches(given, variant);
+  return { differences: differencesOf(given, variant, result), redeliveries: result.world.redeliveries };
+}
+
+function differencesOf(given: DStreamCase, variant: Variant, result: Given): string[] {
   if (given.compare === 'property') return timesOut(given, result);
   if (given.op.pipeline.some(({ op }) => op === 'map_with_state')) return mappedAndStates(given, result);
   return rowsByBatch(given, variant, result);
@@ -25,13 +34,16 @@ function sentOf(batch: CaseBatch): readonly Sent[] {
   const of = (side: Sent['side'], elements: readonly unknown[] | null) =>
     (elements ?? []).map((x): Sent => ({ x, side }));
   if ('left' in batch) return [...of('left', batch.left), ...of('right', batch.right)];
-  return of('left', batch as readonly unknown[]);
+  return of('left', batch);
 }
 
 async function batches(given: DStreamCase, variant: Variant): Promise<Given> {
   const { op } = given;
   const world = new CaseWorld(dstreamPipeline(given), variant, {
-    ...(op.output_partitions !== undefined && { innerShards: op.output_partitions }),
+    ...(op.output_partitions !== undefined && {
+      innerShards: op.output_partitions,
+      recordsLimit: RECORDS_THROUGH_TWO_STREAMS,
+    }),
   });
   const rows = new Map<number, unknown[]>();
   const snapshots = new Map<number, readonly (readonly [string, unknown])[]>();
@@ -49,7 +61,10 @@ async function batches(given: DStreamCase, variant: Variant): Promise<Given> {
   for (let batch = 1; batch <= count; batch++) {
     await world.send(sentOf(given.batches[batch - 1] ?? []));
     take(batch);
-    snapshots.set(batch, [...world.states()].map(([key, { states }]) => [key, plainState(states)]));
+    snapshots.set(
+      batch,
+      [...world.states()].map(([key, { states }]) => [key, plainState(states)]),
+    );
     if (op.failure?.stop_after_batch === batch) world.restart();
     await world.endBatch();
     take(batch);
@@ -101,7 +116,9 @@ function mappedAndStates({ expected, op }: DStreamCase, { rows, snapshots }: Giv
   const isSnapshot = op.pipeline.some((stage) => stage.op === 'state_snapshots');
   return (expected as readonly unknown[]).flatMap((wanted, place) => {
     const batch = place + 1;
-    const states = (isSnapshot ? wanted : (wanted as { readonly state: unknown }).state) as readonly unknown[];
+    const states = (
+      isSnapshot ? wanted : (wanted as { readonly state: unknown }).state
+    ) as readonly unknown[];
     const mapped = isSnapshot ? undefined : (wanted as { readonly mapped: readonly unknown[] }).mapped;
     return [
       ...(mapped === undefined ? [] : difference(`mapped in batch ${batch}`, mapped, rows.get(batch) ?? [])),
