@@ -360,11 +360,6 @@ export class KeyedStream<T, Timed extends boolean = false> implements Pipeline {
       };
       return this.#stateful<U, S>(name, fold, options, 'event');
     }
-    if (this.definition.time === undefined) {
-      throw new TypeError(
-        `Operator '${name}' has a timeout, and its pipeline no time: give it eventTime(…) or arrivalTime() before keyBy.`,
-      );
-    }
     const timeoutMs = secondsOf(`'timeout' of operator '${name}'`, timeout) * 1_000;
     const { initial, migrate } = options;
     const { fold, timers } = timeoutStateStage(name, 1, timeoutMs, call, (state, key) =>
@@ -608,7 +603,13 @@ export class KeyedStream<T, Timed extends boolean = false> implements Pipeline {
   }
 
   #operator<U>(stage: StatefulStage): KeyedStream<U, Timed> {
-    const { name: pipelineName, keyedStages } = this.definition;
+    const { name: pipelineName, keyedStages, time } = this.definition;
+    if (stage.timers !== undefined && time === undefined) {
+      throw new TypeError(
+        `Operator '${stage.name}' waits for time, and pipeline '${pipelineName}' has no time: give it eventTime(…) or ` +
+          'arrivalTime() before keyBy.',
+      );
+    }
     const others = keyedStages.flatMap((other) => (other.kind === 'stateful' ? namesOf(other) : []));
     for (const [place, each] of namesOf(stage).entries()) {
       requireName('operator', each);

@@ -483,6 +483,12 @@ export class SimulatedPipeline {
     for (const { mapping } of this.#halves) mapping.abandonAll();
   }
 
+  /** All begins anew: the containers are gone, and the mapping goes on from what it last kept. */
+  restart(): void {
+    this.tellFunction(this.#toldFactor);
+    for (const { mapping } of this.#halves) mapping.restart();
+  }
+
   /** Whether a function with parallel lanes has run, and so has noted them. */
   get hasNotedLanes(): boolean {
     return this.#isNoted;
