@@ -6,6 +6,7 @@ import { openCheckpoint } from '../../shared/checkpoint/read-checkpoint.ts';
 import { shardPositions } from '../../shared/checkpoint/shard-positions.ts';
 import { KinesisStreamShards } from '../../shared/source/kinesis-stream-shards.ts';
 import { inParallel } from '../../shared/state/in-parallel.ts';
+import { reachedMs } from '../../shared/time/lane-time.ts';
 import { CurrentState } from './current-state.ts';
 import { ofPipeline, withAccess, type LocatedOptions } from './located.ts';
 import type { OperatorContext } from './operator-context.ts';
@@ -50,11 +51,21 @@ async function show(
 
 export function positionsTable(shards: readonly ShardPosition[]): string {
   const hasBehind = shards.some(({ behindMs }) => behindMs !== undefined);
+  const hasTime = shards.some(({ time, liftedMs }) => time !== undefined || liftedMs !== undefined);
   const table = new Table({
-    head: ['stream', 'shard', 'sequence number', 'arrived', 'records', ...(hasBehind ? ['behind'] : [])],
+    head: [
+      'stream',
+      'shard',
+      'sequence number',
+      'arrived',
+      ...(hasTime ? ['event time'] : []),
+      'records',
+      ...(hasBehind ? ['behind'] : []),
+    ],
     style: { head: [], border: [] },
   });
-  for (const { stream, shardId, sequenceNumber = 'none yet', arrivalMs, records, behindMs } of shards) {
+  for (const shard of shards) {
+    const { stream, shardId, sequenceNumber = 'none yet', arrivalMs, records, behindMs } = shard;
     const arrived = arrivalMs === undefined ? '' : new Date(arrivalMs).toISOString();
     const behind = behindMs === undefined ? '' : `${(behindMs / 1_000).toFixed(1)} s`;
     table.push([
@@ -62,11 +73,18 @@ export function positionsTable(shards: readonly ShardPosition[]): string {
       shardId,
       sequenceNumber,
       arrived,
+      ...(hasTime ? [eventTimeOf(shard)] : []),
       formatted(records),
       ...(hasBehind ? [behind] : []),
     ]);
   }
   return table.toString();
+}
+
+/** How far event time has come in a shard. */
+function eventTimeOf({ time, liftedMs }: ManifestShard): string {
+  const ms = reachedMs(time, liftedMs);
+  return Number.isFinite(ms) ? new Date(ms).toISOString() : '';
 }
 
 async function positionsAt(access: PipelineAccess, at: string): Promise<ShardPosition[]> {

@@ -1,7 +1,9 @@
 import { RemovalPolicy } from 'aws-cdk-lib';
-import { AttributeType, Billing, TableEncryptionV2, TableV2 } from 'aws-cdk-lib/aws-dynamodb';
+import { AttributeType, Billing, ProjectionType, TableEncryptionV2, TableV2 } from 'aws-cdk-lib/aws-dynamodb';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import type { Construct } from 'constructs';
+import { DUE_INDEX } from '../../shared/state/due-buckets.ts';
+import { ITEM } from '../../shared/state/item-attributes.ts';
 
 /** The partition key of every table of a pipeline, a string; there is no sort key. */
 export const PARTITION_KEY = 'pk';
@@ -21,6 +23,8 @@ export interface AnyTable {
 export interface KeyedTableProps {
   readonly removalPolicy: RemovalPolicy;
   readonly timeToLiveAttribute?: string;
+  /** Whether items wait for event time: the table gets the index of what is due, in which no other item stands. */
+  readonly hasDueItems?: boolean;
 }
 
 /** A table on demand with the one key form that state and sinks use, recoverable to any second of 35 days. */
@@ -33,5 +37,15 @@ export function keyedTable(scope: Construct, id: string, props: KeyedTableProps)
     removalPolicy: props.removalPolicy,
     deletionProtection: props.removalPolicy !== RemovalPolicy.DESTROY,
     ...(props.timeToLiveAttribute === undefined ? {} : { timeToLiveAttribute: props.timeToLiveAttribute }),
+    ...(props.hasDueItems === true && {
+      globalSecondaryIndexes: [
+        {
+          indexName: DUE_INDEX,
+          partitionKey: { name: ITEM.dueBucket, type: AttributeType.STRING },
+          sortKey: { name: ITEM.due, type: AttributeType.NUMBER },
+          projectionType: ProjectionType.KEYS_ONLY,
+        },
+      ],
+    }),
   });
 }

@@ -5,6 +5,7 @@ import type { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { CfnBucket, type Bucket } from 'aws-cdk-lib/aws-s3';
 import { checkpointPrefix } from '../../shared/checkpoint/checkpoint-store.ts';
 import { closedLetterPrefix, deadLetterPrefix } from '../../shared/output/s3-dead-letters.ts';
+import { DUE_INDEX } from '../../shared/state/due-buckets.ts';
 import { spilledPrefix } from '../../shared/state/spilled-states.ts';
 import type { AnyTable } from './keyed-table.ts';
 import type { SinkDestinations } from './sink-destinations.ts';
@@ -54,6 +55,8 @@ export interface PipelineResources {
   readonly stream: IStream;
   readonly repartitionStream: IStream | undefined;
   readonly stateTable: AnyTable;
+  /** Whether the table has the index of what is due. */
+  readonly hasDueItems: boolean;
   readonly bucket: Bucket;
   readonly sinks: SinkDestinations;
   readonly logGroup: LogGroup;
@@ -61,7 +64,10 @@ export interface PipelineResources {
 
 /** Allows the function exactly what its pipeline's description needs, and says why for each wildcard. */
 export function grantPipeline(role: Role, resources: PipelineResources): void {
-  allow(role, STATE_ACTIONS, resources.stateTable.tableArn);
+  const { tableArn } = resources.stateTable;
+  allow(role, STATE_ACTIONS, tableArn);
+  // The sweep asks the index alone; the items themselves are loaded like any other.
+  if (resources.hasDueItems) allow(role, ['dynamodb:Query'], `${tableArn}/index/${DUE_INDEX}`);
 
   const ownLetters = `${deadLetterPrefix(resources.pipelineName)}*`;
   allow(role, DEAD_LETTER_ACTIONS, resources.bucket.arnForObjects(ownLetters));

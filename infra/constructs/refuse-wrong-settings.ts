@@ -3,6 +3,7 @@ import { StartingPosition } from 'aws-cdk-lib/aws-lambda';
 import { DEADLINE_MARGIN_MS } from '../../shared/engine/limits.ts';
 import { sinkVariable } from '../../shared/lambda/environment.ts';
 import { outerSourceOf, sinksOf, type Sink } from '../../shared/pipeline/definition.ts';
+import { DEFAULTS } from './defaults.ts';
 import type { StatefulPipelineProps } from './stateful-pipeline-props.ts';
 
 /**
@@ -225,6 +226,14 @@ function* mappingProblems(props: StatefulPipelineProps): Generator<string> {
     PARALLELIZATION_FACTOR,
     'batches',
   );
+  const factor = props.parallelizationFactor ?? DEFAULTS.parallelizationFactor;
+  if (props.pipeline.definition.time !== undefined && factor > 1) {
+    yield (
+      `parallelizationFactor is ${factor}, but the pipeline has an event time; only 1 is allowed, because above it the ` +
+      'records of a shard are processed side by side, and which of them are late would depend on how Lambda deals them ' +
+      'out. Remove parallelizationFactor, and give the stream more shards where one batch at a time is too slow.'
+    );
+  }
   if (props.maximumRetryAttempts !== undefined && props.maximumRetryAttempts !== -1) {
     yield (
       `maximumRetryAttempts is ${props.maximumRetryAttempts}; only -1, endless, is allowed, because Lambda ` +

@@ -76,7 +76,7 @@ export interface StatefulPipelineProps {
   readonly maximumBatchingWindow?: Duration;
   /**
    * Batches of one shard at a time, 1 to 10. Default: 1, which alone keeps a shard's order. With a repartition: of its
-   * internal stream; what stands before it always takes one.
+   * internal stream; what stands before it always takes one. A pipeline with an event time takes one only.
    */
   readonly parallelizationFactor?: number;
   /** Whether Lambda halves a batch whose invocation failed. Default: true. */

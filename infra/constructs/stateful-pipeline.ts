@@ -19,6 +19,7 @@ import { repartitionMapping, sourceMapping } from './source-mapping.ts';
 import { repartitionStream, sourceStream } from './source-stream.ts';
 import { checkpointSchedule } from './checkpoint-schedule.ts';
 import { sweepSchedule } from './sweep-schedule.ts';
+import { timerSchedule } from './timer-schedule.ts';
 import type { StatefulPipelineProps } from './stateful-pipeline-props.ts';
 
 /**
@@ -45,14 +46,18 @@ export class StatefulPipeline extends Construct {
   constructor(scope: Construct, id: string, props: StatefulPipelineProps) {
     refuseWrongSettings(props);
     super(scope, id);
-    const { name: pipelineName, source, repartition } = props.pipeline.definition;
+    const { name: pipelineName, source, repartition, time } = props.pipeline.definition;
     const removalPolicy = props.removalPolicy ?? DEFAULTS.removalPolicy;
 
     this.stream = sourceStream(this, props);
     this.repartitionStream = repartitionStream(this, props);
     const streams = [this.stream, ...(this.repartitionStream ? [this.repartitionStream] : [])];
     this.streamNames = streams.map(({ streamName }) => streamName);
-    this.stateTable = keyedTable(this, 'State', { removalPolicy, timeToLiveAttribute: STATE_TTL_ATTRIBUTE });
+    this.stateTable = keyedTable(this, 'State', {
+      removalPolicy,
+      timeToLiveAttribute: STATE_TTL_ATTRIBUTE,
+      hasDueItems: time !== undefined,
+    });
     this.bucket = pipelineBucket(this, {
       pipelineName,
       removalPolicy,
@@ -79,6 +84,7 @@ export class StatefulPipeline extends Construct {
       stream: this.stream,
       repartitionStream: this.repartitionStream,
       stateTable: this.stateTable,
+      hasDueItems: time !== undefined,
       bucket: this.bucket,
       sinks: this.sinks,
       logGroup,
@@ -88,6 +94,7 @@ export class StatefulPipeline extends Construct {
       repartitionMapping(this, props, this.repartitionStream, lambda);
     }
     sweepSchedule(this, pipelineName, lambda);
+    if (props.pipeline.definition.time !== undefined) timerSchedule(this, pipelineName, lambda);
     const checkpointInterval =
       props.checkpoints === false ? undefined : (props.checkpoints?.interval ?? DEFAULTS.checkpointInterval);
     if (checkpointInterval !== undefined) {

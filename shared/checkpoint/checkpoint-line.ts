@@ -12,7 +12,8 @@ import type { StateItem } from '../state/state-item.ts';
 /**
  * A line of a checkpoint's part: one state item as JSON, its key and its states in clear. What else is in it stands as
  * the table has it, under the names of `item-attributes`: marks, outbox, letters. A line of the table's row, no more, so
- * that what a restore writes is what was read; but without the table's TTL, which is stamped anew.
+ * that what a restore writes is what was read; but without the table's TTL, which is stamped anew, and without the part of
+ * the index of what is due, which follows from the key and the generation.
  */
 interface CheckpointLine {
   /** The key; of a shard's own item there is the shard instead. */
@@ -37,6 +38,7 @@ export function checkpointLine(item: StateItem): string {
   delete row[ITEM.pk];
   delete row[ITEM.revision];
   delete row[ITEM.expiry];
+  delete row[ITEM.dueBucket];
   // A version of 1 beside a state goes without saying there; here the states stand apart.
   const versions = [...item.versions].filter(([operator, version]) => version !== 1 || !states.has(operator));
   delete row[ITEM.versions];

@@ -1,3 +1,5 @@
+import type { LaneTime } from '../time/lane-time.ts';
+
 /** What `manifest.json` says. A checkpoint without one does not exist. */
 export interface Manifest {
   /** Version of the form of manifest, parts and lines. */
@@ -53,6 +55,10 @@ export interface ManifestShard {
   readonly sequenceNumber?: string;
   /** Arrival of the record there, milliseconds since the epoch. */
   readonly arrivalMs?: number;
+  /** How far event time had come at the position; absent in a pipeline without a time. */
+  readonly time?: LaneTime;
+  /** The event time to which it was lifted while it was idle, milliseconds since the epoch. */
+  readonly liftedMs?: number;
   /** Records acknowledged. */
   readonly records: number;
   /** Whether there was a progress row. */

@@ -7,6 +7,7 @@ import { comparePositions, compareSequences, decodePosition, type Position } fro
 import { inParallel } from '../state/in-parallel.ts';
 import type { GenerationStore } from '../state/generation-store.ts';
 import type { Progress, StateStore } from '../state/state-store.ts';
+import type { LaneTime } from '../time/lane-time.ts';
 import type { Manifest, ManifestShard } from './manifest.ts';
 import type { ReplayReader, ReplaySource, SourceShard } from './replay-source.ts';
 
@@ -20,6 +21,8 @@ export interface ReplayTask {
   readonly shard: SourceShard;
   /** Where the old generation was sealed: the last record that is processed. */
   readonly until: Position;
+  /** How far event time had come there. */
+  readonly untilTime?: LaneTime;
   readonly allowsGap: boolean;
 }
 
@@ -47,7 +50,7 @@ export interface ReplayReport {
 export async function replayShard(
   runtime: Runtime,
   source: ReplaySource,
-  { generation, shard, until, allowsGap }: ReplayTask,
+  { generation, shard, until, untilTime, allowsGap }: ReplayTask,
   deadlineMs: number,
   keepGoing: () => boolean,
 ): Promise<ReplayReport> {
@@ -79,6 +82,7 @@ export async function replayShard(
         await runtime.store.advance(generation, shard.shard, {
           first: until,
           position: until,
+          ...(untilTime !== undefined && { time: untilTime }),
           records: 0,
           endedTurns: [],
         });

@@ -5,6 +5,7 @@ import { inParallel } from '../state/in-parallel.ts';
 import { MAX_GENERATION } from '../state/revision.ts';
 import type { Control, NewProgress, ReplayOutputs, RewindStep, RewindWork } from '../state/state-store.ts';
 import { without } from '../state/without.ts';
+import type { LaneTime } from '../time/lane-time.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
 import { incompatibilities } from './compatibility.ts';
 import { forkProblems } from './fork.ts';
@@ -167,7 +168,8 @@ export async function verify(
 /**
  * Makes the new generation the current one, in phase `replay`, where what was counted of it is what the manifest says.
  * Its progress rows are made before: a shard is replayed from the checkpoint's position, one that the checkpoint does
- * not know from its first record, and one that is only passed on goes on from its seal.
+ * not know from its first record, and one that is only passed on goes on from its seal. Event time goes with the position:
+ * what is late is late again.
  */
 export async function switchGeneration(
   rewinder: Rewinder,
@@ -201,6 +203,8 @@ export interface ShardReplay {
   readonly shard: SourceShard;
   readonly position?: Position;
   readonly until?: Position;
+  /** How far event time had come there. */
+  readonly untilTime?: LaneTime;
   readonly isDone: boolean;
 }
 
@@ -212,13 +216,14 @@ export async function replays(rewinder: Rewinder, control: Control): Promise<rea
   const listed = new Map((await source.shards()).map((shard) => [shard.shard, shard]));
   const shards = (await generations.shards(rewind.to)).filter((shard) => !source.isRelayed(shard));
   const tasks = await inParallel(shards, ROWS_IN_FLIGHT, async (shard): Promise<ShardReplay> => {
-    const until = (await runtime.store.readProgress(rewind.from, shard))?.position;
+    const { position: until, time } = (await runtime.store.readProgress(rewind.from, shard)) ?? {};
     const position = (await runtime.store.readProgress(rewind.to, shard))?.position;
     const isDone = until === undefined || (position !== undefined && comparePositions(position, until) >= 0);
     return {
       shard: withAncestors(listed.get(shard) ?? goneShard(shard), listed),
       ...(position !== undefined && { position }),
       ...(until !== undefined && { until }),
+      ...(time !== undefined && { untilTime: time }),
       isDone,
     };
   });
@@ -247,7 +252,13 @@ export async function replay(
   return replayShard(
     outputs === 'suppress' ? { ...runtime, sinks: silenced(runtime.sinks) } : runtime,
     source,
-    { generation: to, shard: task.shard, until: task.until, allowsGap: allowsGap === true },
+    {
+      generation: to,
+      shard: task.shard,
+      until: task.until,
+      ...(task.untilTime !== undefined && { untilTime: task.untilTime }),
+      allowsGap: allowsGap === true,
+    },
     deadlineMs,
     keepGoing,
   );
@@ -260,6 +271,7 @@ export async function replay(
 export async function release(rewinder: Rewinder, version: number): Promise<RewindAnswer> {
   const control = await expected(rewinder, version, ['replay', 'release']);
   if (control === undefined) return SUPERSEDED;
+  const { runtime } = rewinder;
   const { rewind } = control;
   let current = control;
   if (rewind.step === 'replay') {
@@ -275,6 +287,7 @@ export async function release(rewinder: Rewinder, version: number): Promise<Rewi
     current = began.control as typeof current;
   }
   if (current.phase === 'live') return { kind: 'at', control: current };
+  if (runtime.program.definition.time !== undefined) await liftAsBefore(rewinder, rewind);
   const change = { kind: 'release' } as const;
   if (!(await changeAll(rewinder, rewind.to, change, current.version ?? 0))) return SUPERSEDED;
   return goOn(rewinder.generations, current, { ...current, phase: 'live' });
@@ -323,6 +336,18 @@ export async function finish(rewinder: Rewinder, version: number): Promise<Rewin
   return goOn(rewinder.generations, control, {
     ...without(control, 'rewind'),
     left: [...left, { generation, atMs: rewinder.runtime.clock.nowMs() }],
+  });
+}
+
+/**
+ * Lifts idle shards as they were where they were sealed. No record tells of a lift, so that no replay does it again; but
+ * what comes behind the seal is to be judged as it would have been. A row that is at another position is left as it is.
+ */
+async function liftAsBefore({ runtime, generations }: Rewinder, { from, to }: RewindWork): Promise<void> {
+  const { store } = runtime;
+  await inParallel(await generations.shards(to), ROWS_IN_FLIGHT, async (shard) => {
+    const sealed = await store.readProgress(from, shard);
+    if (sealed?.liftedMs !== undefined) await store.liftTime(to, shard, sealed.position, sealed.liftedMs);
   });
 }
 
@@ -387,12 +412,16 @@ async function insertRows(
         ? undefined
         : decodePosition(checkpointed.position);
     const arrivalMs = goesOn ? sealed?.arrivalMs : checkpointed?.arrivalMs;
+    // Where the stream is replayed from its oldest record, event time begins there too.
+    const { time, liftedMs } = (goesOn ? sealed : hasLanes ? undefined : checkpointed) ?? {};
     const shownEpoch = isRelayed ? epoch : own;
     const progress: NewProgress = {
       phase: 'replay',
       records: (goesOn ? sealed?.records : checkpointed?.records) ?? 0,
       ...(reached !== undefined && { position: reached }),
       ...(reached !== undefined && arrivalMs !== undefined && { arrivalMs }),
+      ...(time !== undefined && { time }),
+      ...(liftedMs !== undefined && { liftedMs }),
       ...(sealed?.first !== undefined && { first: sealed.first }),
       ...(hasLanes && { isByPartition: true }),
       ...(shownEpoch !== undefined && { epoch: shownEpoch }),

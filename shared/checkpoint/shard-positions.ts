@@ -36,6 +36,8 @@ export async function shardPositions(
         sequenceNumber: position.sequence,
       }),
       ...(progress?.arrivalMs !== undefined && { arrivalMs: progress.arrivalMs }),
+      ...(progress?.time !== undefined && { time: progress.time }),
+      ...(progress?.liftedMs !== undefined && { liftedMs: progress.liftedMs }),
       records: progress?.records ?? 0,
       isKnown: progress !== undefined,
     };

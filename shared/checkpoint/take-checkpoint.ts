@@ -91,6 +91,9 @@ const TAKING_MARGIN_MS = 10_000;
 /** Of an invocation that is shorter than that allows. */
 const TAKING_MARGIN_SHARE = 0.25;
 
+/** No invocation is alive for longer: Lambda's limit. */
+const PROCESS_LIFETIME_MS = 15 * 60_000;
+
 /** How often the control row is written against others who write it too. */
 const CONTROL_TRIES = 10;
 
@@ -129,14 +132,14 @@ export async function takeCheckpoint(
     return { status: 'busy', ...report };
   }
   if (end.kind === 'unfinished') {
-    await giveBack(taker, work.id, { id: work.id, untilMs: 0 });
+    await giveBack(taker, work.id, 'unfinished');
     return { status: 'unfinished', ...report };
   }
   const control = await taker.store.readControl();
   if (control.generation !== work.generation || control.checkpoint?.id !== work.id) {
     // Somebody else may have gone on with it and made it a checkpoint: nothing is removed here.
     const isTaken = await taker.checkpoints.hasManifest(work.id);
-    if (!isTaken) await giveBack(taker, work.id);
+    if (!isTaken) await giveBack(taker, work.id, 'over');
     return { status: isTaken ? 'taken' : 'abandoned', ...report };
   }
   // Where there is one, it is of somebody who went on with the same work: as good as this.
@@ -254,21 +257,24 @@ async function makeWork(
 
 /** Has the lease until this process ends. @returns `undefined` where somebody else wrote the control row. */
 async function lend(taker: CheckpointTaker, control: Control, id: string): Promise<Control | undefined> {
-  const checkpoint: CheckpointLease = { id, untilMs: taker.deadlineMs };
+  const overMs = begunMs(id) + resumableMs(taker) + PROCESS_LIFETIME_MS;
+  const checkpoint: CheckpointLease = { id, untilMs: taker.deadlineMs, overMs };
   return taker.generations.replaceControl(control, { ...control, checkpoint });
 }
 
 /**
  * Ends the lease of a checkpoint, where it is still that one's.
- * @param lease the one in its place: nobody's, for others to go on at once; none where there is nothing to go on with.
+ * @param as `unfinished`: others may go on at once. Until it is `over` the control row tells of it, also between the
+ * invocations that take it: a redrive must not come between what a scan sees.
  */
-async function giveBack(taker: CheckpointTaker, id: string, lease?: CheckpointLease): Promise<void> {
+async function giveBack(taker: CheckpointTaker, id: string, as: 'unfinished' | 'over'): Promise<void> {
   for (let tries = 0; tries < CONTROL_TRIES; tries++) {
     const control = await taker.store.readControl();
     // The version of the control row is a rewind's, once one has begun: the lease runs out.
-    if (control.checkpoint?.id !== id || control.rewind !== undefined) return;
+    const { checkpoint, rewind } = control;
+    if (checkpoint?.id !== id || rewind !== undefined) return;
     const rest = without(control, 'checkpoint');
-    const after = lease === undefined ? rest : { ...rest, checkpoint: lease };
+    const after = as === 'over' ? rest : { ...rest, checkpoint: { ...checkpoint, untilMs: 0 } };
     if ((await taker.generations.replaceControl(control, after)) !== undefined) return;
   }
 }
@@ -278,7 +284,7 @@ async function orGivingBack<T>(taker: CheckpointTaker, id: string, run: () => Pr
   try {
     return await run();
   } catch (error) {
-    await giveBack(taker, id, { id, untilMs: 0 }).catch(() => undefined);
+    await giveBack(taker, id, 'unfinished').catch(() => undefined);
     throw error;
   }
 }
@@ -291,7 +297,7 @@ async function settle(
   let removed: string[] = [];
   try {
     await taker.checkpoints.removeWork(id);
-    await giveBack(taker, id);
+    await giveBack(taker, id, 'over');
     const { checkpoint, rewind } = await taker.store.readControl();
     const inUse = [id, checkpoint?.id, rewind?.checkpoint].filter((each) => each !== undefined);
     removed = await applyRetention({

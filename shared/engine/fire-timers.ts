@@ -10,6 +10,10 @@ import type { StepRun } from './step-run.ts';
 export const BEFORE_ELEMENTS = -1;
 export const BEHIND_ELEMENTS = 1_000_000_000;
 
+/** A key that waited for long may have thousands due: a sweep writes and publishes them in parts. */
+const TIMERS_AT_ONCE = 1_000;
+const TOO_MANY = `more than ${TIMERS_AT_ONCE} are due at once`;
+
 /** Whose timers fire: of one time in the order of the operators. */
 interface NextTimer {
   /** Among the steps. */
@@ -58,7 +62,9 @@ export function fireTimers(
   upToMs: number,
   maker: Maker,
 ): string | undefined {
+  let count = 0;
   for (let next = nextTimer(draft); next !== undefined && next.dueMs <= upToMs; next = nextTimer(draft)) {
+    if (++count > TIMERS_AT_ONCE) return TOO_MANY;
     const saved = draft.save();
     const made = run.made;
     try {

@@ -9,6 +9,7 @@ import { NO_LETTERS, type Letters } from '../state/letters.ts';
 import { firstRevision } from '../state/revision.ts';
 import { generationOf } from '../state/row-key.ts';
 import type { Mark, OutboxEntry, StateItem } from '../state/state-item.ts';
+import { without } from '../state/without.ts';
 import { DirectOutput, type DirectChange } from './direct-output.ts';
 import { HORIZON_SLACK_SECONDS, ITEM_RESERVE_BYTES } from './limits.ts';
 import { OutboxDraft, type EntryDraft, type PendingEntry, type StateReference } from './outbox-draft.ts';
@@ -227,7 +228,7 @@ export class ItemDraft {
 
   /** The item as a sweep should write it. */
   swept(pk: string): StateItem {
-    const { dueMs: _, ...item } = this.toItem(pk, 0);
+    const item = without(this.toItem(pk, 0), 'dueMs');
     const dueMs = item.outbox.some(({ lane }) => isTimerLane(lane)) ? 0 : this.dueMs();
     return dueMs === Infinity ? item : { ...item, dueMs };
   }

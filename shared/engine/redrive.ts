@@ -50,7 +50,7 @@ export interface LettersRequest {
  * - `redriven`, `dropped`: done now. `alreadyDone`: its item says that it was done before; what was left is cleared up.
  * - `missing`: there is no such letter (any more).
  * - `rejected`: today's code rejects the record too; nothing of it is committed, the letter stays.
- * - `waiting`: an earlier letter of its key comes first.
+ * - `waiting`: an earlier letter of its key comes first, or a checkpoint that is being taken.
  * - `stale`: it belongs to an earlier generation, or no item says that it is a dead letter.
  * - `unfinished`: begun, and not known to be through; doing it again is safe.
  * - `notBegun`: there was no time.
@@ -313,8 +313,15 @@ class LetterWork {
    * A record that was rejected before it had keys: applied to each that it has by today's code. The keys' items keep a
    * mark of the letter until it is closed in the shard's item, which comes after the last of them. Each is read before
    * the shard's item is: who sees no mark any more sees the letter closed.
+   *
+   * A checkpoint's scan sees these items at different moments. So that it never finds the letter closed and a key
+   * without its share, no one checkpoint is under way from the first share to the closing; nor, so that it never finds
+   * a share without its mark and the letter open, from the closing to the first mark that goes (I8).
    */
   async #redriveWhole(letter: DeadLetter): Promise<Ending> {
+    // Nothing is begun that would have to wait, and no letter that a checkpoint's scan may have come too early for.
+    const wait = waitsForCheckpoint(this.#control, this.#runtime.clock.nowMs());
+    if (wait !== undefined) return wait;
     const { elements, rejections } = elementsOf(this.#runtime.program, this.#recordOf(letter));
     const isOne = isOfOneElement(letter);
     const isOwn = ({ number }: { readonly number: number }): boolean => !isOne || number === letter.element;
@@ -335,14 +342,12 @@ class LetterWork {
       if (wasClosed) break;
     }
     if (!wasClosed) {
-      const closing = await this.#close(letter);
+      const closing = (await this.#checkpointUnderWay()) ?? (await this.#close(letter));
       if (closing === 'unknown') return UNKNOWN_LETTER;
       if (typeof closing === 'object') return closing;
       wasClosed = closing === 'closed';
     }
-    const ending = await this.#finish(letter, pks);
-    if (ending !== undefined) return ending;
-    return this.#putAway(letter, wasClosed ? 'alreadyDone' : 'redriven');
+    return this.#finish(letter, pks, wasClosed ? 'alreadyDone' : 'redriven');
   }
 
   /**
@@ -430,8 +435,13 @@ class LetterWork {
     // The write that closes another letter is the one that applies it.
     const hasShares = letter.key === undefined && this.#runtime.program.relay === undefined;
     if (hasShares && !(await this.#fence(pks))) return BUSY;
-    const ending = await this.#finish(letter, pks);
-    return ending ?? this.#putAway(letter, closing === 'closed' ? 'alreadyDone' : 'dropped');
+    return this.#finish(letter, pks, closing === 'closed' ? 'alreadyDone' : 'dropped');
+  }
+
+  /** Why a letter with shares must wait. One that begins later sees in all items what was done by now. */
+  async #checkpointUnderWay(): Promise<Ending | undefined> {
+    const { store, clock } = this.#runtime;
+    return waitsForCheckpoint(await store.readControl(), clock.nowMs());
   }
 
   /** The items in which a redrive of the letter leaves something. */
@@ -464,16 +474,25 @@ class LetterWork {
     return { pk, revision, marks: new Map(), states: new Map(), versions: new Map(), outbox: [] };
   }
 
-  /** Publishes what is pending of redrives in these items, and takes the letter's mark out. */
-  async #finish(letter: DeadLetter, pks: readonly string[]): Promise<Ending | undefined> {
+  /** Publishes what is pending of redrives in these items, takes the mark of the closed letter out, and puts it away. */
+  async #finish(letter: DeadLetter, pks: readonly string[], outcome: LetterOutcome): Promise<Ending> {
+    const mark = letterMark(letter.item, letter.number);
+    let mayClear = false;
     for (const pk of pks) {
       const item = await this.#load(pk);
       if (item === undefined) continue;
       if ((await this.#settle(letter, item)) === 'failed') return NOT_PUBLISHED;
-      const mark = letterMark(letter.item, letter.number);
-      if (item.marks.has(mark) && !(await this.#clear(pk, new Set(), mark))) return BUSY;
+      if (!item.marks.has(mark)) continue;
+      const wait = mayClear ? undefined : await this.#checkpointUnderWay();
+      if (wait !== undefined) {
+        // A rewind in between is to find where the outputs stand.
+        await this.#keepClosed(letter, outcome);
+        return wait;
+      }
+      mayClear = true;
+      if (!(await this.#clear(pk, new Set(), mark))) return BUSY;
     }
-    return undefined;
+    return this.#putAway(letter, outcome);
   }
 
   /** Closes the letter in its item. `closed`: it was. */
@@ -616,24 +635,25 @@ class LetterWork {
     return false;
   }
 
-  /**
-   * A letter that is closed goes to the closed ones, before it leaves the open ones. Which of a redrive and a drop once
-   * closed it, its item does not say: what was asked for now is what the person wants.
-   */
+  /** A letter that is closed goes to the closed ones, before it leaves the open ones. */
   async #putAway(letter: DeadLetter, outcome: LetterOutcome): Promise<Ending> {
-    if (!this.#isKept) {
-      if (outcome === 'redriven' && letter.key !== undefined) {
-        for (const [key, place] of this.#tried) this.#places.set(key, place);
-      } else if (outcome === 'alreadyDone') {
-        // What closed it may have kept it too, and died before it took the letter out.
-        const kept = await this.#runtime.closedLetters.get(this.#name);
-        for (const [key, place] of Object.entries(kept?.closed?.places ?? {})) {
-          if (!this.#places.has(key)) this.#places.set(key, place);
-        }
-      }
-      await this.#keep(letter);
-    }
+    await this.#keepClosed(letter, outcome);
     return this.#takeOut(outcome);
+  }
+
+  /** Which of a redrive and a drop once closed it, its item does not say: what was asked for now is what is wanted. */
+  async #keepClosed(letter: DeadLetter, outcome: LetterOutcome): Promise<void> {
+    if (this.#isKept) return;
+    if (outcome === 'redriven' && letter.key !== undefined) {
+      for (const [key, place] of this.#tried) this.#places.set(key, place);
+    } else if (outcome === 'alreadyDone') {
+      // What closed it may have kept it too, and died before it took the letter out.
+      const kept = await this.#runtime.closedLetters.get(this.#name);
+      for (const [key, place] of Object.entries(kept?.closed?.places ?? {})) {
+        if (!this.#places.has(key)) this.#places.set(key, place);
+      }
+    }
+    await this.#keep(letter);
   }
 
   async #keep(letter: DeadLetter): Promise<void> {
@@ -704,6 +724,17 @@ const TOO_MANY_GAPS = {
   outcome: 'waiting',
   reason: `letters were passed over in ${CLOSED_RANGES_LIMIT} places, the limit; redrive or drop the earliest first`,
 } as const satisfies Ending;
+
+/** What must not be done to several items while a scan may be between them. */
+function waitsForCheckpoint({ checkpoint }: Control, nowMs: number): Ending | undefined {
+  if (checkpoint === undefined || nowMs >= checkpoint.overMs) return undefined;
+  return {
+    outcome: 'waiting',
+    reason:
+      `checkpoint ${checkpoint.id} is being taken: try again once it is there. One that nobody goes on with holds this ` +
+      `up until ${new Date(checkpoint.overMs).toISOString()}; 'checkpoint take' goes on with it`,
+  };
+}
 
 const TOO_LARGE: Ending = {
   outcome: 'rejected',

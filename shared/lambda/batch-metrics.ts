@@ -18,6 +18,7 @@ export const METRIC = {
   published: 'published',
   unfinished: 'unfinished',
   outsideShard: 'outsideShard',
+  late: 'late',
   stateWrites: 'stateWrites',
   stateWriteRequests: 'stateWriteRequests',
   stateReads: 'stateReads',
@@ -63,6 +64,7 @@ export function emitBatchMetrics(
   // Only where there are any: a metric costs money, and most streams have no aggregates, and most keys small states.
   const seldom = {
     [METRIC.outsideShard]: report.outsideShard,
+    [METRIC.late]: report.late,
     [METRIC.blobPuts]: used.blobPuts,
     [METRIC.blobGets]: used.blobGets,
     [METRIC.blobRemovals]: used.blobRemovals,

@@ -1,5 +1,6 @@
 import type { CheckpointReport } from '../checkpoint/take-checkpoint.ts';
 import type { RedriveRuntime } from '../engine/runtime.ts';
+import type { TimerSweep } from '../engine/sweep-timers.ts';
 
 import type { GaugeName } from './batch-metrics.ts';
 import type { Container } from './container.ts';
@@ -20,7 +21,7 @@ export interface CommandContext {
   readonly gauge: (name: GaugeName, value: number) => void;
 }
 
-export type CommandAnswer = LettersAnswer | SweepAnswer | CheckpointReport | RewindCommandAnswer;
+export type CommandAnswer = LettersAnswer | SweepAnswer | CheckpointReport | RewindCommandAnswer | TimerSweep;
 
 /** What a function may be asked for beside its batches, by an event `{ "tidemark": "<name>", … }`. */
 const COMMANDS = {
@@ -30,6 +31,8 @@ const COMMANDS = {
     (await import('./letters-command.ts')).lettersCommand('drop', event, context),
   sweep: async (_: object, context: CommandContext): Promise<SweepAnswer> =>
     (await import('./sweep-command.ts')).sweepCommand(context),
+  timers: async (_: object, context: CommandContext): Promise<TimerSweep> =>
+    (await import('./timers-command.ts')).timersCommand(context),
   checkpoint: async (event: object, context: CommandContext): Promise<CheckpointReport> =>
     (await import('./checkpoint-command.ts')).checkpointCommand(event, context),
   rewind: async (event: object, context: CommandContext): Promise<RewindCommandAnswer> =>

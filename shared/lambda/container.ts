@@ -15,6 +15,9 @@ import { DynamoDbStateStore } from '../state/dynamodb-state-store.ts';
 import { SpillingStateStore } from '../state/spilling-state-store.ts';
 import type { StateStore } from '../state/state-store.ts';
 import type { Clock } from '../time/clock.ts';
+import type { SourceLanes } from '../time/source-lanes.ts';
+import { ConfigurationError } from '../pipeline/configuration-error.ts';
+import { ENVIRONMENT } from './environment.ts';
 import { REQUEST_LIMITS } from './request-limits.ts';
 import { readSettings, type Settings } from './settings.ts';
 import { noTrace, type Trace } from './trace.ts';
@@ -82,6 +85,7 @@ export async function makeContainer(
       error: (message, details) => logger.error(message, details),
     },
     cache: new ItemCache(),
+    ...(definition.time !== undefined && { lanes: sourceLanes(definition, settings, trace, clock) }),
     parallelizationFactor: settings.parallelizationFactor,
     generation: undefined,
   };
@@ -157,6 +161,40 @@ function shardRanges(trace: Trace): ShardRanges {
       ranges ??= import('./kinesis-ports.ts').then(({ kinesisShardRanges }) => kinesisShardRanges(trace));
       return (await ranges).rangeOf(streamArn, shardId);
     },
+  };
+}
+
+/** @throws ConfigurationError where the environment names no streams: event time would stand still for ever. */
+function sourceLanes(
+  { name, repartition }: PipelineDefinition,
+  settings: Settings,
+  trace: Trace,
+  clock: Clock,
+): SourceLanes {
+  if (settings.streamArns.length === 0) {
+    throw new ConfigurationError(
+      `The function of pipeline '${name}' has no event time: ${ENVIRONMENT.streamArns} is missing. The ` +
+        'StatefulPipeline construct sets it; a function that is deployed in another way needs it too.',
+    );
+  }
+  const inner = repartition && settings.sinks.get(repartition.sink.name);
+  const options = {
+    streamArns: settings.streamArns,
+    ...(inner !== undefined && { repartitioned: inner }),
+    wait: (ms: number): Promise<void> => wait(ms),
+  };
+  let loading: Promise<SourceLanes> | undefined;
+  const load = (): Promise<SourceLanes> =>
+    (loading ??= Promise.all([
+      import('./kinesis-ports.ts'),
+      import('../checkpoint/replay-source-lanes.ts'),
+    ]).then(
+      ([{ kinesisReplaySource }, { ReplaySourceLanes }]) =>
+        new ReplaySourceLanes(kinesisReplaySource(options, trace), clock),
+    ));
+  return {
+    lanes: async () => (await load()).lanes(),
+    behind: async (shard, position) => (await load()).behind(shard, position),
   };
 }
 

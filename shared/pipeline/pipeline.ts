@@ -1,7 +1,9 @@
 import { itself, type Aggregation } from '../aggregation/aggregation.ts';
 import type { Document } from '../state/document.ts';
 import { processStage, type ProcessFunctions } from '../time/process-operator.ts';
-import type { Windows } from '../time/window-spec.ts';
+import { batchStateStage } from '../time/batch-state.ts';
+import { timeoutStateStage } from '../time/timeout-state.ts';
+import { tumbling, type Windows } from '../time/window-spec.ts';
 import { ConfigurationError } from './configuration-error.ts';
 import { secondsOf, type Duration } from './duration.ts';
 import { WindowedStream, type WindowedOptions } from './windowed-stream.ts';
@@ -10,12 +12,15 @@ import type { DynamoDbOutput } from './dynamodb.ts';
 import type { KinesisInput, KinesisOutput } from './kinesis.ts';
 import { requireName } from './name.ts';
 import { repartitioned, type NotJson, type RepartitionOptions } from './repartition.ts';
+import { joinOf, type Joined, type JoinOptions } from './join.ts';
 import { filterStage, flatMapStage, mapStage } from './stateless-stage.ts';
 import { requireSynchronous } from './synchronous.ts';
+import { requireVersion } from './version.ts';
 import {
   RECORD_ERROR_POLICIES,
   type ForEachSink,
   type KeyedStage,
+  type OperatorTimers,
   type Pipeline,
   type PipelineTime,
   type PipelineDefinition,
@@ -51,6 +56,16 @@ interface StatefulOptions<S> {
   renamedFrom?: string | readonly string[];
 }
 
+interface TimeoutOptions<S, U> {
+  /**
+   * The state of a key for which nothing has come for so long is removed, by the pipeline's time: Spark's `timeout`. The
+   * stored form of the state changes where it is given or taken away; give the operator another name then.
+   */
+  timeout?: Duration;
+  /** Called once before the state is removed: Spark's last call with `isTimingOut`. What it returns goes downstream. */
+  onTimeout?: (state: S, key: string) => U | undefined;
+}
+
 interface ChangeOptions<S> extends StatefulOptions<S> {
   /** `last`: of several changes of a key in one batch only the newest is published. `every`: each one counts. */
   emit?: 'last' | 'every';
@@ -63,12 +78,6 @@ export interface KeyState<S> {
   /** Replaces the state; a state that was got and changed in place counts only once it is given here. */
   update(state: S): void;
   remove(): void;
-}
-
-/** @throws TypeError for what is no version. */
-function requireVersion(name: string, version: number): void {
-  if (Number.isInteger(version) && version >= 1) return;
-  throw new TypeError(`Operator '${name}': version is ${version}; it is a whole number from 1.`);
 }
 
 /** Sinks are told apart in environment variables, which have neither lower case nor hyphens. */
@@ -111,6 +120,18 @@ function migrationsOf(
   );
 }
 
+/** Migrations of a state that stands beside its timeout. */
+function migrationsInside(
+  migrate: NonNullable<StatefulOptions<unknown>['migrate']>,
+): NonNullable<StatefulOptions<unknown>['migrate']> {
+  return Object.fromEntries(
+    Object.entries(migrate).map(([version, step]) => [
+      version,
+      (held: { readonly s: never }, key: string) => ({ ...held, s: step(held.s, key) }),
+    ]),
+  );
+}
+
 /** Where a pipeline begins. */
 export interface PipelineStart {
   from<T>(input: KinesisInput<T>): Stream<T>;
@@ -135,10 +156,14 @@ export function pipeline(name: string, options: PipelineOptions = {}): PipelineS
   });
 }
 
+/** For the compiler alone: whether a stream has a time, without which there are no windows. */
+declare const TIMED: unique symbol;
+
 type Head = Pick<PipelineDefinition, 'name' | 'source' | 'onRecordError' | 'repartition' | 'time'>;
 
 /** Values of type `T` before they have a key. Immutable: each method gives a new stream. */
 export class Stream<T, Timed extends boolean = false> {
+  declare readonly [TIMED]: Timed;
   readonly #head: Head;
   readonly #stages: readonly StatelessStage[];
 
@@ -238,10 +263,11 @@ export class Stream<T, Timed extends boolean = false> {
    * of another pipeline: let its sink publish under this key.
    */
   repartition(
+    this: Stream<T>,
     name: string,
     key: (value: T) => string,
     ...rest: NotJson<T> extends never ? [options?: RepartitionOptions] : [refused: NotJson<T>]
-  ): Stream<T, Timed> {
+  ): Stream<T> {
     const options = rest[0] as RepartitionOptions | undefined;
     return new Stream<T>(
       repartitioned(this.#head, this.#stages, name, key as (value: unknown) => string, options),
@@ -256,6 +282,7 @@ export class Stream<T, Timed extends boolean = false> {
 
 /** Values of type `T` under their key. Immutable: each method gives a new stream, and each is a whole pipeline. */
 export class KeyedStream<T, Timed extends boolean = false> implements Pipeline {
+  declare readonly [TIMED]: Timed;
   readonly definition: PipelineDefinition;
 
   /** Use `stream.keyBy(key)`. */
@@ -312,10 +339,11 @@ export class KeyedStream<T, Timed extends boolean = false> implements Pipeline {
   mapWithState<S, U>(
     name: string,
     map: (value: T, state: KeyState<S>, key: string) => U | undefined,
-    options: StatefulOptions<S> = {},
+    options: StatefulOptions<S> & TimeoutOptions<S, U> = {},
   ): KeyedStream<U, Timed> {
     const what = `operator '${name}'`;
-    const fold = (key: string, value: unknown, cell: StateCell): readonly unknown[] => {
+    const { timeout, onTimeout } = options;
+    const call = (value: unknown, cell: StateCell, key: string): unknown => {
       const state: KeyState<S> = {
         exists: () => cell.get() !== undefined,
         // A copy: a change in place that is never given to `update` must not last until the batch happens to end.
@@ -323,10 +351,31 @@ export class KeyedStream<T, Timed extends boolean = false> implements Pipeline {
         update: (next) => cell.set(next),
         remove: () => cell.remove(),
       };
-      const output = requireSynchronous(map(value as T, state, key), what);
-      return output === undefined ? NOTHING : [output];
+      return requireSynchronous(map(value as T, state, key), what);
     };
-    return this.#stateful<U, S>(name, fold, options, 'event');
+    if (timeout === undefined) {
+      const fold = (key: string, value: unknown, cell: StateCell): readonly unknown[] => {
+        const output = call(value, cell, key);
+        return output === undefined ? NOTHING : [output];
+      };
+      return this.#stateful<U, S>(name, fold, options, 'event');
+    }
+    const timeoutMs = secondsOf(`'timeout' of operator '${name}'`, timeout) * 1_000;
+    const { initial, migrate } = options;
+    const { fold, timers } = timeoutStateStage(name, 1, timeoutMs, call, (state, key) =>
+      onTimeout?.(state as S, key),
+    );
+    return this.#stateful<U, S>(
+      name,
+      fold,
+      {
+        ...options,
+        ...(initial && { initial: (key: string) => ({ s: initial(key) }) as S }),
+        ...(migrate && { migrate: migrationsInside(migrate) }),
+      },
+      'event',
+      timers,
+    );
   }
 
   /** Running reduction per key; the result after each value goes downstream, as a change. */
@@ -397,6 +446,94 @@ export class KeyedStream<T, Timed extends boolean = false> implements Pipeline {
   }
 
   /**
+   * A key's values batch by batch, in a pipeline with a `batchInterval`: `perBatch().reduce(…)` is what `reduceByKey` is
+   * to a DStream, `perBatch().collect(…)` its `groupByKey`.
+   * @throws TypeError where the pipeline has no batch interval.
+   */
+  perBatch(this: KeyedStream<T, true>): WindowedStream<T> {
+    return this.window(tumbling({ seconds: this.#batchIntervalMs('perBatch') / 1_000 }));
+  }
+
+  /**
+   * Spark's `updateStateByKey` to the letter, where `updateStateByKey` here is called value by value: called when a batch
+   * is over, with all of its values of the key, and for every key that has a state also without any. Each key with a state
+   * is written at each interval for it. The new state goes downstream, as an event.
+   * @throws TypeError where the pipeline has no batch interval.
+   */
+  updateStateByBatch<S>(
+    this: KeyedStream<T, true>,
+    name: string,
+    update: (values: readonly T[], state: S | undefined, key: string, batchEnd: number) => S | undefined,
+    { version = 1 }: Pick<StatefulOptions<S>, 'version'> = {},
+  ): KeyedStream<S, true> {
+    requireVersion(name, version);
+    const intervalMs = this.#batchIntervalMs('updateStateByBatch');
+    const call = (values: readonly Document[], state: Document | undefined, key: string, endMs: number) =>
+      requireSynchronous(
+        update(values as readonly T[], state as S | undefined, key, endMs),
+        `operator '${name}'`,
+      ) as Document | undefined;
+    return this.#operator(batchStateStage(name, version, intervalMs, call, 'drop'));
+  }
+
+  #batchIntervalMs(what: string): number {
+    const { name, time } = this.definition;
+    if (time?.batchIntervalMs !== undefined) return time.batchIntervalMs;
+    throw new TypeError(
+      `Pipeline '${name}' has ${what} and no batches: give it batchInterval(…) before keyBy.`,
+    );
+  }
+
+  /**
+   * Joins a key's values of two kinds whose event times are near enough: each pair once, as an event. A value waits until
+   * nothing that could join it can come in time any more.
+   * @throws TypeError where an option cannot be used.
+   */
+  join<L extends T, R extends T>(
+    this: KeyedStream<T, true>,
+    name: string,
+    options: JoinOptions<T, L, R>,
+  ): KeyedStream<Joined<L, R>, true> {
+    return this.#operator(joinOf(name, 'inner', options));
+  }
+
+  /** Like `join`; a left value that nothing has joined is given alone when its time is over, with `right: null`. */
+  leftOuterJoin<L extends T, R extends T>(
+    this: KeyedStream<T, true>,
+    name: string,
+    options: JoinOptions<T, L, R>,
+  ): KeyedStream<Joined<L, R | null>, true> {
+    return this.#operator(joinOf(name, 'leftOuter', options));
+  }
+
+  /** Like `join`; a right value that has joined nothing is given alone when its time is over, with `left: null`. */
+  rightOuterJoin<L extends T, R extends T>(
+    this: KeyedStream<T, true>,
+    name: string,
+    options: JoinOptions<T, L, R>,
+  ): KeyedStream<Joined<L | null, R>, true> {
+    return this.#operator(joinOf(name, 'rightOuter', options));
+  }
+
+  /** Like `leftOuterJoin` and `rightOuterJoin` together. */
+  fullOuterJoin<L extends T, R extends T>(
+    this: KeyedStream<T, true>,
+    name: string,
+    options: JoinOptions<T, L, R>,
+  ): KeyedStream<Joined<L | null, R | null>, true> {
+    return this.#operator(joinOf(name, 'fullOuter', options));
+  }
+
+  /** The left values that a right one joins, each once. */
+  leftSemiJoin<L extends T, R extends T>(
+    this: KeyedStream<T, true>,
+    name: string,
+    options: JoinOptions<T, L, R>,
+  ): KeyedStream<L, true> {
+    return this.#operator(joinOf(name, 'leftSemi', options));
+  }
+
+  /**
    * User code with state and timers of its own: Spark's `transformWithState`, Flink's `KeyedProcessFunction`. Its
    * outputs are events.
    * @throws TypeError where an option cannot be used.
@@ -446,6 +583,7 @@ export class KeyedStream<T, Timed extends boolean = false> implements Pipeline {
     fold: StatefulStage['fold'],
     { initial, version = 1, migrate, renamedFrom = [] }: StatefulOptions<S>,
     outputs: StatefulStage['outputs'],
+    timers?: OperatorTimers,
   ): KeyedStream<U, Timed> {
     requireVersion(name, version);
     const earlier = typeof renamedFrom === 'string' ? [renamedFrom] : renamedFrom;
@@ -455,6 +593,7 @@ export class KeyedStream<T, Timed extends boolean = false> implements Pipeline {
       version,
       outputs,
       fold,
+      ...(timers && { timers }),
       ...(initial && {
         initial: (key) => requireSynchronous(initial(key), `initial of operator '${name}'`),
       }),
@@ -464,7 +603,13 @@ export class KeyedStream<T, Timed extends boolean = false> implements Pipeline {
   }
 
   #operator<U>(stage: StatefulStage): KeyedStream<U, Timed> {
-    const { name: pipelineName, keyedStages } = this.definition;
+    const { name: pipelineName, keyedStages, time } = this.definition;
+    if (stage.timers !== undefined && time === undefined) {
+      throw new TypeError(
+        `Operator '${stage.name}' waits for time, and pipeline '${pipelineName}' has no time: give it eventTime(…) or ` +
+          'arrivalTime() before keyBy.',
+      );
+    }
     const others = keyedStages.flatMap((other) => (other.kind === 'stateful' ? namesOf(other) : []));
     for (const [place, each] of namesOf(stage).entries()) {
       requireName('operator', each);

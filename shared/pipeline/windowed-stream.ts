@@ -14,7 +14,9 @@ import type { Windows } from '../time/window-spec.ts';
 import type { StatefulStage } from './definition.ts';
 import { secondsOf, type Duration } from './duration.ts';
 import type { KeyedStream } from './pipeline.ts';
+import { incrementalWindowStage } from '../time/incremental-windows.ts';
 import { requireSynchronous } from './synchronous.ts';
+import { requireVersion } from './version.ts';
 
 export interface WindowedOptions {
   /**
@@ -34,6 +36,13 @@ export interface WindowedOptions {
 interface WindowOperatorOptions {
   /** Version of the aggregation's accumulator, a whole number from 1. */
   version?: number;
+}
+
+export interface InverseOptions<T> {
+  /** Takes a value out of an accumulated one, to which it was added: `(a, b) => a - b` for `(a, b) => a + b`. */
+  inverse?: (accumulated: T, value: T) => T;
+  /** Whether a key stays with this value of a window. */
+  filter?: (value: T, key: string) => boolean;
 }
 
 /** A key's values by window, before they become a result. */
@@ -67,15 +76,27 @@ export class WindowedStream<T> {
     this.#then = then;
   }
 
-  /** One value out of all of a window, two by two. */
+  /**
+   * One value out of all of a window, two by two. With `inverse`, each window is made of the one before it: what left is
+   * taken out, what came is added, as in Spark's `reduceByKeyAndWindow`; a key then gives a result at every slide, until
+   * `filter` drops it.
+   * @throws TypeError for an inverse of sessions, or together with `onUpdate` or `allowedLateness`.
+   */
   reduce(
     name: string,
     reduce: (accumulated: T, value: T) => T,
-    options?: WindowOperatorOptions,
+    options: WindowOperatorOptions & InverseOptions<T> = {},
   ): KeyedStream<WindowResult<T>, true> {
     const what = `operator '${name}'`;
     const both = (a: unknown, b: unknown): Document =>
       requireSynchronous(reduce(a as T, b as T), what) as Document;
+    const { inverse, filter } = options;
+    if (inverse !== undefined) return this.#incremental(name, both, inverse, filter, options);
+    if (filter !== undefined) {
+      throw new TypeError(
+        `Operator '${name}' has a 'filter' and no 'inverse': a filter drops keys that would stay.`,
+      );
+    }
     return this.#operator(
       name,
       {
@@ -117,6 +138,39 @@ export class WindowedStream<T> {
     return this.aggregate(name, collect<T>(options), options);
   }
 
+  #incremental(
+    name: string,
+    reduce: (accumulated: unknown, value: unknown) => Document,
+    inverse: (accumulated: T, value: T) => T,
+    filter: InverseOptions<T>['filter'],
+    { version = 1 }: WindowOperatorOptions,
+  ): KeyedStream<WindowResult<T>, true> {
+    const { emit = 'onClose', late = 'drop', allowedLateness } = this.#options;
+    const windows = this.#windows;
+    requireVersion(name, version);
+    if (windows.kind === 'session' || emit === 'onUpdate' || allowedLateness !== undefined) {
+      throw new TypeError(
+        `Operator '${name}' has an 'inverse', which goes from window to window: it takes tumbling or sliding windows, ` +
+          "'onClose', and no 'allowedLateness'.",
+      );
+    }
+    const stage = incrementalWindowStage(
+      name,
+      version,
+      windows,
+      {
+        reduce,
+        inverse: (a, b) =>
+          requireSynchronous(inverse(a as T, b as T), `the inverse of operator '${name}'`) as Document,
+        filter:
+          filter &&
+          ((key, value) => requireSynchronous(filter(value as T, key), `the filter of operator '${name}'`)),
+      },
+      late,
+    );
+    return this.#then(stage) as KeyedStream<WindowResult<T>, true>;
+  }
+
   #operator<R>(
     name: string,
     fold: WindowFold,
@@ -124,9 +178,7 @@ export class WindowedStream<T> {
   ): KeyedStream<WindowResult<R>, true> {
     const { emit = 'onClose', late = 'drop', allowedLateness } = this.#options;
     const windows = this.#windows as Windows<unknown>;
-    if (!Number.isInteger(version) || version < 1) {
-      throw new TypeError(`Operator '${name}': version is ${version}; it is a whole number from 1.`);
-    }
+    requireVersion(name, version);
     if (windows.kind === 'session') {
       return this.#then(sessionWindowStage(name, version, windows, fold, late)) as KeyedStream<
         WindowResult<R>,

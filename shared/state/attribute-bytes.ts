@@ -33,6 +33,11 @@ export function writeUnits(bytesBefore: number, bytesAfter: number): number {
   return Math.max(1, Math.ceil(Math.max(bytesBefore, bytesAfter) / WRITE_UNIT_BYTES));
 }
 
+/** Read units of one eventually consistent query; one that finds nothing costs the least that there is. */
+export function queryUnits(bytes: number): number {
+  return readUnits(bytes) / 2;
+}
+
 /** Read units of one consistent read; a row that is missing costs one too. */
 export function readUnits(bytes: number): number {
   return Math.max(1, Math.ceil(bytes / READ_UNIT_BYTES));

@@ -1,22 +1,29 @@
 import {
   GetItemCommand,
   PutItemCommand,
+  QueryCommand,
   TransactWriteItemsCommand,
   UpdateItemCommand,
+  type AttributeValue,
   type DynamoDBClient,
+  type QueryCommandOutput,
   type UpdateItemCommandInput,
 } from '@aws-sdk/client-dynamodb';
 import { encodePosition, type Position } from '../source/position.ts';
-import { readUnits, rowBytes, type Row } from './attribute-bytes.ts';
+import { queryUnits, readUnits, rowBytes, type Row } from './attribute-bytes.ts';
 import { loadInBatches } from './batch-load.ts';
 import { CostCounter } from './cost-counter.ts';
+import { DUE_BUCKETS, DUE_INDEX, DUE_KEYS_PER_READ, dueBucket } from './due-buckets.ts';
 import {
   cancellationCodes,
   isConditionFailure,
+  isRefusal,
   MAX_SENDS,
   pauseMs,
   type DynamoDbTable,
 } from './dynamodb-table.ts';
+import { inParallel } from './in-parallel.ts';
+import { ITEM } from './item-attributes.ts';
 import { prepareWrites } from './prepared-write.ts';
 import {
   attemptsToForget,
@@ -24,6 +31,7 @@ import {
   decodeControl,
   decodeProgress,
   encodeControl,
+  encodeTime,
   FIRST_CONTROL,
   newProgressRow,
   PROGRESS,
@@ -220,6 +228,79 @@ export class DynamoDbStateStore implements StateStore {
     return 'advanced';
   }
 
+  async liftTime(
+    generation: number,
+    shard: string,
+    position: Position | undefined,
+    liftedMs: number,
+  ): Promise<boolean> {
+    const isThere = position === undefined ? 'attribute_not_exists(#position)' : '#position = :position';
+    const row = await this.#update(progressKey(generation, shard), {
+      UpdateExpression: 'SET #lifted = :lifted',
+      ConditionExpression: `${OPEN} AND ${isThere} AND (attribute_not_exists(#lifted) OR #lifted < :lifted)`,
+      ExpressionAttributeNames: { ...OPEN_NAMES, '#position': PROGRESS.position, '#lifted': PROGRESS.lifted },
+      ExpressionAttributeValues: {
+        ':lifted': { N: String(liftedMs) },
+        ...(position === undefined ? {} : { ':position': { S: encodePosition(position) } }),
+      },
+    });
+    return row !== undefined;
+  }
+
+  /** All parts are asked at once, page by page in turn, so that none waits until another has come to its end. */
+  async *due(generation: number, upToMs: number): AsyncGenerator<readonly string[]> {
+    let parts: DuePart[] = Array.from({ length: DUE_BUCKETS }, (_, bucket) => ({
+      bucket: dueBucket(generation, bucket),
+    }));
+    while (parts.length > 0) {
+      const pages = await inParallel(parts, DUE_BUCKETS, (part) => this.#duePage(part, upToMs));
+      for (const { keys } of pages) if (keys.length > 0) yield keys;
+      parts = pages.map(({ next }) => next).filter((next) => next !== undefined);
+    }
+  }
+
+  async #duePage(
+    { bucket, after }: DuePart,
+    upToMs: number,
+  ): Promise<{ readonly keys: readonly string[]; readonly next: DuePart | undefined }> {
+    const { client, name, costs } = this.#table;
+    costs.add({ readRequests: 1 });
+    let answer: QueryCommandOutput;
+    try {
+      answer = await client.send(
+        new QueryCommand({
+          TableName: name,
+          IndexName: DUE_INDEX,
+          KeyConditionExpression: '#bucket = :bucket AND #due <= :upTo',
+          ExpressionAttributeNames: { '#bucket': ITEM.dueBucket, '#due': ITEM.due },
+          ExpressionAttributeValues: { ':bucket': { S: bucket }, ':upTo': { N: storableMs(upToMs) } },
+          Limit: DUE_KEYS_PER_READ,
+          ...(after !== undefined && { ExclusiveStartKey: after }),
+          ReturnConsumedCapacity: 'TOTAL',
+        }),
+      );
+    } catch (error) {
+      if (!(error instanceof Error) || !isRefusal(error.name)) throw error;
+      throw new Error(
+        `DynamoDB refuses to tell what is due in table ${name}: ${error.message} The table of a pipeline with a time ` +
+          `has the index "${DUE_INDEX}", and its function may query it: deploy its stack again.`,
+        { cause: error },
+      );
+    }
+    const rows = answer.Items ?? [];
+    // Engines of one machine report nothing for a page without a row; AWS bills the least that there is.
+    const rcu = Math.max(
+      queryUnits(0),
+      answer.ConsumedCapacity?.CapacityUnits ?? queryUnits(rows.reduce((sum, row) => sum + rowBytes(row), 0)),
+    );
+    costs.add({ reads: rows.length, rcu });
+    const last = answer.LastEvaluatedKey;
+    return {
+      keys: rows.map((row) => row[ITEM.pk]?.S ?? ''),
+      next: last === undefined ? undefined : { bucket, after: last },
+    };
+  }
+
   costs(): StoreCosts {
     return this.#table.costs.total();
   }
@@ -234,11 +315,13 @@ export class DynamoDbStateStore implements StateStore {
     const { expression, names } = removing(removals);
     const position = withPosition ? advance.position : undefined;
     const arrivalMs = position === undefined ? undefined : advance.arrivalMs;
+    const time = position === undefined ? undefined : advance.time;
     const row = await this.#update(pk, {
       UpdateExpression: [
         'SET #records = #records + :records',
         ...(position === undefined ? [] : [', #position = :position']),
         ...(arrivalMs === undefined ? [] : [', #arrivalMs = :arrivalMs']),
+        ...(time === undefined ? [] : [', #time = :time']),
         ` ${expression}`,
       ].join(''),
       ConditionExpression:
@@ -251,11 +334,13 @@ export class DynamoDbStateStore implements StateStore {
         '#records': PROGRESS.records,
         ...(position === undefined ? {} : { '#position': PROGRESS.position }),
         ...(arrivalMs === undefined ? {} : { '#arrivalMs': PROGRESS.arrivalMs }),
+        ...(time === undefined ? {} : { '#time': PROGRESS.time }),
       },
       ExpressionAttributeValues: {
         ':records': { N: String(advance.records) },
         ...(position === undefined ? {} : { ':position': { S: encodePosition(position) } }),
         ...(arrivalMs === undefined ? {} : { ':arrivalMs': { N: String(arrivalMs) } }),
+        ...(time === undefined ? {} : { ':time': encodeTime(time) }),
       },
     });
     return row !== undefined;
@@ -417,6 +502,17 @@ export class DynamoDbStateStore implements StateStore {
 /** The condition that a progress row exists and is not sealed. */
 const OPEN = 'attribute_exists(#pk) AND attribute_not_exists(#sealed)';
 const OPEN_NAMES = { '#pk': PROGRESS.pk, '#sealed': PROGRESS.sealed };
+
+/** Where reading one part of the index of what is due goes on. */
+interface DuePart {
+  readonly bucket: string;
+  readonly after?: Record<string, AttributeValue>;
+}
+
+/** A time as a number that DynamoDB takes: no item waits for one below 0 or above the highest integer. */
+function storableMs(ms: number): string {
+  return String(Math.max(-1, Math.min(ms, Number.MAX_SAFE_INTEGER)));
+}
 
 /** Twice a unit for the control row that is checked, and for each of the two rows that are written. */
 const TRANSACTION_UNITS = 6;

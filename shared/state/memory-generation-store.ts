@@ -1,9 +1,10 @@
 import { readUnits, rowBytes, writeUnits, type Row } from './attribute-bytes.ts';
 import { CostCounter } from './cost-counter.ts';
+import { dueIndexUnits } from './due-buckets.ts';
 import { MAX_WRITES_PER_BATCH } from './dynamodb-limits.ts';
 import type { GenerationStore, KeyPage, ProgressChange, ScanPage, ScanRequest } from './generation-store.ts';
 import { decodeItem } from './item-codec.ts';
-import type { MemoryStateStore } from './memory-state-store.ts';
+import { dueMsOf, type MemoryStateStore } from './memory-state-store.ts';
 import { decodeControl, encodeControl, FIRST_CONTROL, PROGRESS, ROSTER } from './progress-codec.ts';
 import {
   checkIsOfGeneration,
@@ -16,23 +17,26 @@ import {
 import type { Control, Phase, StoreCosts } from './state-store.ts';
 import { without } from './without.ts';
 
-/** Rows in a page: few, so that a test meets many pages. */
+/** Few, so that a test meets many pages. */
 const PAGE_ROWS = 10;
 
 /** The GenerationStore of a `MemoryStateStore`: each call a single step. */
 export class MemoryGenerationStore implements GenerationStore {
   readonly #store: MemoryStateStore;
+  readonly #pageRows: number;
   readonly #costs = new CostCounter();
 
-  constructor(store: MemoryStateStore) {
+  /** @param pageRows rows in a page of a scan. */
+  constructor(store: MemoryStateStore, pageRows = PAGE_ROWS) {
     this.#store = store;
+    this.#pageRows = pageRows;
   }
 
   async scan({ generation, segment, segments, after }: ScanRequest): Promise<ScanPage> {
     const { rows } = this.#store;
     const keys = [...rows.keys()].filter((pk) => segmentOf(pk, segments) === segment).sort();
     const from = after === undefined ? 0 : keys.findIndex((pk) => pk > after);
-    const page = from === -1 ? [] : keys.slice(from, from + PAGE_ROWS);
+    const page = from === -1 ? [] : keys.slice(from, from + this.#pageRows);
     this.#costs.add({ readRequests: 1 });
     const items = [];
     for (const pk of page) {
@@ -99,7 +103,8 @@ export class MemoryGenerationStore implements GenerationStore {
     for (const pk of keys) checkIsOfGeneration(pk);
     for (const pk of keys) {
       const row = this.#store.rows.get(pk);
-      this.#costs.add({ writes: 1, wcu: writeUnits(row === undefined ? 0 : rowBytes(row), 0) });
+      const units = writeUnits(row === undefined ? 0 : rowBytes(row), 0);
+      this.#costs.add({ writes: 1, wcu: units + dueIndexUnits(pk, dueMsOf(row), undefined) });
       this.#store.rows.delete(pk);
     }
     this.#costs.add({ writeRequests: Math.ceil(keys.length / MAX_WRITES_PER_BATCH) });

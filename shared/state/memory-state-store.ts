@@ -1,8 +1,8 @@
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import { encodePosition, type Position } from '../source/position.ts';
-import { readUnits, rowBytes, writeUnits, type Row } from './attribute-bytes.ts';
+import { queryUnits, readUnits, rowBytes, writeUnits, type Row } from './attribute-bytes.ts';
 import { CostCounter } from './cost-counter.ts';
-import { DUE_BUCKETS, dueBucket } from './due-buckets.ts';
+import { DUE_BUCKETS, DUE_KEYS_PER_READ, dueBucket, dueEntry, dueIndexUnits } from './due-buckets.ts';
 import { MAX_KEYS_PER_READ, MAX_STATEMENTS_PER_WRITE } from './dynamodb-limits.ts';
 import { ITEM } from './item-attributes.ts';
 import { decodeItem } from './item-codec.ts';
@@ -72,6 +72,7 @@ export class MemoryStateStore implements StateStore {
     this.#costs.add({ writes: 1, wcu: writeUnits(before === undefined ? 0 : rowBytes(before), bytes) });
     const revision = before === undefined ? undefined : Number(before[ITEM.revision]?.N);
     if (revision !== write.expectedRevision) return 'conflict';
+    this.#costs.add({ wcu: dueIndexUnits(pk, dueMsOf(before), write.item.dueMs) });
     this.rows.set(pk, turnedAround(row));
     return 'committed';
   }
@@ -214,14 +215,33 @@ export class MemoryStateStore implements StateStore {
   }
 
   async *due(generation: number, upToMs: number): AsyncGenerator<readonly string[]> {
-    for (let bucket = 0; bucket < DUE_BUCKETS; bucket++) {
-      this.#costs.add({ readRequests: 1, rcu: 0.5 });
-      const name = dueBucket(generation, bucket);
-      const found = [...this.rows]
-        .filter(([, row]) => row[ITEM.dueBucket]?.S === name && Number(row[ITEM.due]?.N) <= upToMs)
-        .sort(([, a], [, b]) => Number(a[ITEM.due]?.N) - Number(b[ITEM.due]?.N));
-      if (found.length > 0) yield found.map(([pk]) => pk);
+    let parts: Row[][] = Array.from({ length: DUE_BUCKETS }, (_, bucket) =>
+      this.#dueEntries(dueBucket(generation, bucket), upToMs),
+    );
+    while (parts.length > 0) {
+      const pages = parts.map((entries) => entries.slice(0, DUE_KEYS_PER_READ));
+      for (const page of pages) {
+        const bytes = page.reduce((sum, entry) => sum + rowBytes(entry), 0);
+        this.#costs.add({ readRequests: 1, reads: page.length, rcu: queryUnits(bytes) });
+      }
+      yield* pages
+        .filter((page) => page.length > 0)
+        .map((page) => page.map((entry) => entry[ITEM.pk]?.S ?? ''));
+      // A full page does not say that it is the last.
+      parts = parts
+        .filter((entries) => entries.length >= DUE_KEYS_PER_READ)
+        .map((entries) => entries.slice(DUE_KEYS_PER_READ));
     }
+  }
+
+  /** One part of the index, the earliest first. */
+  #dueEntries(bucket: string, upToMs: number): Row[] {
+    return [...this.rows]
+      .filter(([, row]) => row[ITEM.dueBucket]?.S === bucket)
+      .map(([pk, row]): [string, number] => [pk, Number(row[ITEM.due]?.N)])
+      .filter(([, dueMs]) => dueMs <= upToMs)
+      .sort(([, a], [, b]) => a - b)
+      .map(([pk, dueMs]) => dueEntry(pk, dueMs));
   }
 
   costs(): StoreCosts {
@@ -284,6 +304,12 @@ export class MemoryStateStore implements StateStore {
     this.#costs.add({ writes: 1, wcu: writeUnits(row === undefined ? 0 : rowBytes(row), 0) });
     return undefined;
   }
+}
+
+/** When a row's index entry says that it is due; `undefined` where it has none. */
+export function dueMsOf(row: Row | undefined): number | undefined {
+  const due = row?.[ITEM.dueBucket] === undefined ? undefined : row[ITEM.due]?.N;
+  return due === undefined ? undefined : Number(due);
 }
 
 function counting(counts: AttributeValue | undefined, name: string): { M: Row } {

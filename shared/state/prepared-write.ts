@@ -1,4 +1,5 @@
-import { rowBytes, type Row } from './attribute-bytes.ts';
+import { rowBytes, writeUnits, type Row } from './attribute-bytes.ts';
+import { dueIndexUnits } from './due-buckets.ts';
 import { MAX_ITEM_BYTES } from './dynamodb-limits.ts';
 import { encodeItem, itemBytes } from './item-codec.ts';
 import { checkRowKey, shownKey } from './row-key.ts';
@@ -36,9 +37,14 @@ export function prepareWrites(writes: readonly ItemWrite[]): PreparedWrite[] {
   });
 }
 
-/** Bytes of the item before the write, as far as the writer said. */
-export function bytesBefore(write: ItemWrite): number {
-  return write.loaded === undefined ? 0 : itemBytes(write.loaded);
+/**
+ * Write units by DynamoDB's rules, for an engine that reports none. What was there before is what the writer says.
+ * @param isCommitted whether it was written; a failed condition is billed too, but leaves the index alone.
+ */
+export function billedUnits({ pk, bytes, write }: PreparedWrite, isCommitted: boolean): number {
+  const { item, loaded } = write;
+  const units = writeUnits(loaded === undefined ? 0 : itemBytes(loaded), bytes);
+  return isCommitted ? units + dueIndexUnits(pk, loaded?.dueMs, item.dueMs) : units;
 }
 
 export function tooLarge(pk: string, measure: string): RangeError {

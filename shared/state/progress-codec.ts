@@ -13,7 +13,10 @@ import type {
   RewindWork,
 } from './state-store.ts';
 
-/** Every attribute of a progress row. */
+/**
+ * Every attribute of a progress row. None has the name of a key of the index of what is due (`ITEM.dueBucket`,
+ * `ITEM.due`) and another type: DynamoDB refuses such a row.
+ */
 export const PROGRESS = {
   /** S. The partition key. */
   pk: 'pk',
@@ -23,8 +26,8 @@ export const PROGRESS = {
   arrivalMs: 't',
   /** S. How far event time has come: the highest, and with a batch interval `/before/interval` behind it. */
   time: 'w',
-  /** N. The event time to which the shard was lifted, milliseconds since the epoch. */
-  lifted: 'i',
+  /** N. The event time to which the shard was lifted while it was idle, milliseconds since the epoch. */
+  lifted: 'd',
   /** N. Records acknowledged. */
   records: 'n',
   /** S. The phase. */

@@ -1,5 +1,4 @@
 import { PutItemCommand } from '@aws-sdk/client-dynamodb';
-import { writeUnits } from './attribute-bytes.ts';
 import {
   asError,
   isConditionFailure,
@@ -9,7 +8,7 @@ import {
 } from './dynamodb-table.ts';
 import { inParallel } from './in-parallel.ts';
 import { ITEM } from './item-attributes.ts';
-import { bytesBefore, tooLarge, type PreparedWrite } from './prepared-write.ts';
+import { billedUnits, tooLarge, type PreparedWrite } from './prepared-write.ts';
 import type { CommitResult } from './state-store.ts';
 import { shownKey } from './row-key.ts';
 
@@ -21,7 +20,8 @@ export async function commitByPuts(
   return inParallel(writes, MAX_REQUESTS_IN_FLIGHT, (write) => putOne(table, write));
 }
 
-async function putOne(table: DynamoDbTable, { pk, row, bytes, write }: PreparedWrite): Promise<CommitResult> {
+async function putOne(table: DynamoDbTable, prepared: PreparedWrite): Promise<CommitResult> {
+  const { pk, row, write } = prepared;
   table.costs.add({ writeRequests: 1 });
   try {
     const answer = await table.client.send(
@@ -34,13 +34,13 @@ async function putOne(table: DynamoDbTable, { pk, row, bytes, write }: PreparedW
     );
     table.costs.add({
       writes: 1,
-      wcu: answer.ConsumedCapacity?.CapacityUnits ?? writeUnits(bytesBefore(write), bytes),
+      wcu: answer.ConsumedCapacity?.CapacityUnits ?? billedUnits(prepared, true),
     });
     return 'committed';
   } catch (error) {
     if (isConditionFailure(error)) {
       // A failed condition is billed, and the error does not say how much.
-      table.costs.add({ writes: 1, wcu: writeUnits(bytesBefore(write), bytes) });
+      table.costs.add({ writes: 1, wcu: billedUnits(prepared, false) });
       return 'conflict';
     }
     if (error instanceof Error && isRefusal(error.name)) {

@@ -51,6 +51,8 @@ export interface CheckpointLease {
   readonly id: string;
   /** Until then nobody else goes on with it, milliseconds since the epoch: when Lambda ends the process that does. */
   readonly untilMs: number;
+  /** From then on it can become no checkpoint any more, whoever is still at it; milliseconds since the epoch. */
+  readonly overMs: number;
 }
 
 /**

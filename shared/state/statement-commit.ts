@@ -5,7 +5,6 @@ import {
   type BatchStatementRequest,
   type BatchStatementResponse,
 } from '@aws-sdk/client-dynamodb';
-import { writeUnits } from './attribute-bytes.ts';
 import { MAX_STATEMENTS_PER_WRITE } from './dynamodb-limits.ts';
 import {
   asError,
@@ -17,7 +16,7 @@ import {
 } from './dynamodb-table.ts';
 import { inParallel } from './in-parallel.ts';
 import { ITEM } from './item-attributes.ts';
-import { bytesBefore, tooLarge, type PreparedWrite } from './prepared-write.ts';
+import { billedUnits, tooLarge, type PreparedWrite } from './prepared-write.ts';
 import type { CommitResult } from './state-store.ts';
 import { shownKey } from './row-key.ts';
 
@@ -157,9 +156,10 @@ function unitsOf(
   const consumed = answer.ConsumedCapacity ?? [];
   if (consumed.length > 0)
     return consumed.reduce((units, { CapacityUnits }) => units + (CapacityUnits ?? 0), 0);
-  return writes.reduce((units, { write, bytes }, at) => {
-    const isBilled = outcomes[at] === 'committed' || outcomes[at] === 'conflict';
-    return isBilled ? units + writeUnits(bytesBefore(write), bytes) : units;
+  return writes.reduce((units, write, at) => {
+    const outcome = outcomes[at];
+    const isBilled = outcome === 'committed' || outcome === 'conflict';
+    return isBilled ? units + billedUnits(write, outcome === 'committed') : units;
   }, 0);
 }
 
@@ -195,5 +195,8 @@ const OPTIONAL_ATTRIBUTES = [
   ITEM.versions,
   ITEM.outbox,
   ITEM.letters,
+  ITEM.fired,
+  ITEM.due,
+  ITEM.dueBucket,
   ITEM.expiry,
 ];

@@ -25,7 +25,7 @@ export class LaneClock {
   /** A record passes. One that has passed before changes nothing. @param eventMs the highest that it has. */
   passed(record: SourceRecord, eventMs: number | undefined): void {
     if (this.#passed.has(record)) return;
-    const before = beginInterval(this.#now, this.#time.batchIntervalMs, record.arrivalMs);
+    const before = beginInterval(this.#now, this.#time, record.arrivalMs);
     this.#now = withRecord(before, this.#time, record.arrivalMs, eventMs) ?? before;
     this.#passed.set(record, { behind: this.#now, overMs: this.#over(before) });
   }

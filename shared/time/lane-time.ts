@@ -26,28 +26,40 @@ export function reachedMs(time: LaneTime | undefined, liftedMs: number | undefin
 
 /** A lane's time behind one more record. @param eventMs the highest of its event times; none where it has no values. */
 export function withRecord(
-  time: LaneTime | undefined,
-  { batchIntervalMs }: PipelineTime,
+  before: LaneTime | undefined,
+  time: PipelineTime,
   arrivalMs: number,
   eventMs: number | undefined,
 ): LaneTime | undefined {
-  const highestMs = Math.max(time?.highestMs ?? -Infinity, eventMs ?? -Infinity);
+  const highestMs = Math.max(before?.highestMs ?? -Infinity, eventMs ?? -Infinity);
   if (highestMs === -Infinity) return undefined;
-  if (batchIntervalMs === undefined) return time?.highestMs === highestMs ? time : { highestMs };
-  const begun = beginInterval(time, batchIntervalMs, arrivalMs);
-  const interval = begun?.interval ?? Math.floor(arrivalMs / batchIntervalMs);
-  const beforeMs = begun?.beforeMs;
-  return { highestMs, interval, ...(beforeMs !== undefined && { beforeMs }) };
+  const begun = beginInterval(before, time, arrivalMs);
+  if (begun !== undefined) return begun.highestMs === highestMs ? begun : { ...begun, highestMs };
+  const { batchIntervalMs } = time;
+  if (batchIntervalMs === undefined) return { highestMs };
+  return { highestMs, ...intervalAt(time, batchIntervalMs, arrivalMs, undefined) };
 }
 
 /** With a batch interval: a lane's time when a record arrives, before the record itself. Arrivals are not monotonic. */
 export function beginInterval(
-  time: LaneTime | undefined,
-  batchIntervalMs: number | undefined,
+  before: LaneTime | undefined,
+  time: PipelineTime,
   arrivalMs: number,
 ): LaneTime | undefined {
-  if (time === undefined || batchIntervalMs === undefined) return time;
+  const { batchIntervalMs } = time;
+  if (before === undefined || batchIntervalMs === undefined) return before;
+  if (Math.floor(arrivalMs / batchIntervalMs) <= (before.interval ?? -1)) return before;
+  return { highestMs: before.highestMs, ...intervalAt(time, batchIntervalMs, arrivalMs, before.highestMs) };
+}
+
+/** What event time has reached when an interval begins: by arrival, the end of the one before, with or without records. */
+function intervalAt(
+  { of }: PipelineTime,
+  batchIntervalMs: number,
+  arrivalMs: number,
+  highestMs: number | undefined,
+): Pick<LaneTime, 'beforeMs' | 'interval'> {
   const interval = Math.floor(arrivalMs / batchIntervalMs);
-  if (time.interval !== undefined && interval <= time.interval) return time;
-  return { highestMs: time.highestMs, beforeMs: time.highestMs, interval };
+  const beforeMs = of === undefined ? interval * batchIntervalMs : highestMs;
+  return { interval, ...(beforeMs !== undefined && { beforeMs }) };
 }

@@ -1,6 +1,7 @@
 import type { OperatorTimers, StateCell, StatefulStage, ValueTime } from '../pipeline/definition.ts';
 import { requireSynchronous } from '../pipeline/synchronous.ts';
 import type { Document } from '../state/document.ts';
+import { without } from '../state/without.ts';
 import { requireTime } from './window-operator.ts';
 
 /** One key's timers of one operator, by name: setting one again moves it. */
@@ -9,10 +10,10 @@ export interface KeyTimers {
    * @param at event time, as a Date or milliseconds since the epoch. A time that is over already comes as soon as it can.
    * @throws TypeError for what is no time, or no name.
    */
-  set(name: string, at: Date | number): void;
-  clear(name: string): void;
+  set: (name: string, at: Date | number) => void;
+  clear: (name: string) => void;
   /** When it comes, milliseconds since the epoch. */
-  get(name: string): number | undefined;
+  get: (name: string) => number | undefined;
 }
 
 /** What user code may do while it processes a value or a timer. */
@@ -23,13 +24,13 @@ export interface ProcessContext<S, U> {
   /** Of a value: whether its time was over for the key already. */
   readonly isLate: boolean;
   /** The key's state, a copy; `undefined` where there is none. */
-  get(): S | undefined;
+  get: () => S | undefined;
   /** Replaces the state. */
-  update(state: S): void;
-  remove(): void;
+  update: (state: S) => void;
+  remove: () => void;
   readonly timers: KeyTimers;
   /** Sends a value downstream, as an event. */
-  emit(output: U): void;
+  emit: (output: U) => void;
 }
 
 export interface ProcessFunctions<T, S, U> {
@@ -63,7 +64,7 @@ export function processStage(
         const at = (cell.get() as Held | undefined)?.t?.[timer];
         if (at === undefined || at > dueMs) continue;
         const time = { eventMs: dueMs, overMs: dueMs - 1, firedMs: dueMs };
-        const context = new Context(name, key, cell, time, outputs);
+        const context = contextOf(name, key, cell, time, outputs);
         context.timers.clear(timer);
         requireSynchronous(onTimer?.(timer, context), `onTimer of operator '${name}'`);
       }
@@ -78,7 +79,7 @@ export function processStage(
     timers,
     fold: (key, value, cell, { time }) => {
       const outputs: unknown[] = [];
-      const context = new Context(name, key, cell, requireTime(name, time), outputs);
+      const context = contextOf(name, key, cell, requireTime(name, time), outputs);
       requireSynchronous(onRecord(value, context), `onRecord of operator '${name}'`);
       return outputs;
     },
@@ -93,22 +94,30 @@ function dueTimers(cell: StateCell, dueMs: number): readonly string[] {
     .map(([timer]) => timer);
 }
 
-class Context implements ProcessContext<Document, unknown> {
-  readonly key: string;
-  readonly eventMs: number;
-  readonly isLate: boolean;
-  readonly timers: KeyTimers;
-  readonly #cell: StateCell;
-  readonly #outputs: unknown[];
-
-  constructor(operator: string, key: string, cell: StateCell, time: ValueTime, outputs: unknown[]) {
-    const { eventMs, overMs, firedMs } = time;
-    this.key = key;
-    this.eventMs = eventMs;
-    this.isLate = eventMs <= overMs;
-    this.#cell = cell;
-    this.#outputs = outputs;
-    this.timers = {
+/** Closures, so that user code may take them out of the context one by one. */
+function contextOf(
+  operator: string,
+  key: string,
+  cell: StateCell,
+  { eventMs, overMs, firedMs }: ValueTime,
+  outputs: unknown[],
+): ProcessContext<Document, unknown> {
+  const held = (): Held => (cell.get() as Held | undefined) ?? {};
+  const hold = (changes: { readonly [Part in keyof Held]: Held[Part] | undefined }): void => {
+    const { v, t = {} } = { ...held(), ...changes };
+    const hasTimers = Object.keys(t).length > 0;
+    if (v === undefined && !hasTimers) cell.remove();
+    else cell.set({ ...(v !== undefined && { v }), ...(hasTimers && { t }) });
+  };
+  return {
+    key,
+    eventMs,
+    isLate: eventMs <= overMs,
+    get: () => (cell.copy() as Held | undefined)?.v,
+    update: (state) => hold({ v: state }),
+    remove: () => hold({ v: undefined }),
+    emit: (output) => void outputs.push(output),
+    timers: {
       set: (timer, at) => {
         if (typeof timer !== 'string' || timer === '' || !timer.isWellFormed()) {
           throw new TypeError(`operator '${operator}' sets a timer whose name is no text, or empty`);
@@ -120,42 +129,12 @@ class Context implements ProcessContext<Document, unknown> {
           );
         }
         // What is over comes at the next moment: a key's timers come in the order of their times.
-        this.#hold({ t: { ...this.#held.t, [timer]: Math.max(atMs, firedMs + 1) } });
+        hold({ t: { ...held().t, [timer]: Math.max(atMs, firedMs + 1) } });
       },
-      clear: (timer) => {
-        const { [timer]: _, ...rest } = this.#held.t ?? {};
-        this.#hold({ t: rest });
-      },
-      get: (timer) => this.#held.t?.[timer],
-    };
-  }
-
-  get(): Document | undefined {
-    return (this.#cell.copy() as Held | undefined)?.v;
-  }
-
-  update(state: Document): void {
-    this.#hold({ v: state });
-  }
-
-  remove(): void {
-    this.#hold({ v: undefined });
-  }
-
-  emit(output: unknown): void {
-    this.#outputs.push(output);
-  }
-
-  get #held(): Held {
-    return (this.#cell.get() as Held | undefined) ?? {};
-  }
-
-  #hold(changes: { readonly [Part in keyof Held]: Held[Part] | undefined }): void {
-    const { v, t = {} } = { ...this.#held, ...changes };
-    const hasTimers = Object.keys(t).length > 0;
-    if (v === undefined && !hasTimers) this.#cell.remove();
-    else this.#cell.set({ ...(v !== undefined && { v }), ...(hasTimers && { t }) });
-  }
+      clear: (timer) => hold({ t: without(held().t ?? {}, timer) }),
+      get: (timer) => held().t?.[timer],
+    },
+  };
 }
 
 /** Date's own limit. */

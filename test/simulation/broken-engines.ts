@@ -90,6 +90,8 @@ const FOCUS = {
     'const poison = chance(0.25) ? pick(POISONS) : undefined;',
     "const poison = pick(['stateless', 'key'] as const);",
   ],
+  lateRewinds: [WORLD, 'const LATE_REWIND_SHARE = 0.5;', 'const LATE_REWIND_SHARE = 1;'],
+  noRewinds: [WORLD, 'const REWIND_SHARE = 0.25;', 'const REWIND_SHARE = 0;'],
   parked: [WORLD, 'const workload = upTo(WORKLOADS.length - 1);', 'const workload = 5 + 0 * upTo(1);'],
   allSpilled: [WORLD, 'return random() < 0.2 ? Math.floor(random() * 40) : undefined;', 'return 0;'],
   killers: [
@@ -603,16 +605,48 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   broken('takes the mark of a redriven letter out before it closes the letter', 500, [
     REDRIVE,
     `    if (!wasClosed) {
-      const closing = await this.#close(letter);`,
+      const closing =`,
     `    if (!wasClosed) {
-      await this.#finish(letter, pks);
-      const closing = await this.#close(letter);`,
+      for (const pk of pks) await this.#clear(pk, new Set(), letterMark(letter.item, letter.number));
+      const closing =`,
   ]),
   broken('leaves no mark of a letter with the keys that its record is applied to', 500, [
     REDRIVE,
     'if (mark !== undefined && own !== undefined) marks.set(mark, own);',
     '',
   ]),
+  broken(
+    'closes a letter without a key in the middle of a scan',
+    10_000,
+    [
+      REDRIVE,
+      'const closing = (await this.#checkpointUnderWay()) ?? (await this.#close(letter));',
+      'const closing = await this.#close(letter);',
+    ],
+    FOCUS.lettersWithoutKey,
+    FOCUS.noRewinds,
+    FOCUS.lateRewinds,
+  ),
+  broken(
+    'takes the mark of a closed letter out in the middle of a scan',
+    10_000,
+    [
+      REDRIVE,
+      'const wait = mayClear ? undefined : await this.#checkpointUnderWay();',
+      'const wait = undefined as Ending | undefined;',
+    ],
+    FOCUS.lettersWithoutKey,
+    FOCUS.noRewinds,
+    FOCUS.lateRewinds,
+  ),
+  broken(
+    'takes a checkpoint for over between two invocations that take it',
+    5_000,
+    [REDRIVE, 'nowMs >= checkpoint.overMs', 'nowMs >= checkpoint.untilMs'],
+    FOCUS.lettersWithoutKey,
+    FOCUS.noRewinds,
+    FOCUS.lateRewinds,
+  ),
   broken(
     "reads whether a letter is open before it reads the key's item",
     5_000,
@@ -640,12 +674,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   broken(
     'drops a letter without publishing what a redrive of it committed',
     2_000,
-    [
-      REDRIVE,
-      `    const ending = await this.#finish(letter, pks);
-    return ending ?? this.#putAway(letter, closing`,
-      '    return this.#putAway(letter, closing',
-    ],
+    [REDRIVE, 'return this.#finish(letter, pks, closing', 'return this.#putAway(letter, closing'],
     FOCUS.letters,
   ),
   broken(

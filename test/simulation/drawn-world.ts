@@ -7,6 +7,7 @@ import { seededRandom } from '../../shared/testing/seeded-random.ts';
 import { drawTime, type PlannedTime } from './drawn-time.ts';
 import { TIMED } from './timed-workloads.ts';
 import {
+  hasNoKey,
   isKilling,
   killing,
   mending,
@@ -68,6 +69,8 @@ export interface PlannedMending {
   readonly sweeps?: readonly PlannedSweep[] | undefined;
   /** When so much time begins to pass that no record can come again, milliseconds. */
   readonly pauseAtMs?: number | undefined;
+  /** A checkpoint is taken while letters without a key are redriven, and the pipeline is rewound to it. */
+  readonly rewind?: RewindPlan | undefined;
 }
 
 export interface PlannedSweep {
@@ -162,6 +165,10 @@ function drawTimelessPlan(seed: number): WorldPlan {
   const inlineStateBytes = drawInlineStateBytes(seed);
   const isAlone = repartition !== undefined || following === 0;
   const next = !isAlone && parallelizationFactor === 1 && chance(0.5) ? upTo(following - 1) : undefined;
+  const rewinds = next === undefined && repartition === undefined && !kills && !hasPause;
+  const rewind = rewinds ? drawRewind(seed, spreadMs) : undefined;
+  // With parallel lanes, what mended code makes of a record that comes again is not known to its letter.
+  const isLate = rewinds && rewind === undefined && parallelizationFactor === 1 && hasNoKey(poison);
   return {
     seed,
     workload,
@@ -186,11 +193,8 @@ function drawTimelessPlan(seed: number): WorldPlan {
     mending:
       poison === undefined || hasPause
         ? undefined
-        : drawMending(seed, records, inlineStateBytes !== undefined),
-    rewind:
-      next === undefined && repartition === undefined && !kills && !hasPause
-        ? drawRewind(seed, spreadMs)
-        : undefined,
+        : drawMending(seed, records, inlineStateBytes !== undefined, isLate),
+    rewind,
     // With parallel lanes nothing proves that another lane's entries are published, and they may fill an item for ever.
     roomBytes:
       parallelizationFactor > 1 ? undefined : drawRoomBytes(seed, workloadOf({ workload, repartition })),
@@ -236,7 +240,13 @@ function drawRoomBytes(seed: number, { leastRoomBytes }: Workload): number | und
 }
 
 /** Records like those of before, and operators. */
-function drawMending(seed: number, records: readonly PlannedRecord[], spills: boolean): PlannedMending {
+function drawMending(
+  seed: number,
+  records: readonly PlannedRecord[],
+  spills: boolean,
+  mayRewind: boolean,
+): PlannedMending {
+  const rewind = mayRewind ? drawLateRewind(seed) : undefined;
   const random = seededRandom(seed ^ 0x2545f491);
   const spreadMs = random() < 0.5 ? 60_000 : 5_000;
   const later = records.map(({ partitionKey, value }): PlannedRecord => ({
@@ -248,10 +258,11 @@ function drawMending(seed: number, records: readonly PlannedRecord[], spills: bo
   }));
   return {
     operators: random() < 0.5 ? 1 : 2,
-    dropProbability: random() < 0.5 ? 0 : 0.2,
+    dropProbability: random() < 0.5 || rewind !== undefined ? 0 : 0.2,
     records: later.filter(() => random() < 0.6),
     faults: drawFaults(random, false),
-    ...(spills && drawLateSweeps(seed)),
+    ...(spills && rewind === undefined && drawLateSweeps(seed)),
+    ...(rewind !== undefined && { rewind }),
   };
 }
 
@@ -268,6 +279,24 @@ function drawRewind(seed: number, spreadMs: number): RewindPlan | undefined {
     ends: random() < 0.75 ? 'resume' : 'undo',
   };
 }
+
+/** A scan that takes seconds, among operators who redrive letters. */
+function drawLateRewind(seed: number): RewindPlan | undefined {
+  const random = seededRandom(seed ^ 0x428a2f98);
+  if (random() >= LATE_REWIND_SHARE) return undefined;
+  return {
+    checkpointAfterMs: random() * 15_000,
+    rewindAfterMs: random() * 30_000,
+    readUnitsPerSecond: 1 + random() * 20,
+    outputs: random() < 0.8 ? 'same' : 'again',
+    disables: random() < 0.7,
+    deaths: Math.floor(random() * 2),
+    ends: 'resume',
+  };
+}
+
+/** Of the worlds with letters that have no key, and without an earlier rewind. */
+const LATE_REWIND_SHARE = 0.5;
 
 /** How many worlds have one. */
 const REWIND_SHARE = 0.25;
@@ -360,11 +389,13 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
     world.plan(world.time.nowMs + atMs, () => deployed.sweep(aheadMs));
   for (const each of plan.sweeps ?? []) sweep(each);
   mending.isMended = false;
-  const mend = ({ faults, operators, dropProbability, records, sweeps, pauseAtMs }: PlannedMending): void => {
+  const mend = (planned: PlannedMending): void => {
+    const { faults, operators, dropProbability, records, sweeps, pauseAtMs, rewind } = planned;
     mending.isMended = true;
     world.tell('the code is mended');
     world.faults.add(faults);
     deployed.mend(operators, dropProbability);
+    if (rewind !== undefined) deployed.rewind(rewind);
     for (const { atMs, partitionKey, value } of records) {
       world.plan(world.time.nowMs + atMs, () =>
         world.put(stream, partitionKey, bytesOf(value).toString('base64')),

@@ -39,6 +39,8 @@ function* smallerThan(plan: WorldPlan): Generator<WorldPlan> {
   for (const fault of Object.keys(NO_FAULTS) as Fault[]) {
     if (faults[fault] > 1) yield { ...plan, faults: { ...faults, [fault]: faults[fault] - 1 } };
   }
+  if (plan.rewind !== undefined) yield { ...plan, rewind: undefined };
+  if (plan.mending?.rewind !== undefined) yield { ...plan, mending: { ...plan.mending, rewind: undefined } };
   const { time } = plan;
   for (const place of time?.sweepsAtMs.keys() ?? [])
     yield { ...plan, time: time && { ...time, sweepsAtMs: time.sweepsAtMs.toSpliced(place, 1) } };

@@ -48,6 +48,11 @@ export function isKilling(poison: Poison | undefined): boolean {
   return KILLING.includes(poison);
 }
 
+/** Whether mended code gives such a record keys, and it had none. */
+export function hasNoKey(poison: Poison | undefined): boolean {
+  return poison === 'stateless' || poison === 'key' || poison === 'keyText';
+}
+
 /** The world whose processes records may kill. */
 export const killing: { world: World | undefined } = { world: undefined };
 

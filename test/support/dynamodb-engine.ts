@@ -6,14 +6,19 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CreateTableCommand, DynamoDBClient, waitUntilTableExists } from '@aws-sdk/client-dynamodb';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { DUE_INDEX } from '../../shared/state/due-buckets.ts';
+import { ITEM } from '../../shared/state/item-attributes.ts';
 
 /** A DynamoDB engine in a child process of its own, on a port that the system chose. */
 export interface DynamoDbEngine {
   readonly endpoint: string;
   /** A client of this engine; `stop` destroys it. */
   readonly client: DynamoDBClient;
-  /** Makes a table with the partition key `pk` and waits until it takes writes. */
-  createTable(name: string): Promise<void>;
+  /**
+   * Makes a table with the partition key `pk` and waits until it takes writes.
+   * @param hasTime with the index of what is due, as the table of a pipeline with a time has it.
+   */
+  createTable(name: string, hasTime?: boolean): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -119,13 +124,33 @@ async function engineOf(child: ChildProcess, port: number): Promise<DynamoDbEngi
   return {
     endpoint,
     client,
-    createTable: async (name) => {
+    createTable: async (name, hasTime = false) => {
       await client.send(
         new CreateTableCommand({
           TableName: name,
           BillingMode: 'PAY_PER_REQUEST',
-          AttributeDefinitions: [{ AttributeName: 'pk', AttributeType: 'S' }],
+          AttributeDefinitions: [
+            { AttributeName: 'pk', AttributeType: 'S' },
+            ...(hasTime
+              ? [
+                  { AttributeName: ITEM.dueBucket, AttributeType: 'S' as const },
+                  { AttributeName: ITEM.due, AttributeType: 'N' as const },
+                ]
+              : []),
+          ],
           KeySchema: [{ AttributeName: 'pk', KeyType: 'HASH' }],
+          ...(hasTime && {
+            GlobalSecondaryIndexes: [
+              {
+                IndexName: DUE_INDEX,
+                KeySchema: [
+                  { AttributeName: ITEM.dueBucket, KeyType: 'HASH' as const },
+                  { AttributeName: ITEM.due, KeyType: 'RANGE' as const },
+                ],
+                Projection: { ProjectionType: 'KEYS_ONLY' as const },
+              },
+            ],
+          }),
         }),
       );
       await waitUntilTableExists(

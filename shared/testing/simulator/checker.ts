@@ -93,8 +93,18 @@ interface ItemTruth {
   parkedFrom: number | undefined;
   /** By sink and destination key: the newest change. */
   readonly newest: Map<string, CommittedOutput[]>;
-  /** Numbers of the records that each write has brought in, with its revision. */
-  readonly log: { readonly revision: number; readonly records: readonly number[] }[];
+  /** What each write has brought in, with its revision. */
+  readonly log: Written[];
+}
+
+interface Written {
+  readonly revision: number;
+  /** Numbers of records. */
+  readonly records: readonly number[];
+  /** Marks of letters without keys that were applied. */
+  readonly shares: readonly string[];
+  /** Numbers of letters of the item. */
+  readonly closed: readonly number[];
 }
 
 /** What one write commits. */
@@ -162,7 +172,8 @@ export class Checker {
     this.oracle = new Oracle(options.definition);
     this.time = this.#timeChecker();
     if (before === undefined) return;
-    for (const { record, shard } of before.#puts) this.#put(record, shard);
+    for (const [place, { record, shard }] of before.#puts.entries())
+      this.#put(record, shard, before.#records[place]);
     for (const known of before.#records) {
       const own = this.#records[known.number];
       if (!known.isAcknowledged || own === undefined) continue;
@@ -185,6 +196,7 @@ export class Checker {
     const pk = `${source}${item.pk.slice(item.pk.indexOf('/'))}`;
     const old = from.#items.get(pk);
     const log = old === undefined ? [] : old.log;
+    for (const { shares } of log) for (const mark of shares) this.#foretell(mark, from);
     const revision = carriedRevision(item.revision, this.#generation, source);
     const truth = this.#truth(item.pk);
     if (truth.item !== undefined) this.#say('I8', `${item.pk} is restored over what is there`);
@@ -195,6 +207,12 @@ export class Checker {
       const made: Made = { revision: carried, events: [], letters: [] };
       for (const number of entry.records)
         this.#apply(truth, this.#records[number] as KnownRecord, item.pk, made);
+      for (const mark of entry.shares) this.#applyShare(truth, mark, item.pk, made);
+      for (const number of entry.closed) {
+        const letter = truth.letters[number];
+        const { isStored, isDropped } = old?.letters[number] ?? {};
+        if (letter !== undefined) Object.assign(letter, { isClosed: true, isStored, isDropped });
+      }
       truth.log.push({ ...entry, revision: carried });
     }
     for (const [id, output] of this.#outputs) {
@@ -238,10 +256,12 @@ export class Checker {
     for (const checker of this.#family.values()) checker.#put(record, shard);
   }
 
-  #put(record: SourceRecord, shard: string): void {
+  /** @param before what it was in another generation, perhaps for other code. */
+  #put(record: SourceRecord, shard: string, before?: KnownRecord): void {
     this.#puts.push({ record, shard });
-    const { elements: read, isWhole, highestMs, envelope } = this.oracle.read(record);
+    const { elements: today, isWhole, highestMs, envelope } = this.oracle.read(record);
     this.time?.put(record, shard, highestMs);
+    const read = before?.elements ?? today;
     const passed = this.#options.isRelay ? this.#passOn(record, read) : undefined;
     const elements = passed?.elements ?? read;
     const place = envelope === undefined ? undefined : this.#places.of(envelope);
@@ -260,7 +280,7 @@ export class Checker {
       record,
       number: this.#records.length,
       elements,
-      isWhole,
+      isWhole: before?.isWhole ?? isWhole,
       homes: [...homes],
       identity: envelope?.id ?? `${lanes[0]} ${encodeMarkPosition(markPosition)}`,
       lanes,
@@ -318,7 +338,8 @@ export class Checker {
     if (this.time === undefined || keyOfItem(item.pk) === undefined)
       for (const known of fresh) this.#apply(truth, known, item.pk, made);
     else this.#applyTimed(this.time, truth, fresh, item, batch.at(-1), made);
-    truth.log.push({ revision: item.revision, records: fresh.map(({ number }) => number) });
+    const records = fresh.map(({ number }) => number);
+    truth.log.push({ revision: item.revision, records, shares: [], closed: [] });
     this.#checkWritten(item, truth, before, made);
   }
 
@@ -357,6 +378,7 @@ export class Checker {
     const truth = this.#truth(pk);
     const before = this.#replace(truth, item);
     const made: Made = { revision: item.revision, events: [], letters: [] };
+    const shares: string[] = [];
     for (const lane of new Set([...(before?.marks.keys() ?? []), ...item.marks.keys()])) {
       const isNew = before?.marks.has(lane) !== true;
       if (lane === ARRIVAL_MARK) continue;
@@ -365,12 +387,22 @@ export class Checker {
           this.#say('I1', `a ${action} changes the mark of ${lane} in ${pk}`);
       } else if (isNew) {
         if (action === 'drop') this.#say('I1', `a drop marks ${lane} in ${pk}`);
-        this.#applyShare(truth, lane, pk, made);
+        const letter = this.#applyShare(truth, lane, pk, made);
+        // A drop closes the letter first, and what a redrive still applies then it brings to its end.
+        if (letter?.isClosed === true && !letter.isDropped)
+          this.#say('I1', `${pk} gets the mark ${lane} of a letter that is closed`);
+        shares.push(lane);
       }
     }
     const closed = truth.letters.filter(({ number, isClosed }) => !isClosed && isClosedIn(item, number));
     if (closed.length > 1) this.#say('I1', `one write closes ${closed.length} letters of ${pk}`);
     for (const letter of closed) this.#close(truth, letter, action, isForced, made);
+    truth.log.push({
+      revision: item.revision,
+      records: [],
+      shares,
+      closed: closed.map(({ number }) => number),
+    });
     this.#checkWritten(item, truth, before, made);
   }
 
@@ -548,23 +580,37 @@ export class Checker {
   }
 
   /** A record without keys is redriven for one that it has now. */
-  #applyShare(truth: ItemTruth, mark: string, pk: string, made: Made): void {
-    const letter = [...this.#letters.values()].find(
-      (each) => keyOfItem(each.pk) === undefined && letterMark(each.pk, each.number) === mark,
-    );
+  #applyShare(truth: ItemTruth, mark: string, pk: string, made: Made): LetterTruth | undefined {
+    const letter = this.#letterOf(mark);
     const key = keyOfItem(pk);
     if (letter === undefined || key === undefined) {
       this.#say('I1', `${pk} has the mark ${mark} of no letter`);
-      return;
+      return undefined;
     }
-    // A drop closes the letter first, and what a redrive still applies then it brings to its end.
-    if (letter.isClosed && !letter.isDropped)
-      this.#say('I1', `${pk} gets the mark ${mark} of a letter that is closed`);
     if (letter.appliedTo.has(key)) this.#say('I1', `letter ${letter.name} is applied to ${key} twice`);
     letter.appliedTo.add(key);
     const { outputs, letters } = this.#run(truth, letter.record, key, pk, letter.element, made);
     letter.outputs.push(...outputs);
     letter.letters.push(...letters);
+    return letter;
+  }
+
+  /** The letter of such a mark. */
+  #letterOf(mark: string): LetterTruth | undefined {
+    return [...this.#letters.values()].find(
+      ({ pk, number }) => keyOfItem(pk) === undefined && letterMark(pk, number) === mark,
+    );
+  }
+
+  /** A letter of which the mark is restored, perhaps before the item that says whether it is open. */
+  #foretell(mark: string, from: Checker): void {
+    const like = from.#letterOf(mark);
+    if (like === undefined || this.#letterOf(mark) !== undefined) return;
+    const { pk, number, record, element } = like;
+    const own = this.#records[record.number] as KnownRecord;
+    const place = `${this.#generation}${pk.slice(pk.indexOf('/'))}`;
+    const { name } = this.#makeLetter(place, own, undefined, element ?? own.elements[0]?.number ?? 0, number);
+    if (!like.name.endsWith(name.slice(name.indexOf('/')))) throw new Error(`${name} is not ${like.name}`);
   }
 
   /** A record runs for a key: what it makes, or the letter that it becomes. */
@@ -608,10 +654,24 @@ export class Checker {
     element: number,
     made: Made,
   ): string {
+    const letter = this.#makeLetter(pk, known, key, element, truth.letters.length);
+    truth.letters.push(letter);
+    made.letters.push(letter.name);
+    return letter.name;
+  }
+
+  #makeLetter(
+    pk: string,
+    known: KnownRecord,
+    key: string | undefined,
+    element: number,
+    number: number,
+  ): LetterTruth {
     const { lane, position } = known.record;
-    const number = truth.letters.length;
     const entry = { kind: 'deadLetter', number, lane, position, element };
     const name = letterName(this.#generation, key, entry as DeadLetterEntry);
+    const foretold = this.#letters.get(name);
+    if (foretold !== undefined) return foretold;
     const letter: LetterTruth = {
       name,
       pk,
@@ -625,10 +685,8 @@ export class Checker {
       isClosed: false,
       isDropped: false,
     };
-    truth.letters.push(letter);
-    made.letters.push(name);
     this.#letters.set(name, letter);
-    return name;
+    return letter;
   }
 
   /** The outputs of a record are committed, or those of a timer. */
@@ -683,17 +741,22 @@ export class Checker {
     if (action === 'redrive' && key === undefined && this.#options.isRelay) {
       this.#putAgain(truth, letter, made);
     } else if (action === 'redrive' && key === undefined) {
-      for (const element of this.oracle.read(known.record).elements) {
-        if ((letter.element ?? element.number) !== element.number) continue;
-        if (element.key === undefined || !letter.appliedTo.has(element.key))
-          this.#say('I1', `letter ${name} is closed, and not applied to key ${element.key ?? 'unknown'}`);
-      }
+      this.#checkApplied(letter);
     }
     letter.isClosed = true;
     letter.isDropped = action === 'drop';
     if (truth.parkedFrom === undefined) return;
     const head = firstOpen(truth, truth.parkedFrom);
     truth.parkedFrom = head === truth.letters.length ? undefined : head;
+  }
+
+  /** What was rejected without keys, and is closed by a redrive, is in each that it has. */
+  #checkApplied({ name, record: { record }, element: only, appliedTo }: LetterTruth): void {
+    for (const { number, key } of this.oracle.read(record).elements) {
+      if ((only ?? number) !== number) continue;
+      if (key === undefined || !appliedTo.has(key))
+        this.#say('I1', `letter ${name} is closed, and not applied to key ${key ?? 'unknown'}`);
+    }
   }
 
   /** What a relay has rejected is put by way of its shard's item. */
@@ -722,8 +785,11 @@ export class Checker {
 
   /** No letter is open, and no item tells of a redrive any more. */
   #checkLettersDone(): void {
-    for (const { name, isClosed } of this.#letters.values()) {
+    for (const letter of this.#letters.values()) {
+      const { name, pk, isClosed, isDropped } = letter;
       if (!isClosed) this.#say('liveness', `letter ${name} is open, and stored no more`);
+      else if (keyOfItem(pk) === undefined && !isDropped && !this.#options.isRelay)
+        this.#checkApplied(letter);
     }
     for (const [pk, { item, parkedFrom }] of this.#items) {
       if (parkedFrom !== undefined) this.#say('liveness', `${pk} is parked for ever`);
@@ -909,6 +975,11 @@ export class Checker {
   #checkConsumers(): void {
     // Where the order of two shards decides, a replay may make other events.
     if (this.#family.size > 1 && !this.#isOrderFixed) return;
+    // A rewind redoes letters behind all records, and says which outputs are counted again.
+    const isRedone = [...this.#family.values()].some(
+      (each) => each !== this && [...each.#letters.values()].some(({ appliedTo }) => appliedTo.size > 0),
+    );
+    if (isRedone) return;
     const wanted = new Map<string, CommittedOutput>();
     for (const [id, output] of this.#outputs) if (!output.isChange) wanted.set(id, output);
     for (const deliveries of this.deliveries.values()) {

@@ -65,6 +65,8 @@ const HOUR_MS = 3_600_000;
 const ARRIVAL_SLACK_MS = 10_000;
 /** Between two requests of an operator. */
 const OPERATOR_PAUSE_MS = 8_000;
+/** In a page of a checkpoint's scan: what is written comes between most of them. */
+const SCANNED_ROWS = 2;
 /** Containers that are kept warm. */
 const WARM_PROCESSES = 3;
 
@@ -106,7 +108,7 @@ export class SimulatedPipeline {
   /** Whether a sweep has found nothing to do when all else was done; from the beginning where none comes by itself. */
   #areTimersDone: boolean;
   readonly #checkpoints = new MemoryCheckpointStore();
-  readonly #generations = new MemoryGenerationStore(this.store);
+  readonly #generations = new MemoryGenerationStore(this.store, SCANNED_ROWS);
 
   constructor(world: World, options: SimulatedPipelineOptions) {
     const { pipeline, stream, innerStream, parallelizationFactor, sinkStreams } = options;
@@ -479,6 +481,12 @@ export class SimulatedPipeline {
   /** The mapping gives up what it waits for. */
   abandonAll(): void {
     for (const { mapping } of this.#halves) mapping.abandonAll();
+  }
+
+  /** All begins anew: the containers are gone, and the mapping goes on from what it last kept. */
+  restart(): void {
+    this.tellFunction(this.#toldFactor);
+    for (const { mapping } of this.#halves) mapping.restart();
   }
 
   /** Whether a function with parallel lanes has run, and so has noted them. */

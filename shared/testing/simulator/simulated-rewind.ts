@@ -25,6 +25,8 @@ export interface RewindPlan {
   /** When the checkpoint is taken, and how long after it the rewind begins, milliseconds. */
   readonly checkpointAfterMs: number;
   readonly rewindAfterMs: number;
+  /** Of the checkpoint's scan; as many as it can unless given. */
+  readonly readUnitsPerSecond?: number;
   readonly outputs: Exclude<ReplayOutputs, 'suppress'>;
   /** Whether the mapping is disabled, as it should be. */
   readonly disables: boolean;
@@ -54,15 +56,19 @@ export interface RewindGround {
 /** For how long an operator sleeps who has seen enough for a while. */
 const SLEEP_MS = 60_000;
 const PAUSE_MS = 2_000;
+/** So many that whoever died with a checkpoint has lost it by then: letters wait for it. */
+const CHECKPOINT_TRIES = 200;
 /** Small, so that a restore and a replay end in the middle. */
 const READ_LIMIT = 4;
 const NO_RECORDS = { shard: '', records: [] } as const;
+/** What is redone was redriven: where letters are closed before a rewind, none is dropped. */
+const REDO = { action: 'redrive', names: [], isForced: true, session: '' } as const;
 
 /** Takes a checkpoint and rewinds to it, whatever fails: the operators are patient. */
 export async function operateRewind(plan: RewindPlan, ground: RewindGround): Promise<void> {
   const { world, control } = ground;
   await pause(ground, plan.checkpointAfterMs);
-  const checkpoint = await takenCheckpoint(ground);
+  const checkpoint = await takenCheckpoint(ground, plan);
   if (checkpoint === undefined) return;
   await pause(ground, plan.rewindAfterMs);
   const request = { id: 'rewind', checkpoint, outputs: plan.outputs };
@@ -90,9 +96,12 @@ export async function operateRewind(plan: RewindPlan, ground: RewindGround): Pro
   await Promise.all(drivers);
 }
 
-async function takenCheckpoint(ground: RewindGround): Promise<string | undefined> {
+async function takenCheckpoint(
+  ground: RewindGround,
+  { readUnitsPerSecond = 1_000_000 }: RewindPlan,
+): Promise<string | undefined> {
   const { world, streams, checkpoints, generations, definition } = ground;
-  for (let tries = 0; tries < 40; tries++) {
+  for (let tries = 0; tries < CHECKPOINT_TRIES; tries++) {
     const report = await untilDone(ground, () =>
       ground.invoke(NO_RECORDS, (process, deadlineMs) => {
         const { runtime } = process;
@@ -114,7 +123,7 @@ async function takenCheckpoint(ground: RewindGround): Promise<string | undefined
           retention: { keepLast: 10, keepDaily: 0 },
           segments: 2,
           partBytes: 400,
-          readUnitsPerSecond: 1_000_000,
+          readUnitsPerSecond,
           clock: runtime.clock,
           wait: runtime.wait,
           random: () => Math.floor(world.random() * 2 ** 40).toString(36),
@@ -199,7 +208,7 @@ async function redone(
   after: string | undefined,
 ): ReturnType<typeof redoClosedLetters> {
   await attend();
-  return ground.invoke(NO_RECORDS, (process, deadlineMs) =>
+  return ground.invoke({ ...NO_RECORDS, request: REDO }, (process, deadlineMs) =>
     redoClosedLetters(process, {
       version,
       ...(after !== undefined && { after }),

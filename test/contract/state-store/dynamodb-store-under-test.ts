@@ -12,13 +12,14 @@ let tables = 0;
 export function storesOn(
   engine: () => DynamoDbEngine,
   writes: WriteMode,
+  hasTime = true,
 ): () => Promise<
   Awaited<ReturnType<StateStoreUnderTest['make']>> & Awaited<ReturnType<GenerationStoreUnderTest['make']>>
 > {
   return async () => {
     const { client } = engine();
     const table = `state-${++tables}`;
-    await engine().createTable(table);
+    await engine().createTable(table, hasTime);
     const delay = async (): Promise<void> => undefined;
     return {
       store: new DynamoDbStateStore({ client, table, writes, delay }),

@@ -68,6 +68,16 @@ export function generationStoreContract({ make }: GenerationStoreUnderTest): voi
     expect(generations.costs().rcu).toBeGreaterThan(60 * 12);
   });
 
+  it('gives what an item waits for, and takes it from the index with its row', async () => {
+    const { store, generations } = await make();
+    await store.readControl();
+    const waiting = { ...item(itemKey(1, 'a')), dueMs: 7, firedMs: 5 };
+    await store.commit([{ item: waiting, expectedRevision: undefined, spills: false }]);
+    expect((await scanAll(generations, 1, 1)).items).toEqual([waiting]);
+    await generations.removeRows([waiting.pk]);
+    for await (const keys of store.due(1, 7)) expect(keys).toEqual([]);
+  });
+
   it('tells the keys of all rows of some generations, and removes them once and again', async () => {
     const { store, generations } = await make();
     await store.readControl();
@@ -125,8 +135,16 @@ export function generationStoreContract({ make }: GenerationStoreUnderTest): voi
     expect(await store.readControl(true)).toEqual({ ...begun, isByPartition: true });
     if (begun === undefined) return;
     const rest = without(begun, 'rewind');
-    const ended = await generations.replaceControl(begun, { ...rest, checkpoint: { id: 'k', untilMs: 7 } });
-    expect(ended).toEqual({ ...rest, checkpoint: { id: 'k', untilMs: 7 }, version: 2, isByPartition: true });
+    const ended = await generations.replaceControl(begun, {
+      ...rest,
+      checkpoint: { id: 'k', untilMs: 7, overMs: 9 },
+    });
+    expect(ended).toEqual({
+      ...rest,
+      checkpoint: { id: 'k', untilMs: 7, overMs: 9 },
+      version: 2,
+      isByPartition: true,
+    });
     expect(await store.readControl()).toEqual(ended);
     expect(await generations.replaceControl(begun, begun)).toBeUndefined();
   });
@@ -194,13 +212,15 @@ export function generationStoreContract({ make }: GenerationStoreUnderTest): voi
     for (const change of [moved, { ...moved, position: at('1') }, without(moved, 'position')])
       expect(await store.advance(1, SHARD, change)).toBe('sealed');
     await expect(store.suspect(1, SHARD, 'turn', 1_000)).rejects.toThrow(/sealed or missing/);
+    expect(await store.liftTime(1, SHARD, at('7'), 5)).toBe(false);
     expect(await store.readProgress(1, SHARD)).toEqual(sealed);
     const live = await generations.replaceControl(control, { ...control, phase: 'live' });
     expect(await store.createProgress(1, SHARD)).toBe('exists');
     const unseal = { kind: 'unseal', rank: 4 } as const;
     expect(await generations.changeProgress(1, SHARD, unseal, live?.version ?? 0)).toBe('done');
+    expect(await store.liftTime(1, SHARD, at('7'), 5)).toBe(true);
     expect(await store.advance(1, SHARD, moved)).toBe('advanced');
-    expect(await store.readProgress(1, SHARD)).toMatchObject({ position: at('8'), rank: 4 });
+    expect(await store.readProgress(1, SHARD)).toMatchObject({ position: at('8'), rank: 4, liftedMs: 5 });
     await generations.changeProgress(1, SHARD, { kind: 'unseal' }, live?.version ?? 0);
     expect(await store.readProgress(1, SHARD)).toMatchObject({ rank: 4 });
   });
@@ -211,6 +231,8 @@ export function generationStoreContract({ make }: GenerationStoreUnderTest): voi
       first: at('1'),
       position: at('3', 2),
       arrivalMs: 8,
+      time: { highestMs: 6, beforeMs: 5, interval: 4 },
+      liftedMs: 7,
       records: 2,
       phase: 'replay',
       isByPartition: true,

@@ -4,7 +4,8 @@ import { MemoryStateStore } from '../../../shared/state/memory-state-store.ts';
 import type { Control } from '../../../shared/state/state-store.ts';
 import { generationStoreContract } from './generation-store-contract.ts';
 import { spillingContract } from './spilling-contract.ts';
-import { stateStoreContract } from './state-store-contract.ts';
+import { stateStoreContract, type StateStoreUnderTest } from './state-store-contract.ts';
+import { timeContract } from './time-contract.ts';
 
 describe('MemoryStateStore', () => {
   const make = async () => {
@@ -17,10 +18,12 @@ describe('MemoryStateStore', () => {
   };
   spillingContract(make);
   generationStoreContract({ make });
-  stateStoreContract({
+  const under: StateStoreUnderTest = {
     make,
     writesPerRequest: 25,
     // What AWS documents: twice for the row that is checked, and for each that is written.
     createProgress: { reads: 0, rcu: 0, wcu: 6 },
-  });
+  };
+  stateStoreContract(under);
+  timeContract(under);
 });

@@ -27,6 +27,8 @@ export function spillingContract(make: StateStoreUnderTest['make']): void {
           ['b', 3],
         ]),
         outbox: [],
+        firedMs: 5,
+        dueMs: 7,
       };
       const spilling = new SpillingStateStore({ store, blobs });
       const before = (await spilling.load([PK])).get(PK);

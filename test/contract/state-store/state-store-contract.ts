@@ -24,6 +24,8 @@ export interface StateStoreUnderTest {
   readonly createProgress: Pick<StoreCosts, 'reads' | 'rcu' | 'wcu'> & Partial<Pick<StoreCosts, 'writes'>>;
   /** Why the engine loses a property named `__proto__` inside a document, where it does. */
   readonly losesProtoName?: string;
+  /** Why the engine does not report what the index of what is due costs, where it does not. */
+  readonly leavesIndexUnbilled?: string;
 }
 
 const SHARD = 'shardId-000000000000';

@@ -103,6 +103,14 @@ describe('the permissions of a pipeline', () => {
     expect(allowed(template)).toEqual(ALWAYS);
   });
 
+  it('are one more for an event time: to ask the index of what is due', () => {
+    const { template } = ordersStack({
+      pipeline: ordersPipeline({ sinks: [MAIL], time: { at: 0, latenessMs: 0 } }),
+    });
+
+    expect(allowed(template)).toEqual([...ALWAYS, 'dynamodb:Query <State>/index/due'].sort());
+  });
+
   it('are one more for a stream and two more for a table, which it never reads', () => {
     const { template } = ordersStack({ pipeline: ordersPipeline({ sinks: [TOTALS, LATEST] }) });
 

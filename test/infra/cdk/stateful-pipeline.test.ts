@@ -5,6 +5,7 @@ import { Stream } from 'aws-cdk-lib/aws-kinesis';
 import { StartingPosition } from 'aws-cdk-lib/aws-lambda';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { describe, expect, it } from 'vitest';
+import { describeTable } from '../../../infra/local/provision/local-table.ts';
 import { ordersPipeline, TOTALS } from './fixtures/orders-pipeline.ts';
 import { ordersStack } from './fixtures/orders-stack.ts';
 
@@ -75,6 +76,57 @@ describe('the state table', () => {
       DeletionPolicy: 'Retain',
       UpdateReplacePolicy: 'Retain',
     });
+  });
+});
+
+describe('the state table of a pipeline with an event time', () => {
+  const pipeline = ordersPipeline({ sinks: [], time: { at: 0, latenessMs: 0 } });
+  const tableOf = ({ template }: ReturnType<typeof ordersStack>) =>
+    Object.entries(template.findResources('AWS::DynamoDB::GlobalTable'));
+
+  it('is the same table with the index of what is due, of keys alone', () => {
+    const [[id, plain] = []] = tableOf(ordersStack({ pipeline: ordersPipeline({ sinks: [] }) }));
+    const [[timedId, timed] = []] = tableOf(ordersStack({ pipeline }));
+    expect(timedId).toBe(id);
+    const properties = plain?.['Properties'] as { readonly Replicas: readonly [object] };
+    expect(timed).toEqual({
+      ...plain,
+      Properties: {
+        ...properties,
+        Replicas: [{ ...properties.Replicas[0], GlobalSecondaryIndexes: [{ IndexName: 'due' }] }],
+        AttributeDefinitions: [
+          { AttributeName: 'pk', AttributeType: 'S' },
+          { AttributeName: 'i', AttributeType: 'S' },
+          { AttributeName: 't', AttributeType: 'N' },
+        ],
+        GlobalSecondaryIndexes: [
+          {
+            IndexName: 'due',
+            KeySchema: [
+              { AttributeName: 'i', KeyType: 'HASH' },
+              { AttributeName: 't', KeyType: 'RANGE' },
+            ],
+            Projection: { ProjectionType: 'KEYS_ONLY' },
+          },
+        ],
+      },
+    });
+  });
+
+  it('has its index on this machine too', () => {
+    const [[id = '', resource] = []] = tableOf(ordersStack({ pipeline }));
+    const { creation } = describeTable({
+      logicalId: id,
+      ref: 'state',
+      type: 'AWS::DynamoDB::GlobalTable',
+      attributes: {},
+      properties: resource?.['Properties'] as Record<string, unknown>,
+      metadata: {},
+    });
+    expect(creation.GlobalSecondaryIndexes).toMatchObject([
+      { IndexName: 'due', Projection: { ProjectionType: 'KEYS_ONLY' } },
+    ]);
+    expect(creation.AttributeDefinitions).toHaveLength(3);
   });
 });
 

@@ -206,6 +206,17 @@ describe('numbers outside the limits of AWS are refused, the limits themselves a
     }
   });
 
+  it('batches of one shard side by side, where an event time needs their order', () => {
+    const timed = ordersPipeline({ time: { at: 0, latenessMs: 0 } });
+    expect(problemsWith({ pipeline: timed })).toEqual([]);
+    expect(problemsWith({ pipeline: timed, parallelizationFactor: 1 })).toEqual([]);
+    expect(problemWith({ pipeline: timed, parallelizationFactor: 2 })).toBe(
+      'parallelizationFactor is 2, but the pipeline has an event time; only 1 is allowed, because above it the records ' +
+        'of a shard are processed side by side, and which of them are late would depend on how Lambda deals them out. ' +
+        'Remove parallelizationFactor, and give the stream more shards where one batch at a time is too slow.',
+    );
+  });
+
   it.each([0, 300])('a batching window of %i seconds is accepted, also with 10,000 records', (seconds) => {
     expect(problemsWith({ batchSize: 10_000, maximumBatchingWindow: Duration.seconds(seconds) })).toEqual([]);
   });

@@ -192,6 +192,8 @@ export async function checkpoint(
       parents: (parents.get(number) ?? []).map(shardId),
       ...(row?.position !== undefined && { position: encodePosition(row.position) }),
       ...(row?.arrivalMs !== undefined && { arrivalMs: row.arrivalMs }),
+      ...(row?.time !== undefined && { time: row.time }),
+      ...(row?.liftedMs !== undefined && { liftedMs: row.liftedMs }),
       records: row?.records ?? 0,
       isKnown: row !== undefined,
     };

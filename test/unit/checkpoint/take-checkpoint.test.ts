@@ -99,6 +99,9 @@ describe('taking a checkpoint', () => {
         },
       };
       reports.push(await world.take(reports.length === 0 ? { savepoint: 's' } : {}, { generations: slow }));
+      // Redrives ask the control row, also between two invocations (I8).
+      const { checkpoint } = await world.store.readControl();
+      expect(checkpoint?.id).toBe(reports.at(-1)?.status === 'taken' ? undefined : reports[0]?.id);
       expect(await world.checkpointsThere()).toHaveLength(reports.at(-1)?.status === 'taken' ? 1 : 0);
     } while (reports.at(-1)?.status === 'unfinished' && reports.length < 50);
     expect(reports.length).toBeGreaterThan(3);
@@ -298,6 +301,17 @@ describe('taking a checkpoint', () => {
     expect(await world.take({ ifOlderThanMs })).toEqual({ status: 'notDue', id: first.id });
     world.nowMs += 1;
     expect((await world.take({ ifOlderThanMs })).status).toBe('taken');
+  });
+
+  it('says from when on it can become no checkpoint, however late an invocation goes on with it', async () => {
+    const world = await worldOf(25);
+    await world.take({}, { deadlineMs: world.nowMs + 1 });
+    const { checkpoint } = await world.store.readControl();
+    const lastMs = world.nowMs + 90_000 * 1_000;
+    world.nowMs = lastMs;
+    const deadlineMs = lastMs + 15 * MINUTE_MS;
+    expect(checkpoint?.overMs).toBe(deadlineMs);
+    expect(await world.take({}, { deadlineMs })).toMatchObject({ status: 'taken', id: checkpoint?.id });
   });
 
   it('goes on with an unfinished one although none is due', async () => {

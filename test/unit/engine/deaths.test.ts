@@ -57,8 +57,6 @@ function subject(options: PipelineOptions = {}): Pipeline {
 function mortal(store: StateStore, mine: Life): StateStore {
   return {
     load: (...args) => mine.port(() => store.load(...args)),
-    liftTime: (...args) => mine.port(() => store.liftTime(...args)),
-    due: (...args) => store.due(...args),
     commit: (...args) => mine.port(() => store.commit(...args)),
     readControl: (...args) => mine.port(() => store.readControl(...args)),
     beginAttempt: (...args) => mine.port(() => store.beginAttempt(...args)),
@@ -66,6 +64,8 @@ function mortal(store: StateStore, mine: Life): StateStore {
     readProgress: (...args) => mine.port(() => store.readProgress(...args)),
     suspect: (...args) => mine.port(() => store.suspect(...args)),
     advance: (...args) => mine.port(() => store.advance(...args)),
+    liftTime: (...args) => mine.port(() => store.liftTime(...args)),
+    due: (...args) => store.due(...args),
     costs: () => store.costs(),
   };
 }

@@ -448,6 +448,28 @@ describe('a record that was rejected before it had keys', () => {
     expectNothingLeft(world);
   });
 
+  it('waits while a checkpoint is taken, with nothing of it begun, and for no longer than that can last', async () => {
+    const world = await unreadable(good('a', 1)[0] ?? []);
+    const control = { generation: 1, nextGeneration: 2, phase: 'live' } as const;
+    // Between two of the invocations that take it.
+    const checkpoint = { id: 'c', untilMs: 0, overMs: world.nowMs + HOUR_MS };
+    world.store.setControl({ ...control, checkpoint });
+    const [result] = await redrive(world);
+    expect(result?.outcome).toBe('waiting');
+    expect(result?.reason).toContain('checkpoint c is being taken');
+    expect(itemOf(world, 'a')).toBeUndefined();
+    const later = { ...world.runtime, clock: { nowMs: () => world.nowMs + HOUR_MS } };
+    expect(await outcomes({ ...world, nowMs: world.nowMs + HOUR_MS }, {}, later)).toEqual(['redriven']);
+    expect(stateOf(world, 'a', 'list')).toEqual([1]);
+  });
+
+  it('is dropped while a checkpoint is taken, where nothing of it was applied', async () => {
+    const world = await unreadable(good('a', 1)[0] ?? []);
+    const checkpoint = { id: 'c', untilMs: 0, overMs: Infinity };
+    world.store.setControl({ generation: 1, nextGeneration: 2, phase: 'live', checkpoint });
+    expect(await outcomes(world, { action: 'drop' })).toEqual(['dropped']);
+  });
+
   it('stays where it cannot be read today either', async () => {
     const world = await unreadable('still no json', good('a', 1)[0] ?? []);
     const results = await redrive(world);

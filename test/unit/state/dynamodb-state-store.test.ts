@@ -1,4 +1,4 @@
-import { DynamoDBClient, type AttributeValue } from '@aws-sdk/client-dynamodb';
+import { DynamoDBClient, type AttributeValue, type QueryCommandInput } from '@aws-sdk/client-dynamodb';
 import { describe, expect, it } from 'vitest';
 import { DynamoDbStateStore, type WriteMode } from '../../../shared/state/dynamodb-state-store.ts';
 import { encodeItem } from '../../../shared/state/item-codec.ts';
@@ -142,7 +142,7 @@ describe('commit by statements', () => {
     await store.commit([...inserts('a'), present]);
     expect(sent[0]?.input.Statements?.map(({ Statement }) => Statement)).toEqual([
       `INSERT INTO "state" VALUE {'pk': ?, 'r': ?, 'm': ?, 's': ?}`,
-      'UPDATE "state" SET r = ? SET m = ? SET s = ? REMOVE b REMOVE v REMOVE o REMOVE d REMOVE x WHERE pk = ? AND r = ?',
+      'UPDATE "state" SET r = ? SET m = ? SET s = ? REMOVE b REMOVE v REMOVE o REMOVE d REMOVE f REMOVE t REMOVE i REMOVE x WHERE pk = ? AND r = ?',
     ]);
     expect(sent[0]?.input.Statements?.[1]?.Parameters).toEqual([
       { N: '9' },
@@ -377,5 +377,58 @@ describe('readControl', () => {
       () => ({ Item: { pk: { S: 'c' }, g: { N: '4' }, x: { N: '6' }, h: { S: 'replay' } } }),
     ]);
     expect(await store.readControl()).toEqual({ generation: 4, nextGeneration: 6, phase: 'replay' });
+  });
+});
+
+describe('due', () => {
+  const parts = 8;
+  const nothing: Answer = () => ({ Items: [], ConsumedCapacity: { CapacityUnits: 0.5 } });
+  const page =
+    (keys: readonly string[], next?: string): Answer =>
+    () => ({
+      Items: keys.map((key) => ({ pk: { S: key }, i: { S: '1/0' }, t: { N: '5' } })),
+      ...(next !== undefined && { LastEvaluatedKey: { pk: { S: next }, i: { S: '1/0' }, t: { N: '5' } } }),
+    });
+  const collect = async (store: DynamoDbStateStore): Promise<(readonly string[])[]> => {
+    const pages: (readonly string[])[] = [];
+    for await (const keys of store.due(1, 5)) pages.push(keys);
+    return pages;
+  };
+
+  it('goes on behind a page, also an empty one, in that part alone, and counts what is not reported', async () => {
+    const { store, sent } = storeAnswering([
+      page(['1/s/a'], '1/s/a'),
+      page([], '1/s/x'),
+      ...new Array<Answer>(parts - 2).fill(nothing),
+      page(['1/s/b']),
+      page(['1/s/c']),
+    ]);
+    expect(await collect(store)).toEqual([['1/s/a'], ['1/s/b'], ['1/s/c']]);
+    const places = sent
+      .slice(parts)
+      .map(({ input }) => (input as QueryCommandInput).ExclusiveStartKey?.['pk']?.S);
+    expect(places).toEqual(['1/s/a', '1/s/x']);
+    expect(store.costs()).toMatchObject({ readRequests: 10, reads: 3, rcu: 5, wcu: 0 });
+  });
+
+  it('asks for no second page before the first is taken', async () => {
+    const { store, sent } = storeAnswering([
+      page(['1/s/a'], '1/s/a'),
+      ...new Array<Answer>(parts - 1).fill(nothing),
+    ]);
+    for await (const keys of store.due(1, 5)) {
+      expect(keys).toEqual(['1/s/a']);
+      break;
+    }
+    expect(sent).toHaveLength(parts);
+  });
+
+  it.each([
+    ['AccessDeniedException', /may query it: deploy its stack again/],
+    ['ValidationException', /has the index "due"/],
+    ['InternalServerError', /^InternalServerError$/],
+  ])('throws where it meets %s', async (name, message) => {
+    const { store } = storeAnswering(new Array<Answer>(parts).fill(failing(name)));
+    await expect(collect(store)).rejects.toThrow(message);
   });
 });
