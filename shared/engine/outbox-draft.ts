@@ -86,12 +86,12 @@ export class OutboxDraft {
       entry.kind === 'output' && entry.lane !== lane && isTimerLane(standingOf(entry).lane);
     if (!entries.some(isLeft)) return;
     this.#replace(
-      entries.map((entry) => {
+      entries.map((entry): PendingEntry => {
         if (!isLeft(entry)) return entry;
         const { lane: own, position: due } = standingOf(entry);
         const rest = without(entry, 'origin');
-        if (isTimerLane(lane)) return { ...rest, lane: own, position: due, element: 0 };
-        return { ...rest, lane, position, element, origin: { lane: own, position: due } };
+        if (isTimerLane(lane)) return { ...rest, lane: own, position: due, element: 0 } as PendingEntry;
+        return { ...rest, lane, position, element, origin: { lane: own, position: due } } as PendingEntry;
       }),
     );
   }

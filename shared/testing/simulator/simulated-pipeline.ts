@@ -407,11 +407,10 @@ export class SimulatedPipeline {
       const hasSettled = this.#world.time.nowMs > this.#lastPutMs + batchIntervalMs + ARRIVAL_SLACK_MS;
       const isLast = hasSettled && this.isIdle && !this.#world.isExpecting;
       const number = ++this.#scheduledSweeps;
-      const { happened } = this.#world.faults;
-      const { staleListing } = happened;
+      const { total } = this.#world.faults;
       this.sweepTimers(({ lifted, fired, published, left }) => {
-        // One that was frozen, or went by an older listing, says nothing of what is left now.
-        if (number !== this.#scheduledSweeps || happened.staleListing !== staleListing) return;
+        // One in which something went wrong says nothing of what is left.
+        if (number !== this.#scheduledSweeps || this.#world.faults.total !== total) return;
         const { time } = this.#main.program.definition;
         // By arrival lanes are lifted for ever, as the clock goes on.
         const isMoving = time?.of !== undefined ? lifted > 0 : this.#hasTimers;
