@@ -1053,7 +1053,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ),
   broken(
     'adds a value that is late for some of its windows to all of them',
-    500,
+    1_000,
     [
       'shared/time/aligned-windows.ts',
       'if (startMs < start || startMs >= end || aboveMs >= end) continue;',
