@@ -37,8 +37,8 @@ export interface Alert {
    * `active`: the first to end after that, which may have begun before.
    */
   readonly kind: 'swarm' | 'strong' | 'silent' | 'active';
-  /** Event time, milliseconds since the epoch. */
-  readonly at: number;
+  /** Event time. */
+  readonly at: string;
   /** How many quakes, which magnitude, or how many hours. */
   readonly value: number;
   /** What it usually is there. */
@@ -92,7 +92,7 @@ function judge({ window: { end }, value }: WindowResult<Sequence>, context: Watc
   const magnitude = normal?.magnitude ?? running();
   const strongest = typeof value.strongest === 'number' ? value.strongest : undefined;
   const raise = (kind: Alert['kind'], measured: number, usual: number): void =>
-    context.emit({ region: context.key, kind, at: end, value: measured, usual });
+    context.emit({ region: context.key, kind, at: timeOf(end), value: measured, usual });
 
   if (isAbove(value.quakes, quakes, LEAST_DEVIATION.quakes)) raise('swarm', value.quakes, quakes.mean);
   if (strongest !== undefined && isAbove(strongest, magnitude, LEAST_DEVIATION.magnitude)) {
@@ -122,7 +122,7 @@ function alarm(_: string, context: Watch): void {
   context.emit({
     region: context.key,
     kind: 'silent',
-    at: context.eventMs,
+    at: timeOf(context.eventMs),
     value,
     usual: hours(pauseMs.mean),
   });
@@ -148,7 +148,11 @@ const FULL_NAMES: ReadonlyMap<string, string> = new Map([
 
 /** One item per alert, sorted by time where names are. */
 function alertName({ at, region, kind }: Alert): string {
-  return `${new Date(at).toISOString()} ${region} ${kind}`;
+  return `${at} ${region} ${kind}`;
+}
+
+function timeOf(ms: number): string {
+  return new Date(ms).toISOString();
 }
 
 function hours(milliseconds: number): number {

@@ -8,7 +8,7 @@ export interface BuiltInData {
   readonly title: string;
   /** By which a kept run knows it again. */
   readonly id: string;
-  lines(): readonly string[];
+  readonly lines: () => readonly string[];
 }
 
 type Entry = Readonly<Record<string, unknown>>;
@@ -70,9 +70,9 @@ function leftMs({ date, delay }: Entry): number {
 /** In the order in which they happened; the feed has the newest first. */
 function earthquakes(): readonly Entry[] {
   const { features } = dataset('earthquakes.json') as {
-    readonly features: readonly { readonly properties: { readonly time: number } }[];
+    readonly features: readonly (Entry & { readonly properties: { readonly time: number } })[];
   };
-  return features.toSorted((a, b) => a.properties.time - b.properties.time) as readonly Entry[];
+  return features.toSorted((a, b) => a.properties.time - b.properties.time);
 }
 
 /** The package exports its catalogue only; the data lies beside it. */

@@ -44,8 +44,8 @@ function alertsOf(region: string, quakes: readonly Quake[], overMs: number): Ale
   const pauses = over.slice(1).map(({ end }, place) => end - (over[place]?.end ?? 0));
   const alerts: Alert[] = [];
   for (const [place, { end }] of over.entries()) {
-    const raise = (kind: Alert['kind'], at: number, value: number, usual: number): void =>
-      void alerts.push({ region, kind, at, value, usual });
+    const raise = (kind: Alert['kind'], atMs: number, value: number, usual: number): void =>
+      void alerts.push({ region, kind, at: new Date(atMs).toISOString(), value, usual });
     if (place >= 10) {
       const normal = spread(counts.slice(0, place));
       const count = counts[place] ?? 0;
@@ -68,7 +68,7 @@ function alertsOf(region: string, quakes: readonly Quake[], overMs: number): Ale
 }
 
 const byTime = (a: Alert, b: Alert): number =>
-  a.at - b.at || (`${a.region} ${a.kind}` < `${b.region} ${b.kind}` ? -1 : 1);
+  `${a.at} ${a.region} ${a.kind}` < `${b.at} ${b.region} ${b.kind}` ? -1 : 1;
 const rounded = (alert: Alert) => ({
   ...alert,
   value: Number(alert.value.toFixed(6)),
