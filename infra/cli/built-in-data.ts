@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { clickLines } from './click-stream.ts';
 
 /** Data that comes with the packages. */
 export interface BuiltInData {
@@ -43,6 +44,14 @@ export const BUILT_IN: ReadonlyMap<string, BuiltInData> = new Map([
       title: '1,707 earthquakes of a week in 2018 (vega-datasets, earthquakes.json)',
       id: 'earthquakes.json',
       lines: () => earthquakes().map((quake) => JSON.stringify(quake)),
+    },
+  ],
+  [
+    'click-sessions',
+    {
+      title: '6,000 clicks of 900 made-up visitors to a shop in three days',
+      id: 'clicks',
+      lines: clickLines,
     },
   ],
   [

@@ -74,8 +74,13 @@ export function textOf(value: Document | undefined): string {
   if (typeof value === 'number') return Number.isInteger(value) ? String(value) : value.toFixed(2);
   if (typeof value === 'bigint') return String(value);
   if (typeof value === 'string') return cut(JSON.stringify(value).slice(1, -1));
+  if (isTexts(value)) return cut(value.join(', '), KEY_CHARACTERS);
   if (value instanceof Uint8Array) return `${value.length} bytes`;
   return cut(JSON.stringify(value, (_, each: unknown) => (typeof each === 'bigint' ? String(each) : each)));
+}
+
+function isTexts(value: Document): value is readonly string[] {
+  return Array.isArray(value) && value.every((each) => typeof each === 'string');
 }
 
 function cut(text: string, characters = CELL_CHARACTERS): string {
