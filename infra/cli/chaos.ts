@@ -7,7 +7,7 @@ import { systemClock } from '../../shared/time/clock.ts';
 import { type SharedGround, startSharedGround } from '../local/local-ground.ts';
 import { chainTo, nameOf } from '../chain.ts';
 import { PIPELINES } from '../pipelines.ts';
-import { requireComparable } from './chaos-limits.ts';
+import { requireComparable } from './event-time-limits.ts';
 import { type ChaosOptions, readChaosOptions, replayCommand } from './chaos-options.ts';
 import { chaosReport, faultTable, type SeedResult, seedResult } from './chaos-report.ts';
 import { type Interruption, listenForInterruption } from './interruption.ts';

@@ -15,3 +15,13 @@ export function requireComparable(chain: readonly Pipeline[]): void {
       'splits and merges shards. Run it without --chaos; windows and timers under faults are for npm run simulate.',
   );
 }
+
+/** @throws UsageError for several batches of a shard at a time, in whose order event time is known. */
+export function requireOneBatch(chain: readonly Pipeline[], parallelizationFactor: number | undefined): void {
+  const timed = chain.find(({ definition }) => definition.time !== undefined);
+  if (timed === undefined || (parallelizationFactor ?? 1) === 1) return;
+  throw new UsageError(
+    `--parallelization-factor is ${parallelizationFactor}, and pipeline ${timed.definition.name} goes by event time, ` +
+      'which is known in the order of each shard alone: leave it out.',
+  );
+}
