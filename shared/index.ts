@@ -10,6 +10,7 @@ export { session, sliding, tumbling } from './time/window-spec.ts';
 export type { AlignedWindows, SessionWindows, WindowOptions, Windows } from './time/window-spec.ts';
 export type { WindowBounds, WindowResult } from './time/window-operator.ts';
 export type { KeyTimers, ProcessContext, ProcessFunctions } from './time/process-operator.ts';
+export type { Joined, JoinOptions } from './pipeline/join.ts';
 export { WindowedStream } from './pipeline/windowed-stream.ts';
 export type { WindowedOptions } from './pipeline/windowed-stream.ts';
 export { dynamodb } from './pipeline/dynamodb.ts';

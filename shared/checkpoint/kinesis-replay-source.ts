@@ -94,7 +94,7 @@ class KinesisReplayReader implements ReplayReader {
   async next(limit: number): Promise<ReplayPage> {
     // A shard that no listing has any more is handed in without a name.
     if (this.#shard.shardId === '') return { kind: 'gone' };
-    if (this.#isClosedAndRead) return page([], true);
+    if (this.#isClosedAndRead) return page([], true, true);
     try {
       this.#iterator ??= await this.#open();
       const { Records, NextShardIterator, MillisBehindLatest } = await this.#options.client.send(
@@ -114,7 +114,7 @@ class KinesisReplayReader implements ReplayReader {
       this.#last = records.at(-1)?.sequenceNumber ?? this.#last;
       // Beside records the time behind the latest says little: two records may have arrived in one millisecond.
       const isAtTip = (Records ?? []).length === 0 && MillisBehindLatest === 0;
-      return page(records, this.#isClosedAndRead || isAtTip);
+      return page(records, this.#isClosedAndRead || isAtTip, this.#isClosedAndRead);
     } catch (error) {
       return this.#pageInstead(error);
     }
@@ -172,6 +172,6 @@ function streamOf(streamArn: string): string {
   return streamArn.slice(streamArn.lastIndexOf('/') + 1);
 }
 
-function page(records: readonly StreamRecord[], isAtEnd: boolean): ReplayPage {
-  return { kind: 'records', records, isAtEnd };
+function page(records: readonly StreamRecord[], isAtEnd: boolean, isClosed = false): ReplayPage {
+  return { kind: 'records', records, isAtEnd, ...(isClosed && { isClosed }) };
 }

@@ -2,7 +2,7 @@ import type { StreamRecord } from '../mapping/stream-record.ts';
 import { AGGREGATE_MAGIC } from '../source/aggregate.ts';
 import { compareSequences, type Position } from '../source/position.ts';
 import type { Clock } from '../time/clock.ts';
-import type { SourceLane, SourceLanes } from '../time/source-lanes.ts';
+import type { FoundBehind, SourceLane, SourceLanes } from '../time/source-lanes.ts';
 import type { ReplaySource, SourceShard } from './replay-source.ts';
 
 /** For how long a listing of shards holds: a shard that is newer has parents in it, which hold its time. */
@@ -43,18 +43,18 @@ export class ReplaySourceLanes implements SourceLanes {
     return this.#shards();
   }
 
-  async isIdle(shard: string, position: Position | undefined): Promise<boolean> {
+  async behind(shard: string, position: Position | undefined): Promise<FoundBehind> {
     const listed = (await this.#shards()).find((each) => each.shard === shard);
-    if (listed === undefined) return false;
+    if (listed === undefined) return 'records';
     const reader = this.#source.reader(listed, position?.sequence);
     for (let empty = 0; empty < EMPTY_PAGES;) {
       const page = await reader.next(PAGE_RECORDS);
-      if (page.kind === 'gone') return true;
-      for (const record of page.records) if (await isBehind(record, position)) return false;
-      if (page.isAtEnd) return true;
+      if (page.kind === 'gone') return 'end';
+      for (const record of page.records) if (await isBehind(record, position)) return 'records';
+      if (page.isAtEnd) return page.isClosed === true ? 'end' : 'nothing';
       if (page.records.length === 0) empty += 1;
     }
-    return false;
+    return 'records';
   }
 
   async #shards(): Promise<readonly SourceShard[]> {

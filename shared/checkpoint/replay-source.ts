@@ -19,6 +19,8 @@ export type ReplayPage =
       readonly records: readonly StreamRecord[];
       /** Nothing stands behind them now. */
       readonly isAtEnd: boolean;
+      /** Nor will anything ever: the shard is closed. */
+      readonly isClosed?: true;
     }
   /** The stream does not have the shard any more. */
   | { readonly kind: 'gone' };

@@ -1,3 +1,4 @@
+import { standingOf } from '../output/output-id.ts';
 import { isTimerLane, shardOfLane } from '../source/lane.ts';
 import { compareMarkPositions, type MarkPosition } from '../source/position.ts';
 import type { SourceRecord } from '../source/record.ts';
@@ -161,10 +162,16 @@ export class ItemDraft {
   accept(arrivalMs: number, entries: readonly EntryDraft[]): void {
     for (const output of this.direct) output.accept();
     if (entries.length > 0) {
+      if (this.timed.length > 0) this.#carryTimers(entries);
       this.#outbox.add(entries);
       this.#count(entries);
     }
     this.#newestSeconds = Math.max(this.#newestSeconds, secondsOf(arrivalMs));
+  }
+
+  #carryTimers(entries: readonly EntryDraft[]): void {
+    const first = entries.find((entry) => entry.kind === 'output' && isTimerLane(standingOf(entry).lane));
+    if (first !== undefined) this.#outbox.carry(first);
   }
 
   /** The letters among the entries take their numbers; under `parkKey` the first one parks the key. */
@@ -256,7 +263,7 @@ export class ItemDraft {
     };
   }
 
-  /** Operators that wait for event time. */
+  /** Operators that wait for event time; a shard's own item has none. */
   get timed(): Program['timed'] {
     return this.#key === undefined ? [] : this.#program.timed;
   }

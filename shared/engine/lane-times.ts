@@ -17,16 +17,15 @@ export interface KnownLaneTimes {
 export interface LaneStanding extends SourceLane {
   readonly progress: Progress | undefined;
   readonly reachedMs: number;
+  /** Whether it has children, all of which are known, and which hold its time for it. */
+  readonly hasChildren: boolean;
 }
 
 /** For how long a container goes by what it has read of other lanes, for each of them: the reads of one stay few. */
 const LANE_TIME_KEPT_MS = 500;
 const READS_IN_FLIGHT = 16;
 
-/**
- * How far each lane is that may still bring something. A new shard is as far as its parents were; a parent leaves once
- * it has children, which hold its time for it.
- */
+/** How far each lane is. A new shard is as far as its parents were, and holds their time for them. */
 export async function readLaneStandings(
   store: Pick<StateStore, 'readProgress'>,
   generation: number,
@@ -38,14 +37,18 @@ export async function readLaneStandings(
     if (row !== undefined) progress.set(shard, row);
   });
   const byShard = new Map(lanes.map((lane) => [lane.shard, lane]));
-  const parents = new Set(lanes.flatMap((lane) => lane.parents));
-  return lanes
-    .filter(({ shard }) => !parents.has(shard))
-    .map((lane) => ({
-      ...lane,
-      progress: progress.get(lane.shard),
-      reachedMs: laneReachedMs(lane.shard, byShard, progress),
-    }));
+  return lanes.map((lane) => ({
+    ...lane,
+    progress: progress.get(lane.shard),
+    reachedMs: laneReachedMs(lane.shard, byShard, progress),
+    hasChildren: areChildrenKnown(lane.shard, lanes),
+  }));
+}
+
+/** A listing may lack the newest shard: one of the two of a split. A merge has but one child, which has two parents. */
+function areChildrenKnown(shard: string, lanes: readonly SourceLane[]): boolean {
+  const children = lanes.filter(({ parents }) => parents.includes(shard));
+  return children.length > 1 || children.some(({ parents }) => parents.length > 1);
 }
 
 function laneReachedMs(
@@ -64,15 +67,17 @@ function laneReachedMs(
 /**
  * Where a lane's time begins: at that of its parents, of which everything is processed before it begins. What they have
  * reached does not change any more, and so a replay begins alike.
+ * @returns `unknown` where the shard is not listed yet.
  */
 export async function firstLaneTime(
   { store, lanes, program }: Runtime,
   generation: number,
   shard: string,
-): Promise<LaneTime | undefined> {
+): Promise<LaneTime | undefined | 'unknown'> {
   const all = (await lanes?.lanes()) ?? [];
   const progress = new Map<string, Progress>();
   const byShard = new Map(all.map((lane) => [lane.shard, lane]));
+  if (!byShard.has(shard)) return 'unknown';
   for (let open = [shard]; open.length > 0;) {
     const parents = open
       .flatMap((each) => byShard.get(each)?.parents ?? [])
@@ -100,7 +105,8 @@ export async function othersReachedMs(runtime: Runtime, generation: number, shar
   let known = runtime.laneTimes;
   if (known?.generation !== generation || nowMs - known.readMs > known.reached.size * LANE_TIME_KEPT_MS) {
     const standings = await readLaneStandings(store, generation, await lanes.lanes());
-    const reached = new Map(standings.map((lane) => [lane.shard, lane.reachedMs]));
+    const holding = standings.filter(({ hasChildren }) => !hasChildren);
+    const reached = new Map(holding.map((lane) => [lane.shard, lane.reachedMs]));
     known = runtime.laneTimes = { generation, readMs: nowMs, reached };
   }
   let least = Infinity;

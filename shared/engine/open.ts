@@ -67,6 +67,11 @@ export async function open(
         if (origin.kind === 'live' && (await readControl(runtime)).generation !== generation) continue;
         return refused(`the shard is in phase '${progress.phase}'`);
       }
+      const times = await timesOf(runtime, generation, batch.shard, progress);
+      if (times === 'unknown') {
+        await store.advance(generation, batch.shard, { first, records: 0, endedTurns: [] });
+        return refused('the listing of shards does not have its shard yet, nor tells what it comes from');
+      }
       return {
         kind: 'opened',
         generation,
@@ -74,7 +79,7 @@ export async function open(
         isByPartition: progress.isByPartition,
         isSuspicious: (progress.attempts.get(encodePosition(first)) ?? 0) > DEATHS_BEFORE_SUSPICION,
         killers: killersOf(progress, runtime.clock.nowMs()),
-        ...(await timesOf(runtime, generation, batch.shard, progress)),
+        ...times,
       };
     }
     if (origin.kind === 'replay') return refused(`its progress row is ${begun.kind}: the rewind is undone`);
@@ -105,10 +110,11 @@ async function timesOf(
   generation: number,
   shard: string,
   { position, time: known, liftedMs }: Progress,
-): Promise<Pick<Opened, 'clock' | 'othersOverMs'>> {
+): Promise<Pick<Opened, 'clock' | 'othersOverMs'> | 'unknown'> {
   const { time } = runtime.program.definition;
   if (time === undefined || runtime.program.relay !== undefined) return NO_TIMES;
   const begin = position === undefined ? await firstLaneTime(runtime, generation, shard) : known;
+  if (begin === 'unknown') return begin;
   const othersMs = await othersReachedMs(runtime, generation, shard);
   return { clock: new LaneClock(time, begin, liftedMs), othersOverMs: othersMs - time.latenessMs };
 }

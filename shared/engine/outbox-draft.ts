@@ -1,5 +1,6 @@
 import { comparePositions, compareSequences, type Position } from '../source/position.ts';
-import { shardOfLane } from '../source/lane.ts';
+import { standingOf } from '../output/output-id.ts';
+import { isTimerLane, shardOfLane } from '../source/lane.ts';
 import type { CanonicalDocument } from '../state/canonical-document.ts';
 import type { DeadLetterEntry, OutboxEntry, OutputEntry } from '../state/state-item.ts';
 import { isOffStream, isRedriveLane } from './redrive-lane.ts';
@@ -74,6 +75,26 @@ export class OutboxDraft {
     for (const entry of entries) this.#put(entry);
   }
 
+  /**
+   * What timers made and others were to publish goes to whoever publishes what a later timer makes: a consumer that has
+   * seen that one takes the earlier ones for seen.
+   */
+  carry({ lane, position, element }: Pick<PendingEntry, 'lane' | 'position' | 'element'>): void {
+    const entries = this.entries();
+    const isLeft = (entry: PendingEntry): entry is Extract<PendingEntry, { kind: 'output' }> =>
+      entry.kind === 'output' && entry.lane !== lane && isTimerLane(standingOf(entry).lane);
+    if (!entries.some(isLeft)) return;
+    this.#replace(
+      entries.map((entry) => {
+        if (!isLeft(entry)) return entry;
+        const { lane: own, position: due } = standingOf(entry);
+        const { origin: _, ...rest } = entry;
+        if (isTimerLane(lane)) return { ...rest, lane: own, position: due, element: 0 };
+        return { ...rest, lane, position, element, origin: { lane: own, position: due } };
+      }),
+    );
+  }
+
   /** Drops everything of one lane. */
   dropLane(lane: string): void {
     this.#keep((entry) => entry.lane !== lane);
@@ -90,11 +111,14 @@ export class OutboxDraft {
   #keep(isKept: (entry: PendingEntry) => boolean): void {
     const entries = this.entries();
     const kept = entries.filter(isKept);
-    if (kept.length === entries.length) return;
+    if (kept.length < entries.length) this.#replace(kept);
+  }
+
+  #replace(entries: readonly PendingEntry[]): void {
     this.#others = [];
     this.#changes = undefined;
     this.#bytes = 0;
-    this.add(kept);
+    this.add(entries);
   }
 
   /** Drops the pending changes for this sink and destination key: a newer one takes their place. */

@@ -85,8 +85,8 @@ export function programOf(definition: PipelineDefinition, limits = ENGINE_LIMITS
     if (isDirect(step)) directSinks.push(step);
     if (step.kind === 'operator') {
       operators.push(step.operator);
-      // Under a key of its own, an output is not the key's whole state.
-      isStateItself = step.operator.outputs === 'change' && step.operator.destinationKey === undefined;
+      // What a window gives is made of its state, and is not the state.
+      isStateItself = step.operator.outputs === 'change' && step.operator.timers === undefined;
       if (step.operator.outputs !== 'same') lastOperator = step;
     } else if (step.kind !== 'sink') {
       isStateItself = false;

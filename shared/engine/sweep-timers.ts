@@ -2,6 +2,7 @@ import { inParallel } from '../state/in-parallel.ts';
 import type { Control } from '../state/state-store.ts';
 import { fireDue, type FireReport } from './fire-due.ts';
 import { readLaneStandings, type LaneStanding } from './lane-times.ts';
+import type { SourceLanes } from '../time/source-lanes.ts';
 import type { Runtime } from './runtime.ts';
 
 export interface TimerSweep extends FireReport {
@@ -54,11 +55,14 @@ async function liftIdle(
   const settledMs = (lane: LaneStanding): number =>
     isOpen(lane) ? lane.reachedMs : Math.max(lane.reachedMs, lane.progress?.time?.highestMs ?? -Infinity);
   const targetMs = of === undefined ? nowMs : Math.max(-Infinity, ...standings.map(settledMs));
-  const reached = new Map(standings.map((lane) => [lane.shard, lane.reachedMs]));
+  const holding = standings.filter(({ hasChildren }) => !hasChildren);
+  const reached = new Map(holding.map((lane) => [lane.shard, lane.reachedMs]));
+  const byShard = new Map(standings.map((lane) => [lane.shard, lane]));
   let lifted = 0;
-  const behind = standings.filter((lane) => lane.reachedMs < targetMs && (of === undefined || !isOpen(lane)));
-  await inParallel(behind, LANES_IN_FLIGHT, async ({ shard, progress }) => {
-    if (!keepGoing() || (await lanes?.isIdle(shard, progress?.position)) !== true) return;
+  const behind = holding.filter((lane) => lane.reachedMs < targetMs && (of === undefined || !isOpen(lane)));
+  await inParallel(behind, LANES_IN_FLIGHT, async (lane) => {
+    const { shard, progress } = lane;
+    if (!keepGoing() || lanes === undefined || !(await isIdle(lanes, lane, byShard))) return;
     const isLifted =
       progress === undefined
         ? (await store.createProgress(generation, shard, {
@@ -72,4 +76,32 @@ async function liftIdle(
     lifted += 1;
   });
   return { reachedMs: Math.min(Infinity, ...reached.values()), lifted };
+}
+
+/**
+ * Whether nothing is left of a lane, nor of those that it came from while it has nothing processed itself. One that is
+ * closed is not idle: it has children that were not listed yet.
+ */
+async function isIdle(
+  lanes: SourceLanes,
+  { shard, parents, progress }: LaneStanding,
+  byShard: ReadonlyMap<string, LaneStanding>,
+): Promise<boolean> {
+  if (progress?.position === undefined && !(await haveEnded(lanes, parents, byShard))) return false;
+  return (await lanes.behind(shard, progress?.position)) === 'nothing';
+}
+
+async function haveEnded(
+  lanes: SourceLanes,
+  shards: readonly string[],
+  byShard: ReadonlyMap<string, LaneStanding>,
+): Promise<boolean> {
+  for (const shard of shards) {
+    const lane = byShard.get(shard);
+    if (lane === undefined) continue;
+    const position = lane.progress?.position;
+    if (position === undefined && !(await haveEnded(lanes, lane.parents, byShard))) return false;
+    if ((await lanes.behind(shard, position)) !== 'end') return false;
+  }
+  return true;
 }

@@ -194,7 +194,7 @@ function sourceLanes(
     ));
   return {
     lanes: async () => (await load()).lanes(),
-    isIdle: async (shard, position) => (await load()).isIdle(shard, position),
+    behind: async (shard, position) => (await load()).behind(shard, position),
   };
 }
 

@@ -13,8 +13,10 @@ export function outputId(pipeline: string, entry: OutputEntry): string {
   return `${pipeline}/${shardOfLane(lane)}/${position.sequence}/${position.sub}/${element}/${sink}/${index}`;
 }
 
+type Standing = Pick<OutputEntry, 'lane' | 'position' | 'element' | 'origin'>;
+
 /** Which of a record's elements made the output; 0 of what a timer made. */
-export function elementOf({ lane, origin, element }: OutputEntry): number {
+export function elementOf({ lane, origin, element }: Standing): number {
   return isTimerLane((origin ?? { lane }).lane) ? 0 : element;
 }
 
@@ -22,7 +24,7 @@ export function elementOf({ lane, origin, element }: OutputEntry): number {
  * In which order the output stands among those that the next pipeline sees: that of the lane which carries it, and of what
  * a timer made always that of its key's timers, whoever carries it.
  */
-export function standingOf(entry: OutputEntry): Pick<OutputEntry, 'lane' | 'position' | 'element'> {
+export function standingOf(entry: Standing): Pick<OutputEntry, 'lane' | 'position' | 'element'> {
   const { origin } = entry;
   const { lane, position } = origin !== undefined && isTimerLane(origin.lane) ? origin : entry;
   return { lane, position, element: elementOf(entry) };

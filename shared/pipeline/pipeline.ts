@@ -12,6 +12,7 @@ import type { DynamoDbOutput } from './dynamodb.ts';
 import type { KinesisInput, KinesisOutput } from './kinesis.ts';
 import { requireName } from './name.ts';
 import { repartitioned, type NotJson, type RepartitionOptions } from './repartition.ts';
+import { joinOf, type Joined, type JoinOptions } from './join.ts';
 import { filterStage, flatMapStage, mapStage } from './stateless-stage.ts';
 import { requireSynchronous } from './synchronous.ts';
 import { requireVersion } from './version.ts';
@@ -155,10 +156,14 @@ export function pipeline(name: string, options: PipelineOptions = {}): PipelineS
   });
 }
 
+/** For the compiler alone: whether a stream has a time, without which there are no windows. */
+declare const TIMED: unique symbol;
+
 type Head = Pick<PipelineDefinition, 'name' | 'source' | 'onRecordError' | 'repartition' | 'time'>;
 
 /** Values of type `T` before they have a key. Immutable: each method gives a new stream. */
 export class Stream<T, Timed extends boolean = false> {
+  declare readonly [TIMED]: Timed;
   readonly #head: Head;
   readonly #stages: readonly StatelessStage[];
 
@@ -258,10 +263,11 @@ export class Stream<T, Timed extends boolean = false> {
    * of another pipeline: let its sink publish under this key.
    */
   repartition(
+    this: Stream<T>,
     name: string,
     key: (value: T) => string,
     ...rest: NotJson<T> extends never ? [options?: RepartitionOptions] : [refused: NotJson<T>]
-  ): Stream<T, Timed> {
+  ): Stream<T> {
     const options = rest[0] as RepartitionOptions | undefined;
     return new Stream<T>(
       repartitioned(this.#head, this.#stages, name, key as (value: unknown) => string, options),
@@ -276,6 +282,7 @@ export class Stream<T, Timed extends boolean = false> {
 
 /** Values of type `T` under their key. Immutable: each method gives a new stream, and each is a whole pipeline. */
 export class KeyedStream<T, Timed extends boolean = false> implements Pipeline {
+  declare readonly [TIMED]: Timed;
   readonly definition: PipelineDefinition;
 
   /** Use `stream.keyBy(key)`. */
@@ -352,11 +359,6 @@ export class KeyedStream<T, Timed extends boolean = false> implements Pipeline {
         return output === undefined ? NOTHING : [output];
       };
       return this.#stateful<U, S>(name, fold, options, 'event');
-    }
-    if (this.definition.time === undefined) {
-      throw new TypeError(
-        `Operator '${name}' has a timeout, and its pipeline no time: give it eventTime(…) or arrivalTime() before keyBy.`,
-      );
     }
     const timeoutMs = secondsOf(`'timeout' of operator '${name}'`, timeout) * 1_000;
     const { initial, migrate } = options;
@@ -483,6 +485,55 @@ export class KeyedStream<T, Timed extends boolean = false> implements Pipeline {
   }
 
   /**
+   * Joins a key's values of two kinds whose event times are near enough: each pair once, as an event. A value waits until
+   * nothing that could join it can come in time any more.
+   * @throws TypeError where an option cannot be used.
+   */
+  join<L extends T, R extends T>(
+    this: KeyedStream<T, true>,
+    name: string,
+    options: JoinOptions<T, L, R>,
+  ): KeyedStream<Joined<L, R>, true> {
+    return this.#operator(joinOf(name, 'inner', options));
+  }
+
+  /** Like `join`; a left value that nothing has joined is given alone when its time is over, with `right: null`. */
+  leftOuterJoin<L extends T, R extends T>(
+    this: KeyedStream<T, true>,
+    name: string,
+    options: JoinOptions<T, L, R>,
+  ): KeyedStream<Joined<L, R | null>, true> {
+    return this.#operator(joinOf(name, 'leftOuter', options));
+  }
+
+  /** Like `join`; a right value that has joined nothing is given alone when its time is over, with `left: null`. */
+  rightOuterJoin<L extends T, R extends T>(
+    this: KeyedStream<T, true>,
+    name: string,
+    options: JoinOptions<T, L, R>,
+  ): KeyedStream<Joined<L | null, R>, true> {
+    return this.#operator(joinOf(name, 'rightOuter', options));
+  }
+
+  /** Like `leftOuterJoin` and `rightOuterJoin` together. */
+  fullOuterJoin<L extends T, R extends T>(
+    this: KeyedStream<T, true>,
+    name: string,
+    options: JoinOptions<T, L, R>,
+  ): KeyedStream<Joined<L | null, R | null>, true> {
+    return this.#operator(joinOf(name, 'fullOuter', options));
+  }
+
+  /** The left values that a right one joins, each once. */
+  leftSemiJoin<L extends T, R extends T>(
+    this: KeyedStream<T, true>,
+    name: string,
+    options: JoinOptions<T, L, R>,
+  ): KeyedStream<L, true> {
+    return this.#operator(joinOf(name, 'leftSemi', options));
+  }
+
+  /**
    * User code with state and timers of its own: Spark's `transformWithState`, Flink's `KeyedProcessFunction`. Its
    * outputs are events.
    * @throws TypeError where an option cannot be used.
@@ -552,7 +603,13 @@ export class KeyedStream<T, Timed extends boolean = false> implements Pipeline {
   }
 
   #operator<U>(stage: StatefulStage): KeyedStream<U, Timed> {
-    const { name: pipelineName, keyedStages } = this.definition;
+    const { name: pipelineName, keyedStages, time } = this.definition;
+    if (stage.timers !== undefined && time === undefined) {
+      throw new TypeError(
+        `Operator '${stage.name}' waits for time, and pipeline '${pipelineName}' has no time: give it eventTime(…) or ` +
+          'arrivalTime() before keyBy.',
+      );
+    }
     const others = keyedStages.flatMap((other) => (other.kind === 'stateful' ? namesOf(other) : []));
     for (const [place, each] of namesOf(stage).entries()) {
       requireName('operator', each);

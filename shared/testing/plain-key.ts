@@ -8,8 +8,24 @@ export interface KeyStates {
   readonly seen: ReadonlySet<string>;
 }
 
-/** Told each value that reaches a sink, and whether it is a key's new value, of which only the newest counts. */
-export type Emit = (sink: Sink, value: unknown, isChange: boolean) => void;
+/**
+ * Told each value that reaches a sink, whether it is a key's new value, of which only the newest counts, and under which
+ * key it goes to a sink that has none of its own.
+ */
+export type Emit = (sink: Sink, value: unknown, isChange: boolean, ownKey: string) => void;
+
+/** A timer of a key: of which of the stages, and when it is due, milliseconds since the epoch. */
+export interface PlainTimer {
+  readonly place: number;
+  readonly dueMs: number;
+}
+
+/** What a value brings along on its way through the stages. */
+interface Way {
+  readonly isChange: boolean;
+  readonly ownKey: string;
+  readonly context: FoldContext;
+}
 
 /** Bytes of UTF-8 of a key; DynamoDB's 2,048 less what the engine puts before it. */
 const LONGEST_KEY_BYTES = 2_000;
@@ -41,20 +57,36 @@ export class PlainKey implements KeyStates {
 
   /** Folds one value of the record. @throws what user code throws. */
   fold(value: unknown, context: FoldContext, emit: Emit): void {
-    this.#run(this.#stages, value, false, context, emit);
+    this.#run(this.#stages, value, { isChange: false, ownKey: this.#key, context }, emit);
   }
 
-  #run(
-    stages: readonly KeyedStage[],
-    value: unknown,
-    isChange: boolean,
-    context: FoldContext,
-    emit: Emit,
-  ): void {
+  /** The key's next timer, of one time that of the first operator. @param firedMs up to where timers have fired. */
+  nextTimer(firedMs: number): PlainTimer | undefined {
+    let next: PlainTimer | undefined;
+    for (const [place, stage] of this.#stages.entries()) {
+      if (stage.kind !== 'stateful' || stage.timers === undefined) continue;
+      const state = this.states.get(stage.name);
+      const dueMs = state === undefined ? undefined : stage.timers.dueMs(state, firedMs);
+      if (dueMs !== undefined && (next === undefined || dueMs < next.dueMs)) next = { place, dueMs };
+    }
+    return next;
+  }
+
+  /** Fires a timer. What it gives is in time for the stages behind it. @throws what user code throws. */
+  fire({ place, dueMs }: PlainTimer, arrivalMs: number, emit: Emit): void {
+    const stage = this.#stages[place];
+    if (stage?.kind !== 'stateful' || stage.timers === undefined) return;
+    const outputs = stage.timers.fire(this.#key, dueMs, this.#cells.get(stage) as StateCell);
+    const context = { arrivalMs, time: { eventMs: dueMs, overMs: dueMs - 1, firedMs: dueMs - 1 } };
+    const way: Way = { isChange: false, ownKey: this.#key, context };
+    for (const output of outputs)
+      this.#run(this.#stages.slice(place + 1), output, this.#behind(stage, output, way), emit);
+  }
+
+  #run(stages: readonly KeyedStage[], value: unknown, way: Way, emit: Emit): void {
     const [stage, ...rest] = stages;
     if (stage === undefined) return;
-    const goOn = (next: unknown, isNextChange = isChange): void =>
-      this.#run(rest, next, isNextChange, context, emit);
+    const goOn = (next: unknown, nextWay = way): void => this.#run(rest, next, nextWay, emit);
     switch (stage.kind) {
       case 'map':
         return goOn(stage.apply(value));
@@ -64,15 +96,26 @@ export class PlainKey implements KeyStates {
         for (const each of stage.apply(value)) goOn(each);
         return;
       case 'sink':
-        emit(stage.sink, value, isChange);
+        emit(stage.sink, value, way.isChange, way.ownKey);
         return goOn(value);
       case 'stateful': {
         const cell = this.#cells.get(stage) as StateCell;
-        const isNextChange = stage.outputs === 'same' ? isChange : stage.outputs === 'change';
-        for (const output of stage.fold(this.#key, value, cell, context)) goOn(output, isNextChange);
+        for (const output of stage.fold(this.#key, value, cell, way.context))
+          goOn(output, this.#behind(stage, output, way));
         return;
       }
     }
+  }
+
+  #behind({ outputs, destinationKey, outputMs }: StatefulStage, output: unknown, way: Way): Way {
+    const { time } = way.context;
+    const context =
+      outputMs === undefined || time === undefined
+        ? way.context
+        : { ...way.context, time: { ...time, eventMs: outputMs(output) } };
+    if (outputs === 'same') return { ...way, context };
+    const ownKey = destinationKey?.(this.#key, output) ?? this.#key;
+    return { isChange: outputs === 'change', ownKey, context };
   }
 
   /** A cell over the Maps; a state goes in and comes out as a copy. */

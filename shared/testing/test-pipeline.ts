@@ -22,7 +22,7 @@ export class TestPipeline<R> {
   /** Use `testPipeline(pipeline)`. */
   constructor(pipeline: Pipeline) {
     this.#pipeline = pipeline;
-    this.#quiet = quietWorld(pipeline, PART_RECORDS);
+    this.#quiet = quietWorld(pipeline, { recordsLimit: PART_RECORDS });
   }
 
   /**

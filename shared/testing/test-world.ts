@@ -44,26 +44,44 @@ const LEAST_HAPPENINGS = 2_000;
 /** Long timeouts and freezes are polled through. */
 const FAULTY_HAPPENINGS = 60_000;
 
-/**
- * Without faults, one shard, each record a batch of its own.
- * @param recordsLimit how many records are run to rest at a time.
- */
-export function quietWorld(pipeline: Pipeline, recordsLimit: number): TestWorld {
+/** Every other batch comes again, and the mapping restarts at every fourth, while any are left. */
+const REDELIVERIES_LIKELIER = 5;
+
+/** How a world without faults reads its stream. */
+export interface QuietWorldOptions {
+  /** How many records are run to rest at a time. */
+  readonly recordsLimit: number;
+  /** One unless given; of the internal stream of a repartition likewise. */
+  readonly shards?: number;
+  readonly innerShards?: number;
+  /** A batch has so many records where so many are there: one unless given. */
+  readonly batchSize?: number;
+  /** How many batches at most come a second time, and how often the mapping goes on from an earlier place. */
+  readonly redeliveries?: number;
+}
+
+/** In order and without faults, but for batches that come again where that is asked for. */
+export function quietWorld(
+  pipeline: Pipeline,
+  { recordsLimit, shards = 1, innerShards = 1, batchSize = 1, redeliveries = 0 }: QuietWorldOptions,
+): TestWorld {
   const world = new World({
     random: seededRandom(1),
-    faults: NO_FAULTS,
+    faults: { ...NO_FAULTS, duplicated: redeliveries, restartedMapping: redeliveries },
+    likelier: REDELIVERIES_LIKELIER,
     startMs: TEST_START_MS,
     isTold: false,
     happeningsLimit: LEAST_HAPPENINGS + recordsLimit * HAPPENINGS_PER_RECORD,
   });
-  return deploy(world, pipeline, 1, 1, {
-    batchSize: 1,
+  return deploy(world, pipeline, shards, innerShards, {
+    batchSize,
     batchingWindowMs: 0,
     parallelizationFactor: 1,
     bisectOnError: false,
     timeoutMs: 60_000,
     sinkRequestSize: 500,
     pollIntervalMs: 1_000,
+    ...(batchSize > 1 && { chooseBatchSize: (maximum: number) => maximum }),
   });
 }
 
@@ -142,7 +160,7 @@ export async function runQuietWorld(
   pipeline: Pipeline,
   records: readonly SentRecord[],
 ): Promise<WorldResult> {
-  const quiet = quietWorld(pipeline, records.length);
+  const quiet = quietWorld(pipeline, { recordsLimit: records.length });
   const violations = await runRecords(quiet, records, () => 0, 0);
   return { violations, outputs: outputsOf(quiet.deployed), happened: {} };
 }

@@ -18,6 +18,10 @@ const DRAFT = 'shared/engine/item-draft.ts';
 const MEMORY = 'shared/state/memory-state-store.ts';
 const REDRIVE = 'shared/engine/redrive.ts';
 const SPILLING = 'shared/state/spilling-state-store.ts';
+const FIRE = 'shared/engine/fire-due.ts';
+const SWEEP = 'shared/engine/sweep-timers.ts';
+const LANES = 'shared/engine/lane-times.ts';
+const TIME_WORLD = 'test/simulation/drawn-time.ts';
 const WORLD = 'test/simulation/drawn-world.ts';
 const REWIND = 'shared/checkpoint/rewind.ts';
 const RESTORE = 'shared/checkpoint/restore.ts';
@@ -45,6 +49,12 @@ const FOCUS = {
   poisoned: [
     WORLD,
     'const poison = chance(0.25) ? pick(POISONS) : undefined;',
+    "const poison = 'fold' as const;",
+  ],
+  timed: [TIME_WORLD, 'const TIMED_SHARE = 0.2;', 'const TIMED_SHARE = 1;'],
+  timedPoison: [
+    TIME_WORLD,
+    'const poison = chance(0.2) ? pick(POISONS) : undefined;',
     "const poison = 'fold' as const;",
   ],
   repartitioned: [WORLD, 'random() < 1 / 6 ?', 'random() < 1 ?'],
@@ -377,7 +387,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     1_000,
     [
       'shared/output/envelope.ts',
-      'encodeMarkPosition({ ...entry.position, element: entry.element, index: entry.index })',
+      'encodeMarkPosition({ ...position, element, index: entry.index })',
       'encodeMarkPosition({ sequence: String(++(globalThis as unknown as { puts: number }).puts), sub: 0, element: 0, index: 0 })',
     ],
     [
@@ -788,13 +798,17 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ]),
   broken('rejects a record for which a full outbox has no room', 1_000, [
     FOLD,
-    `      if (!canPutBack) return 'again';
-      draft.putBack(saved);
-      return this.#ran > 0 ? 'full' : { record: index, kind: 'outbox', reason: OUTBOX_IS_FULL };`,
-    `      if (!canPutBack) return 'again';
-      draft.putBack(saved);
-      this.#clearEntries();
-      this.#addLetters(draft, record, at, end, { stage: 'output', reason: OUTBOX_IS_FULL });`,
+    `      this.#late = this.#lateBefore;
+      if (this.#ran > 0) return 'full';
+      if (fired === 0) return { record: index, kind: 'outbox', reason: OUTBOX_IS_FULL };`,
+    `      this.#late = this.#lateBefore;
+      run.clear();
+      this.#addLetters(draft, run, record, at, end, { stage: 'output', reason: OUTBOX_IS_FULL });
+      draft.accept(record.arrivalMs, run.entries);
+      this.#firstRan ??= record;
+      this.#lastRan = record;
+      this.#lastPlace = place;
+      if (fired === 0) return 'done';`,
   ]),
   broken(
     'drops from a full outbox what is not published',
@@ -809,4 +823,248 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     'if (last?.lane === lane) return compareMarkPositions(position, last.position) <= 0;',
     'if (last?.lane === lane) return false;',
   ]),
+
+  // Of event time.
+  broken(
+    'judges lateness by how far all lanes are',
+    500,
+    [
+      FOLD,
+      'const overMs = Math.max(this.#scope.times?.before[index] ?? -Infinity, firedMs);',
+      'const overMs = Math.max(Math.min(this.#scope.times?.others ?? -Infinity, this.#scope.times?.before[index] ?? -Infinity), firedMs);',
+    ],
+    FOCUS.timed,
+  ),
+  broken(
+    'judges lateness by the clock',
+    500,
+    [BATCH, 'records.map((record) => clock.overBefore(record))', 'records.map((record) => record.arrivalMs)'],
+    FOCUS.timed,
+  ),
+  broken(
+    'judges all records of a batch by the time behind it',
+    500,
+    [BATCH, 'records.map((record) => clock.overBefore(record))', 'records.map(() => clock.overBehind)'],
+    FOCUS.timed,
+  ),
+  broken(
+    'notes with progress the event time of the whole batch',
+    500,
+    [BATCH, 'opened.clock?.at(lastTaken(records, done))', 'opened.clock?.at(records.at(-1))'],
+    FOCUS.timed,
+  ),
+  broken(
+    'takes a shard for idle without a read that proves it',
+    500,
+    [SWEEP, "=== 'nothing';", '!== undefined;'],
+    FOCUS.timed,
+  ),
+  broken(
+    'lifts a shard that is closed, by a listing that is older',
+    5_000,
+    [SWEEP, "=== 'nothing';", "!== 'records';"],
+    FOCUS.timed,
+  ),
+  broken(
+    'lifts a child over what its parents still hold',
+    1_000,
+    [
+      SWEEP,
+      'if (progress?.position === undefined && !(await haveEnded',
+      'if (progress === undefined && generationless && !(await haveEnded',
+    ],
+    [SWEEP, 'const LANES_IN_FLIGHT = 8;', 'const LANES_IN_FLIGHT = 8;\nconst generationless = false;'],
+    FOCUS.timed,
+  ),
+  broken(
+    'ignores shards that have no progress',
+    500,
+    [
+      LANES,
+      'hasChildren: areChildrenKnown(lane.shard, lanes),',
+      'hasChildren: !progress.has(lane.shard) || areChildrenKnown(lane.shard, lanes),',
+    ],
+    FOCUS.timed,
+  ),
+  broken(
+    'lets a parent go when one of its children is listed',
+    1_000,
+    [LANES, 'children.length > 1 ||', 'children.length > 0 ||'],
+    FOCUS.timed,
+  ),
+  broken(
+    'begins a shard that is not listed yet as one without parents',
+    2_000,
+    [LANES, "if (!byShard.has(shard)) return 'unknown';", ''],
+    FOCUS.timed,
+  ),
+  broken(
+    'begins a child without the time of its parents',
+    1_000,
+    [
+      'shared/engine/open.ts',
+      'position === undefined ? await firstLaneTime(runtime, generation, shard) : known',
+      'known',
+    ],
+    FOCUS.timed,
+  ),
+  broken(
+    'begins the time of a batch anew',
+    500,
+    ['shared/time/lane-clock.ts', 'this.#now = begin;', 'this.#now = undefined;'],
+    FOCUS.timed,
+  ),
+  broken(
+    'fires before other shards are as far',
+    500,
+    [FOLD, 'Math.min(times.others, times.before[index] ?? -Infinity)', 'times.before[index] ?? -Infinity'],
+    FOCUS.timed,
+  ),
+  broken(
+    'fires before the first record by the time of the whole batch',
+    500,
+    [
+      FOLD,
+      'Math.min(times.others, times.before[index] ?? -Infinity)',
+      'Math.min(times.others, times.behind)',
+    ],
+    FOCUS.timed,
+  ),
+  broken(
+    'fires no timer before a record',
+    500,
+    [
+      FOLD,
+      'const overMs = Math.min(times.others, times.before[index] ?? -Infinity);',
+      'const overMs = -Infinity;',
+    ],
+    FOCUS.timed,
+  ),
+  broken(
+    'sweeps without waiting for the lateness',
+    500,
+    [SWEEP, 'const overMs = reachedMs - time.latenessMs;', 'const overMs = reachedMs;'],
+    FOCUS.timed,
+  ),
+  broken(
+    'sweeps without the revision as condition',
+    1_000,
+    [
+      FIRE,
+      'expectedRevision: loaded.revision,',
+      'expectedRevision: (await store.load([pk])).get(pk)?.revision,',
+    ],
+    FOCUS.timed,
+  ),
+  broken(
+    'takes what a sweep fired out of the outbox before it is published',
+    500,
+    [FIRE, "return firstFailed === undefined ? new Set(own) : 'failed';", 'return new Set(own);'],
+    FOCUS.timed,
+  ),
+  broken(
+    'forgets up to where it has fired when the state is removed',
+    500,
+    [
+      DRAFT,
+      '...(firedMs !== -Infinity && { firedMs }),',
+      '...(firedMs !== -Infinity && states.size > 0 && { firedMs }),',
+    ],
+    FOCUS.timed,
+  ),
+  broken(
+    'takes an item out of the index before what it fired is published',
+    500,
+    [
+      DRAFT,
+      'const dueMs = item.outbox.some(({ lane }) => isTimerLane(lane)) ? 0 : this.dueMs();',
+      'const dueMs = this.dueMs();',
+    ],
+    FOCUS.timed,
+  ),
+  broken(
+    'keeps a time in the index behind which an earlier timer is',
+    500,
+    [
+      DRAFT,
+      'stored !== undefined && stored > 0 && stored <= dueMs &&',
+      'stored !== undefined && stored > 0 &&',
+    ],
+    FOCUS.timed,
+  ),
+  broken(
+    'tells what timers made by the lane of the record that carries it',
+    500,
+    [
+      'shared/output/output-id.ts',
+      'const { lane, position } = origin !== undefined && isTimerLane(origin.lane) ? origin : entry;',
+      'const { lane, position } = origin !== undefined && isTimerLane(origin.lane) && entry.lane === origin.lane ? origin : entry;',
+    ],
+    FOCUS.timed,
+  ),
+  broken(
+    'gives what a timer made an id by who fired it',
+    500,
+    [
+      'shared/engine/fire-timers.ts',
+      'position: { sequence: String(dueMs), sub: cell }',
+      'position: { sequence: String(dueMs + maker.arrivalMs), sub: cell }',
+    ],
+    FOCUS.timed,
+  ),
+  broken(
+    'publishes what a timer made before what was due earlier and is with another shard or a sweep',
+    2_000,
+    [DRAFT, 'if (this.timed.length > 0) this.#carryTimers(entries);', ''],
+    FOCUS.timed,
+  ),
+  broken(
+    'keeps what timers made before a record that is rejected, and fires them again',
+    1_000,
+    [FOLD, '      run.clear();\n      this.#addLetters', '      this.#addLetters'],
+    FOCUS.timed,
+  ),
+  broken(
+    'keeps up to where it fired before a record that is rejected',
+    1_000,
+    [DRAFT, 'this.firedMs = firedMs;\n    for', 'for'],
+    FOCUS.timed,
+    FOCUS.timedPoison,
+  ),
+  broken(
+    'adds a value that is late for some of its windows to all of them',
+    500,
+    [
+      'shared/time/aligned-windows.ts',
+      'if (startMs < start || startMs >= end || aboveMs >= end) continue;',
+      'if (startMs < start || startMs >= end) continue;',
+    ],
+    FOCUS.timed,
+  ),
+  broken(
+    'takes a value for late when event time is a moment before the end of its window',
+    500,
+    ['shared/time/aligned-windows.ts', 'if (lastMs <= closedMs) {', 'if (lastMs <= closedMs + 500) {'],
+    FOCUS.timed,
+  ),
+  broken(
+    'leaves sessions apart that a value brings together',
+    500,
+    [
+      'shared/time/session-windows.ts',
+      'each.startMs <= endMs && eventMs <= each.endMs',
+      'each.startMs <= eventMs && eventMs <= each.endMs',
+    ],
+    FOCUS.timed,
+  ),
+  broken(
+    'publishes the state of a window in place of its result',
+    500,
+    [
+      'shared/engine/program.ts',
+      "step.operator.outputs === 'change' && step.operator.timers === undefined;",
+      "step.operator.outputs === 'change';",
+    ],
+    FOCUS.timed,
+  ),
 ];

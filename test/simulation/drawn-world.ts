@@ -4,6 +4,8 @@ import { MemoryStream } from '../../shared/testing/simulator/memory-stream.ts';
 import type { RewindPlan } from '../../shared/testing/simulator/simulated-rewind.ts';
 import { World } from '../../shared/testing/simulator/world.ts';
 import { seededRandom } from '../../shared/testing/seeded-random.ts';
+import { drawTime, type PlannedTime } from './drawn-time.ts';
+import { TIMED } from './timed-workloads.ts';
 import {
   hasNoKey,
   isKilling,
@@ -29,6 +31,8 @@ export interface WorldPlan {
   readonly next: number | undefined;
   /** Which pipeline with a repartition takes the workload's place; undefined for none. */
   readonly repartition?: number | undefined;
+  /** Which pipeline with a time takes the workload's place; undefined for none. */
+  readonly time?: PlannedTime | undefined;
   readonly shards: number;
   readonly parallelizationFactor: number;
   /** Whether the factor is lowered to 1 in the middle, first for the function and later for the mapping. */
@@ -99,6 +103,10 @@ type KeyForm = 'equal' | 'refined' | 'across';
 
 /** Draws a world. */
 export function drawPlan(seed: number): WorldPlan {
+  return drawTime(seed, drawTimelessPlan(seed));
+}
+
+function drawTimelessPlan(seed: number): WorldPlan {
   const random = seededRandom(seed);
   const upTo = (limit: number): number => Math.floor(random() * (limit + 1));
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
@@ -306,7 +314,7 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
   const world = new World({ random, faults: plan.faults, startMs: START_MS, isTold });
   killing.world = world;
   const stream = new MemoryStream('input', plan.shards, 24 * HOUR_MS);
-  const { pipeline, next, wrongIn } = workloadOf(plan);
+  const { pipeline, next, wrongIn, windows } = workloadOf(plan);
   // Behind a pause ids have been forgotten, as they should be.
   const hasPause = plan.mending?.pauseAtMs !== undefined;
   const following = plan.next === undefined ? undefined : next?.pipelines[plan.next];
@@ -333,7 +341,10 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
     sinkStreams,
     roomBytes,
     wrongIn: hasPause ? undefined : wrongIn,
+    windows,
+    timerSweepIntervalMs: plan.time?.sweepIntervalMs,
   });
+  for (const atMs of plan.time?.sweepsAtMs ?? []) world.plan(START_MS + atMs, () => deployed.sweepTimers());
   if (following !== undefined) world.deploy({ ...common, pipeline: following, stream: middle });
   if (plan.rewind !== undefined) deployed.rewind(plan.rewind);
   // One aggregate of all that the producer gathered, with the partition keys that it took for those of one shard.
@@ -398,7 +409,12 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
   return { violations, story: world.story, happened: world.faults.happened, requests: world.requests };
 }
 
-function workloadOf({ workload, repartition }: Pick<WorldPlan, 'workload' | 'repartition'>): Workload {
+function workloadOf({
+  workload,
+  repartition,
+  time,
+}: Pick<WorldPlan, 'workload' | 'repartition' | 'time'>): Workload {
+  if (time !== undefined) return TIMED[time.workload] as Workload;
   return (repartition === undefined ? WORKLOADS[workload] : REPARTITIONED[repartition]) as Workload;
 }
 

@@ -41,6 +41,9 @@ function* smallerThan(plan: WorldPlan): Generator<WorldPlan> {
   }
   if (plan.rewind !== undefined) yield { ...plan, rewind: undefined };
   if (plan.mending?.rewind !== undefined) yield { ...plan, mending: { ...plan.mending, rewind: undefined } };
+  const { time } = plan;
+  for (const place of time?.sweepsAtMs.keys() ?? [])
+    yield { ...plan, time: time && { ...time, sweepsAtMs: time.sweepsAtMs.toSpliced(place, 1) } };
   if (plan.shards > 1) yield { ...plan, shards: plan.shards - 1 };
   if (plan.lowersFactor) yield { ...plan, lowersFactor: false };
   if (plan.parallelizationFactor > 1) yield { ...plan, parallelizationFactor: 1, lowersFactor: false };

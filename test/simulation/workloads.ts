@@ -7,6 +7,7 @@ import {
   type PipelineOptions,
 } from '../../shared/index.ts';
 import type { Document } from '../../shared/state/document.ts';
+import type { WindowRule } from '../../shared/testing/simulator/window-checker.ts';
 import type { World } from '../../shared/testing/simulator/world.ts';
 
 /** What a record of the simulated streams holds. */
@@ -20,6 +21,8 @@ export interface Value {
   readonly amount: number;
   /** What is wrong with it. */
   readonly poison?: Poison;
+  /** Event time, milliseconds since the epoch. */
+  readonly at?: number;
   touched?: number;
 }
 
@@ -57,7 +60,7 @@ export const killing: { world: World | undefined } = { world: undefined };
 export const mending = { isMended: false };
 
 /** What is wrong with the record for the code as it is. */
-function poisonOf({ poison }: Value): Poison | undefined {
+export function poisonOf({ poison }: Value): Poison | undefined {
   return mending.isMended ? undefined : poison;
 }
 
@@ -66,14 +69,14 @@ function die(isLoop: boolean): never {
   throw new Error('killed');
 }
 
-interface Keyed {
+export interface Keyed {
   readonly value: Value;
   readonly key: string;
   /** Whether another element of the same record stands before it. */
   readonly isSecond?: true;
 }
 
-function expand(value: Value): Keyed[] {
+export function expand(value: Value): Keyed[] {
   const poison = poisonOf(value);
   if (poison === 'stateless') throw new Error('poison');
   if (poison === 'decodeExit') die(false);
@@ -84,7 +87,7 @@ function expand(value: Value): Keyed[] {
   ];
 }
 
-function keyOf({ key, value }: Keyed): string {
+export function keyOf({ key, value }: Keyed): string {
   const poison = poisonOf(value);
   if (poison === 'key') return undefined as unknown as string;
   if (poison === 'keyText') return '\ud800';
@@ -92,7 +95,7 @@ function keyOf({ key, value }: Keyed): string {
 }
 
 /** What a poisoned record does in its first operator. @param spoil changes the state that was given. */
-function harm({ value, isSecond }: Keyed, spoil: () => void): void {
+export function harm({ value, isSecond }: Keyed, spoil: () => void): void {
   switch (poisonOf(value)) {
     case 'fold':
       throw new Error('poison');
@@ -110,7 +113,7 @@ function harm({ value, isSecond }: Keyed, spoil: () => void): void {
   }
 }
 
-const keyed = (name: string, options: PipelineOptions = {}) =>
+export const keyed = (name: string, options: PipelineOptions = {}) =>
   pipeline(name, options).from(kinesis<Value>('input')).flatMap(expand).keyBy(keyOf);
 
 /** A running count, and the newest one of each key published. */
@@ -295,12 +298,14 @@ export interface Workload {
   readonly leastRoomBytes: number;
   /** What is wrong with a key's states by what the operators promise: an oracle that runs the same operators cannot tell. */
   readonly wrongIn?: (states: ReadonlyMap<string, Document>) => string | undefined;
+  /** What windows its first operator has. */
+  readonly windows?: WindowRule;
   /** By the name of a Kinesis sink: pipelines that read its stream, of which a world has one. */
   readonly next?: { readonly sink: string; readonly pipelines: readonly Pipeline[] };
 }
 
 /** Folds the events of a pipeline in their order. @param keyOf coarser than the destination key, or the same. */
-function chainedOn(
+export function chainedOn(
   upstream: Pipeline,
   sink: string,
   name: string,

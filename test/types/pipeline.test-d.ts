@@ -18,9 +18,12 @@ import {
   outputs,
   outputsOf,
   pipeline,
+  session,
+  sliding,
   stats,
   sum,
   topN,
+  tumbling,
   variance,
   where,
   type Aggregation,
@@ -35,6 +38,7 @@ import {
   type Stats as Moments,
   type Stream,
   type ValueCount,
+  type WindowResult,
 } from '../../shared/index.ts';
 
 // Checked by the compiler alone, with `npm run types`: a line marked as an expected error must be one.
@@ -58,6 +62,35 @@ const flights = pipeline('p').from(kinesis('flights', { schema: Flight }));
 const byOrigin = flights.keyBy((flight) => flight.origin);
 
 describe('types', () => {
+  it('flow through windows, joins and timers', () => {
+    const timed = flights.eventTime(({ delay }) => delay).keyBy(({ origin }) => origin);
+    expectTypeOf(timed.window(sliding({ hours: 2 }, { hours: 1 })).count('n')).toEqualTypeOf<
+      KeyedStream<WindowResult<number>, true>
+    >();
+    expectTypeOf(
+      timed.window(session({ hours: 2 })).aggregate('n', all({ delay: mean(({ delay }) => delay) })),
+    ).toExtend<KeyedStream<WindowResult<{ readonly delay: number | null }>, true>>();
+    expectTypeOf(
+      timed.process<number, string>('p', { onRecord: (flight, { emit }) => emit(flight.origin) }),
+    ).toEqualTypeOf<KeyedStream<string, true>>();
+    const outer = timed.leftOuterJoin('j', {
+      left: (flight): flight is FlightValue & { note: string } => flight.note !== undefined,
+      right: (flight): flight is FlightValue => flight.note === undefined,
+      within: { after: { hours: 1 } },
+    });
+    outer.map(({ left, right }) => {
+      expectTypeOf(left.note).toEqualTypeOf<string>();
+      expectTypeOf(right).toEqualTypeOf<FlightValue | null>();
+      return 1;
+    });
+    // Still timed: windows may follow windows.
+    timed
+      .window(tumbling({ hours: 1 }))
+      .count('n')
+      .window(tumbling({ hours: 2 }))
+      .count('m');
+  });
+
   it('flow from the schema, what it transforms included, to the sink without annotations', () => {
     expectTypeOf(flights).toEqualTypeOf<Stream<FlightValue>>();
     expectTypeOf(byOrigin).toEqualTypeOf<KeyedStream<FlightValue>>();
@@ -404,6 +437,32 @@ describe('what must not compile', () => {
     byOrigin.dedupeBy(({ origin }) => origin, { within: { weeks: 1 } });
     // @ts-expect-error ids are remembered under a key
     void flights.dedupeBy;
+  });
+
+  it('is a window, a timer or a join without a time', () => {
+    const within = { after: { minutes: 5 } };
+    const isOne = (flight: FlightValue): flight is FlightValue => flight.delay > 0;
+    // @ts-expect-error there is no event time
+    byOrigin.window(tumbling({ minutes: 5 }));
+    // @ts-expect-error there is no event time
+    byOrigin.process('p', { onRecord: () => undefined });
+    // @ts-expect-error there is no event time
+    byOrigin.join('j', { left: isOne, right: isOne, within });
+    // @ts-expect-error there is no event time
+    byOrigin.perBatch();
+    // @ts-expect-error a watermark is of event time
+    flights.watermark({ lateness: { minutes: 1 } });
+    // @ts-expect-error a time is a Date or a number
+    flights.eventTime((flight) => flight.origin);
+    const timed = flights.arrivalTime().keyBy(({ origin }) => origin);
+    // @ts-expect-error a window is closed or updated
+    timed.window(tumbling({ minutes: 5 }), { emit: 'sometimes' });
+    // @ts-expect-error the gap is read from a flight
+    timed.window(session<{ size: number }>(({ size }) => size));
+    // @ts-expect-error a join has a bound
+    timed.join('j', { left: isOne, right: isOne });
+    // @ts-expect-error windows have results, and no running state of their own
+    void timed.window(tumbling({ minutes: 5 })).updateStateByKey;
   });
 
   it('is a policy or a way to upsert that does not exist', () => {

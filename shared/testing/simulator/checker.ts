@@ -4,8 +4,7 @@ import type { LettersRequest } from '../../engine/redrive.ts';
 import { ARRIVAL_MARK, isLetterMark, letterMark } from '../../engine/redrive-lane.ts';
 import type { DeadLetter } from '../../output/dead-letter-store.ts';
 import { deadLetterName } from '../../output/dead-letter-name.ts';
-import { outputId } from '../../output/output-id.ts';
-import { compareDeliveries } from '../../output/publish.ts';
+import { outputId, standingOf } from '../../output/output-id.ts';
 import type { Delivery } from '../../output/sink-port.ts';
 import type { PipelineDefinition } from '../../pipeline/definition.ts';
 import { partitionLane, shardOfLane } from '../../source/lane.ts';
@@ -22,8 +21,11 @@ import { NO_LETTERS } from '../../state/letters.ts';
 import { carriedRevision } from '../../state/revision.ts';
 import { generationOf, itemKey, keyOfItem, shardItemKey, sourceOf } from '../../state/row-key.ts';
 import type { DeadLetterEntry, OutboxEntry, OutputEntry, StateItem } from '../../state/state-item.ts';
-import type { Advance } from '../../state/state-store.ts';
+import type { Advance, Progress } from '../../state/state-store.ts';
+import type { SourceLane } from '../../time/source-lanes.ts';
 import { Oracle, type OracleElement, type OracleOutput, type OracleStep } from './oracle.ts';
+import { TimeChecker } from './time-checker.ts';
+import type { WindowRule } from './window-checker.ts';
 
 /** A record of the source stream, and what is known of it from the records alone. */
 export interface KnownRecord {
@@ -52,8 +54,8 @@ export interface KnownRecord {
 
 /** An output that is committed, as the oracle says it. */
 interface CommittedOutput extends OracleOutput {
+  readonly id: string;
   readonly pk: string;
-  readonly record: KnownRecord;
   /** Of the item, when it was committed; a relay has none. */
   readonly revision: number | undefined;
   isDelivered: boolean;
@@ -125,6 +127,9 @@ export interface CheckerOptions {
   readonly isWithinRetention: (record: SourceRecord) => boolean;
   /** What is wrong with a key's states by what the operators promise: the oracle runs the same operators. */
   readonly wrongIn?: ((states: ReadonlyMap<string, Document>) => string | undefined) | undefined;
+  /** Of all shards that the stream ever had: of a pipeline with a time. */
+  readonly lanes?: () => readonly SourceLane[];
+  readonly windows?: WindowRule | undefined;
 }
 
 /**
@@ -153,6 +158,8 @@ export class Checker {
   readonly #family: Map<number, Checker>;
   readonly #puts: { readonly record: SourceRecord; readonly shard: string }[] = [];
   #acknowledged = 0;
+  /** Of a pipeline with a time. */
+  readonly time: TimeChecker | undefined;
 
   constructor(options: CheckerOptions, before?: Checker) {
     this.#generation = options.generation ?? 1;
@@ -163,6 +170,7 @@ export class Checker {
     this.#options = options;
     this.#name = options.definition.name;
     this.oracle = new Oracle(options.definition);
+    this.time = this.#timeChecker();
     if (before === undefined) return;
     for (const [place, { record, shard }] of before.#puts.entries())
       this.#put(record, shard, before.#records[place]);
@@ -222,9 +230,21 @@ export class Checker {
     );
   }
 
-  /** What windows and timers give is not the checker's to say: it knows no event time. */
-  get #isTimed(): boolean {
-    return this.#options.definition.time !== undefined;
+  #timeChecker(): TimeChecker | undefined {
+    const { definition, isRelay, lanes = () => [], windows } = this.#options;
+    const { time } = definition;
+    if (time === undefined || isRelay) return undefined;
+    return new TimeChecker({
+      definition: { ...definition, time },
+      oracle: this.oracle,
+      lanes,
+      windows,
+      isDone: (id) => {
+        const output = this.#outputs.get(id);
+        return output !== undefined && (output.isDelivered || (output.isChange && !this.#isNewest(output)));
+      },
+      say: (invariant, what) => this.#say(invariant, what),
+    });
   }
 
   get areAllAcknowledged(): boolean {
@@ -239,7 +259,8 @@ export class Checker {
   /** @param before what it was in another generation, perhaps for other code. */
   #put(record: SourceRecord, shard: string, before?: KnownRecord): void {
     this.#puts.push({ record, shard });
-    const { elements: today, isWhole, envelope } = this.oracle.read(record);
+    const { elements: today, isWhole, highestMs, envelope } = this.oracle.read(record);
+    this.time?.put(record, shard, highestMs);
     const read = before?.elements ?? today;
     const passed = this.#options.isRelay ? this.#passOn(record, read) : undefined;
     const elements = passed?.elements ?? read;
@@ -269,8 +290,9 @@ export class Checker {
       isAcknowledged: false,
     };
     for (const output of passed?.outputs ?? []) {
-      const committed = { ...output, pk: '', record: known, revision: undefined, isDelivered: false };
-      this.#outputs.set(outputId(this.#name, idParts(record, output)), committed);
+      const id = outputId(this.#name, idParts(record, output));
+      const committed = { ...output, id, pk: '', revision: undefined, isDelivered: false };
+      this.#outputs.set(id, committed);
       known.outputs.push(committed);
     }
     this.#records.push(known);
@@ -310,13 +332,44 @@ export class Checker {
     }
     const inBatch = new Map(batch.map(({ position }, place) => [`${shard} ${position.sequence}`, place]));
     const fresh = this.#newlyCovered(truth, item, inBatch);
-    if (fresh.length === 0 && !this.#isTimed)
+    if (fresh.length === 0 && this.time === undefined)
       this.#say('I1', `${item.pk} was written although no record ran`);
     const made: Made = { revision: item.revision, events: [], letters: [] };
-    for (const known of fresh) this.#apply(truth, known, item.pk, made);
+    if (this.time === undefined || keyOfItem(item.pk) === undefined)
+      for (const known of fresh) this.#apply(truth, known, item.pk, made);
+    else this.#applyTimed(this.time, truth, fresh, item, batch.at(-1), made);
     const records = fresh.map(({ number }) => number);
     truth.log.push({ revision: item.revision, records, shares: [], closed: [] });
     this.#checkWritten(item, truth, before, made);
+  }
+
+  /** Records are brought in, and timers fire before and behind them, or without any. */
+  #applyTimed(
+    time: TimeChecker,
+    truth: ItemTruth,
+    fresh: readonly KnownRecord[],
+    item: StateItem,
+    last: SourceRecord | undefined,
+    made: Made,
+  ): void {
+    const { pk } = item;
+    const records = fresh.map(({ record }) => record);
+    for (const known of fresh) {
+      truth.covered.add(known.identity);
+      truth.applied.push(known);
+    }
+    const { steps } = time.written(item, records, last, truth.parkedFrom !== undefined);
+    for (const step of steps) {
+      if (step.kind === 'fired') {
+        for (const output of this.#take(truth, undefined, pk, step.outputs, made))
+          time.made(output.id, timerEntry(output));
+        continue;
+      }
+      const known = fresh[records.indexOf(step.record)] as KnownRecord;
+      if (step.kind === 'applied') known.outputs.push(...this.#take(truth, known, pk, step.outputs, made));
+      else known.letters.push(this.#reject(truth, known, keyOfItem(pk) as string, pk, undefined, made));
+    }
+    time.carried(item, (entry) => outputId(this.#name, entry));
   }
 
   /** A write of an item by a redrive or a drop has taken effect. */
@@ -395,12 +448,12 @@ export class Checker {
     if (list === undefined) this.deliveries.set(sink, [delivery]);
     else list.push(delivery);
     const output = this.#outputs.get(delivery.id);
-    if (this.#isTimed) return;
     if (output === undefined) {
       this.#say('I3', `output ${delivery.id} is published, and no committed record makes it`);
       return;
     }
     output.isDelivered = true;
+    this.time?.delivered(delivery);
     if (output.destinationKey !== delivery.destinationKey) {
       this.#say(
         'I4',
@@ -423,16 +476,17 @@ export class Checker {
   letterStored(name: string, letter: DeadLetter): void {
     const known = this.#letters.get(plainName(name));
     if (known === undefined) {
-      if (!this.#isTimed)
-        this.#say('I6', `dead letter ${name} is stored, and no committed item says so (${letter.reason})`);
+      this.#say('I6', `dead letter ${name} is stored, and no committed item says so (${letter.reason})`);
       return;
     }
     known.isStored = true;
   }
 
   /** The shard's progress row has been written. @param stored what the row says now. */
-  advanced(shard: string, { position }: Advance, stored: Position | undefined): void {
+  advanced(shard: string, { position }: Advance, row: Progress | undefined): void {
     if (position === undefined) return;
+    const stored = row?.position;
+    this.time?.advanced(shard, position, row);
     const before = this.#progress.get(shard);
     if (before !== undefined && (stored === undefined || comparePositions(stored, before) < 0)) {
       this.#say('I2', `progress of ${shard} goes back`);
@@ -483,9 +537,14 @@ export class Checker {
   /**
    * Everything has come to rest.
    * @param stored the items as the store gives them back. @param areLettersDone whether operators have done with all.
-   * @param wasUndone whether a rewind was that had published.
+   * @param wasUndone whether a rewind was that had published. @param areTimersDone whether sweeps find nothing any more.
    */
-  atRest(stored: ReadonlyMap<string, StateItem>, areLettersDone = false, wasUndone = false): void {
+  atRest(
+    stored: ReadonlyMap<string, StateItem>,
+    areLettersDone = false,
+    wasUndone = false,
+    areTimersDone = false,
+  ): void {
     if (areLettersDone) this.#checkLettersDone();
     for (const known of this.#records) {
       if (!known.isAcknowledged) this.#say('liveness', `${shown(known)} is not acknowledged`);
@@ -501,6 +560,7 @@ export class Checker {
       if (!wasUndone) for (const outputs of newest.values()) this.#checkNewest(pk, outputs);
     }
     this.#checkConsumers();
+    if (areTimersDone) this.time?.atRest(stored);
   }
 
   #apply(truth: ItemTruth, known: KnownRecord, pk: string, made: Made): void {
@@ -564,15 +624,26 @@ export class Checker {
   ): { readonly outputs: readonly CommittedOutput[]; readonly letters: readonly string[] } {
     const { record } = known;
     const isParked = truth.parkedFrom !== undefined;
-    if (this.#isTimed) return { outputs: [], letters: [] };
     if (isParked) this.oracle.pass(record, key);
     const step = isParked ? PARKED : this.oracle.fold(record, key, only);
-    if (step.kind === 'applied') return { outputs: this.#take(truth, known, pk, step, made), letters: [] };
+    if (step.kind === 'applied')
+      return { outputs: this.#take(truth, known, pk, step.outputs, made), letters: [] };
+    return { outputs: [], letters: [this.#reject(truth, known, key, pk, only, made)] };
+  }
+
+  #reject(
+    truth: ItemTruth,
+    known: KnownRecord,
+    key: string,
+    pk: string,
+    only: number | undefined,
+    made: Made,
+  ): string {
     if (this.#options.definition.onRecordError === 'parkKey') truth.parkedFrom ??= truth.letters.length;
     // All elements of a key are rejected together.
-    const { elements } = this.oracle.read(record);
+    const { elements } = this.oracle.read(known.record);
     const first = only ?? elements.find((element) => element.key === key)?.number ?? 0;
-    return { outputs: [], letters: [this.#addLetter(truth, known, key, pk, first, made)] };
+    return this.#addLetter(truth, known, key, pk, first, made);
   }
 
   #addLetter(
@@ -618,20 +689,19 @@ export class Checker {
     return letter;
   }
 
-  /** The outputs of a record are committed. */
+  /** The outputs of a record are committed, or those of a timer. */
   #take(
     truth: ItemTruth,
-    known: KnownRecord,
+    known: KnownRecord | undefined,
     pk: string,
-    step: Extract<OracleStep, { kind: 'applied' }>,
+    outputs: readonly OracleOutput[],
     { revision, events }: Made,
   ): CommittedOutput[] {
-    const { record } = known;
     const all: CommittedOutput[] = [];
     const changed = new Map<string, CommittedOutput[]>();
-    for (const output of step.outputs) {
-      const committed = { ...output, pk, record: known, revision, isDelivered: false };
-      const id = outputId(this.#name, idParts(record, output));
+    for (const output of outputs) {
+      const id = outputId(this.#name, idParts(known?.record, output));
+      const committed = { ...output, id, pk, revision, isDelivered: false };
       if (this.#outputs.has(id)) this.#say('I1', `output ${id} is made twice`);
       this.#outputs.set(id, committed);
       all.push(committed);
@@ -665,7 +735,7 @@ export class Checker {
       if ((isParked || !isForced) && first !== number)
         this.#say('order', `letter ${name} is redriven before letter number ${first} of its key`);
       const step = this.oracle.fold(known.record, key);
-      if (step.kind === 'applied') letter.outputs.push(...this.#take(truth, known, pk, step, made));
+      if (step.kind === 'applied') letter.outputs.push(...this.#take(truth, known, pk, step.outputs, made));
       else this.#say('I1', `letter ${name} is redriven, and its record is still rejected: ${step.reason}`);
     }
     if (action === 'redrive' && key === undefined && this.#options.isRelay) {
@@ -694,7 +764,7 @@ export class Checker {
     for (const { number, key } of this.oracle.read(known.record).elements) {
       if ((element ?? number) !== number) continue;
       const step = key === undefined ? undefined : this.oracle.fold(known.record, key, number);
-      if (step?.kind === 'applied') outputs.push(...this.#take(truth, known, pk, step, made));
+      if (step?.kind === 'applied') outputs.push(...this.#take(truth, known, pk, step.outputs, made));
       else
         this.#say('I1', `letter ${name} is redriven, and element ${number} of its record is still rejected`);
     }
@@ -702,7 +772,6 @@ export class Checker {
 
   /** The item tells of the letters what is true. */
   #checkLetters(item: StateItem, { letters, parkedFrom }: ItemTruth): void {
-    if (this.#isTimed) return;
     const next = item.letters?.next ?? 0;
     if (next !== letters.length)
       this.#say('I6', `${item.pk} tells of ${next} letters, not ${letters.length}`);
@@ -790,10 +859,10 @@ export class Checker {
 
   #checkStates(item: StateItem): void {
     const key = keyOfItem(item.pk);
-    if (key === undefined || this.#isTimed) return;
+    if (key === undefined) return;
     const wrong = this.#options.wrongIn?.(item.states);
     if (wrong !== undefined) this.#say('I1', `the state of ${item.pk} cannot be: ${wrong}`);
-    const expected = this.oracle.states(key);
+    const expected = this.time?.statesOf(key) ?? this.oracle.states(key);
     if (isDeepStrictEqual(new Map(item.states), new Map(expected))) return;
     this.#say(
       'I1',
@@ -807,19 +876,16 @@ export class Checker {
     before: ReadonlyMap<string, OutboxEntry>,
     { events, letters }: Made,
   ): void {
-    if (this.#isTimed) return;
     const now = new Map(item.outbox.map((entry) => [entryName(this.#name, item.pk, entry), entry]));
-    for (const output of events) {
-      const id = outputId(this.#name, idParts(output.record.record, output));
+    for (const { id } of events) {
       if (!now.has(id)) this.#say('I1', `event ${id} is not committed with its record`);
     }
     for (const name of letters) {
       if (!now.has(name)) this.#say('I1', `dead letter ${name} is not committed with its record`);
     }
     for (const outputs of newest.values()) {
-      for (const output of outputs) {
-        const id = outputId(this.#name, idParts(output.record.record, output));
-        if (!output.isDelivered && !now.has(id)) {
+      for (const { id, isDelivered } of outputs) {
+        if (!isDelivered && !now.has(id)) {
           this.#say('I4', `change ${id}, the newest and not published, is not in the outbox`);
         }
       }
@@ -917,13 +983,15 @@ export class Checker {
     const wanted = new Map<string, CommittedOutput>();
     for (const [id, output] of this.#outputs) if (!output.isChange) wanted.set(id, output);
     for (const deliveries of this.deliveries.values()) {
-      const marks = new Map<string, Delivery>();
+      const marks = new Map<string, MarkPosition>();
       for (const delivery of deliveries) {
         if (delivery.entry.isChange) continue;
-        const lane = `${delivery.entry.lane} ${delivery.destinationKey}`;
+        const { lane: own, position, element } = standingOf(delivery.entry);
+        const lane = `${own} ${delivery.destinationKey}`;
+        const place = { ...position, element, index: delivery.entry.index };
         const mark = marks.get(lane);
-        if (mark !== undefined && compareDeliveries(delivery, mark) <= 0) continue;
-        marks.set(lane, delivery);
+        if (mark !== undefined && compareMarkPositions(place, mark) <= 0) continue;
+        marks.set(lane, place);
         if (!wanted.delete(delivery.id)) this.#say('I4', `a consumer counts event ${delivery.id} twice`);
       }
     }
@@ -972,8 +1040,18 @@ function isShardItem(pk: string): boolean {
   return keyOfItem(pk) === undefined;
 }
 
-function idParts({ lane, position }: SourceRecord, { element, sink, index }: OracleOutput): OutputEntry {
+/** @param record what made it; nothing of what a timer made. */
+function idParts(
+  record: SourceRecord | undefined,
+  { element, sink, index, origin }: OracleOutput,
+): OutputEntry {
+  const { lane, position } = origin ?? (record as SourceRecord);
   return { lane, position, element, sink, index } as OutputEntry;
+}
+
+function timerEntry(output: CommittedOutput): OutputEntry {
+  const { destinationKey, isChange } = output;
+  return { ...idParts(undefined, output), destinationKey, isChange };
 }
 
 function entryName(pipeline: string, pk: string, entry: OutboxEntry): string {

@@ -56,16 +56,19 @@ export const NO_FAULTS: FaultBudget = Object.freeze(
 export class FaultPlan {
   readonly #left: Record<Fault, number>;
   readonly #random: () => number;
+  readonly #likelier: number;
   readonly happened: Partial<Record<Fault, number>> = {};
 
-  constructor(budget: FaultBudget, random: () => number) {
+  /** @param likelier how many times likelier each fault is than where it is asked for. */
+  constructor(budget: FaultBudget, random: () => number, likelier = 1) {
     this.#left = { ...budget };
     this.#random = random;
+    this.#likelier = likelier;
   }
 
   /** Whether the fault happens now. @param probability how likely it is while some are left. */
   strikes(fault: Fault, probability: number): boolean {
-    if (this.#left[fault] <= 0 || this.#random() >= probability) return false;
+    if (this.#left[fault] <= 0 || this.#random() >= probability * this.#likelier) return false;
     this.#left[fault] -= 1;
     this.happened[fault] = (this.happened[fault] ?? 0) + 1;
     return true;

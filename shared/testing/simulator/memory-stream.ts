@@ -4,7 +4,7 @@ import type { ListedShard } from '../../mapping/shard-listing.ts';
 import type { StreamRecord } from '../../mapping/stream-record.ts';
 import { shardLane } from '../../source/lane.ts';
 import { compareSequences } from '../../source/position.ts';
-import type { SourceLane } from '../../time/source-lanes.ts';
+import type { FoundBehind, SourceLane } from '../../time/source-lanes.ts';
 
 /** A shard with its range of hash keys, both ends included. */
 export interface MemoryShard extends ListedShard {
@@ -108,30 +108,42 @@ export class MemoryStream {
     }));
   }
 
-  /** Those that are open, and those that are closed and still have records. */
+  /** Those that are open, and those that are closed and of which not all is gone: empty ones tell who came from whom. */
   lanes(nowMs: number): SourceLane[] {
     const oldestMs = nowMs - this.retentionMs;
     return this.shards
       .filter(
-        (shard) =>
-          !shard.isClosed || shard.records.some((each) => each.approximateArrivalTimestampMs >= oldestMs),
+        ({ isClosed, records }) =>
+          !isClosed ||
+          records.length === 0 ||
+          records.some((each) => each.approximateArrivalTimestampMs >= oldestMs),
       )
-      .map(({ shardId, parentShardId, adjacentParentShardId }) => ({
-        shard: shardLane(this.name, shardId),
-        parents: [parentShardId, adjacentParentShardId].flatMap((parent) =>
-          parent === undefined ? [] : [shardLane(this.name, parent)],
-        ),
-      }));
+      .map((shard) => this.#laneOf(shard));
   }
 
-  /** Whether nothing can be read behind a sequence number of the shard of a lane. */
-  isIdle(lane: string, sequenceNumber: string | undefined, nowMs: number): boolean {
+  /** Those of all shards that there ever were. */
+  allLanes(): SourceLane[] {
+    return this.shards.map((shard) => this.#laneOf(shard));
+  }
+
+  #laneOf({ shardId, parentShardId, adjacentParentShardId }: MemoryShard): SourceLane {
+    return {
+      shard: shardLane(this.name, shardId),
+      parents: [parentShardId, adjacentParentShardId].flatMap((parent) =>
+        parent === undefined ? [] : [shardLane(this.name, parent)],
+      ),
+    };
+  }
+
+  /** What can be read behind a sequence number of the shard of a lane. */
+  behind(lane: string, sequenceNumber: string | undefined, nowMs: number): FoundBehind {
     const shard = this.shards.find(({ shardId }) => shardLane(this.name, shardId) === lane);
-    if (shard === undefined) return true;
+    if (shard === undefined) return 'end';
     const from: ReadFrom =
       sequenceNumber === undefined ? { kind: 'trimHorizon' } : { kind: 'after', sequenceNumber };
     const page = this.read(shard.shardId, from, 1, nowMs);
-    return page.kind === 'gone' || page.records.length === 0;
+    if (page.kind === 'records' && page.records.length > 0) return 'records';
+    return shard.isClosed ? 'end' : 'nothing';
   }
 
   read(shardId: string, from: ReadFrom, limit: number, nowMs: number): ReadResult {

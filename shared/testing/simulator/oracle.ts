@@ -1,16 +1,19 @@
 import { programOf } from '../../engine/program.ts';
-import type { PipelineDefinition, Sink, StatelessStage } from '../../pipeline/definition.ts';
+import type { PipelineDefinition, PipelineTime, Sink, StatelessStage } from '../../pipeline/definition.ts';
 import type { Decode } from '../../source/decode.ts';
+import type { Position } from '../../source/position.ts';
 import type { ReadEnvelope } from '../../source/provenance.ts';
 import type { SourceRecord } from '../../source/record.ts';
 import type { Document } from '../../state/document.ts';
-import { isKey, PlainKey, type KeyStates } from '../plain-key.ts';
+import { isKey, PlainKey, type Emit, type KeyStates } from '../plain-key.ts';
 
 /** One element of a record, as the records alone say it. */
 export interface OracleElement {
   readonly number: number;
   /** `undefined` where it has none, so that it is a dead letter of the shard's. */
   readonly key: string | undefined;
+  /** In a pipeline with a time, milliseconds since the epoch. */
+  readonly eventMs?: number | undefined;
 }
 
 /** An output that a record should give. */
@@ -21,6 +24,8 @@ export interface OracleOutput {
   readonly destinationKey: string;
   readonly isChange: boolean;
   readonly value: unknown;
+  /** Of what a timer makes: the lane of the key's timers, and where it stands there. */
+  readonly origin?: { readonly lane: string; readonly position: Position };
 }
 
 export type OracleStep =
@@ -63,6 +68,8 @@ export class Oracle {
     readonly elements: readonly OracleElement[];
     /** Whether it is rejected as a whole, before it has elements. */
     readonly isWhole: boolean;
+    /** The highest event time of what it becomes; undefined where nothing has one. */
+    readonly highestMs: number | undefined;
     /** Where it is an output of another pipeline. */
     readonly envelope: (ReadEnvelope & { readonly id: string | undefined }) | undefined;
   } {
@@ -71,11 +78,17 @@ export class Oracle {
       envelope && { ...envelope, id: envelopeId(record) };
     this.#isJudging = true;
     try {
-      const values = this.#values(record, (found) => (envelope = found));
-      const elements = values.map((value, number) => ({ number, key: this.#keyOf(value) }));
-      return { elements, isWhole: false, envelope: withId() };
+      const times = new Times(this.#definition.time, record.arrivalMs);
+      const values = this.#values(record, (found) => (envelope = found), times);
+      const elements = values.map((value, number) => ({
+        number,
+        key: this.#keyOf(value),
+        eventMs: times.ofValues[number],
+      }));
+      return { elements, isWhole: false, highestMs: times.highestMs, envelope: withId() };
     } catch {
-      return { elements: [{ number: 0, key: undefined }], isWhole: true, envelope: withId() };
+      const elements = [{ number: 0, key: undefined }];
+      return { elements, isWhole: true, highestMs: undefined, envelope: withId() };
     } finally {
       this.#isJudging = false;
     }
@@ -101,19 +114,9 @@ export class Oracle {
     const outputs: OracleOutput[] = [];
     this.#isJudging = true;
     try {
-      const values = this.#values(record);
-      for (const [element, value] of values.entries()) {
-        if (this.#keyOf(value) !== key || (only ?? element) !== element) continue;
-        folded.fold(value, { arrivalMs: record.arrivalMs }, (sink, output, isChange) =>
-          outputs.push({
-            element,
-            sink: sink.name,
-            index: outputs.filter((each) => each.element === element && each.sink === sink.name).length,
-            destinationKey: destinationKeyOf(sink, output, key),
-            isChange,
-            value: jsonValue(output),
-          }),
-        );
+      for (const { element, value } of this.#valuesOf(record, key)) {
+        if ((only ?? element) !== element) continue;
+        folded.fold(value, { arrivalMs: record.arrivalMs }, emitting(outputs, element, key));
       }
     } catch (error) {
       this.#keys.set(key, { ...before, newestSeconds });
@@ -140,9 +143,36 @@ export class Oracle {
     this.#keys.set(key, { ...before, newestSeconds });
   }
 
-  #values(record: SourceRecord, onEnvelope?: (envelope: ReadEnvelope) => void): readonly unknown[] {
+  /** User code runs here, and not in a process. */
+  judge<T>(run: () => T): T {
+    this.#isJudging = true;
+    try {
+      return run();
+    } finally {
+      this.#isJudging = false;
+    }
+  }
+
+  /** What the record becomes under a key, made anew: user code may change it. @throws what user code throws. */
+  valuesOf(record: SourceRecord, key: string): readonly OracleValue[] {
+    return this.#valuesOf(record, key);
+  }
+
+  #valuesOf(record: SourceRecord, key: string): readonly OracleValue[] {
+    const times = new Times(this.#definition.time, record.arrivalMs);
+    return this.#values(record, undefined, times)
+      .map((value, element) => ({ element, value, eventMs: times.ofValues[element] }))
+      .filter(({ value }) => this.#keyOf(value) === key);
+  }
+
+  #values(
+    record: SourceRecord,
+    onEnvelope?: (envelope: ReadEnvelope) => void,
+    times = new Times(undefined, 0),
+  ): readonly unknown[] {
     const values: unknown[] = [];
-    runStateless(this.#definition.stages, this.#decode(record.data, onEnvelope), values);
+    const { stages } = this.#definition;
+    runStateless(stages, this.#decode(record.data, onEnvelope), values, times, 0);
     return values;
   }
 
@@ -166,26 +196,89 @@ function envelopeId({ data }: SourceRecord): string | undefined {
   }
 }
 
-function runStateless(stages: readonly StatelessStage[], value: unknown, values: unknown[]): void {
+/** One value of a record under a key. */
+export interface OracleValue {
+  readonly element: number;
+  readonly value: unknown;
+  readonly eventMs: number | undefined;
+}
+
+/** Reads event times as a pipeline's definition says. */
+class Times {
+  readonly ofValues: number[] = [];
+  highestMs: number | undefined;
+  readonly #time: PipelineTime | undefined;
+  #currentMs: number;
+
+  constructor(time: PipelineTime | undefined, arrivalMs: number) {
+    this.#time = time;
+    this.#currentMs = arrivalMs;
+  }
+
+  /** @throws RangeError for what is no time, which rejects the record. */
+  at(stage: number, value: unknown): void {
+    if (this.#time?.at !== stage) return;
+    const { of } = this.#time;
+    if (of !== undefined) this.#currentMs = Math.floor(Number(of(value)));
+    if (!(this.#currentMs >= 0 && this.#currentMs <= LATEST_TIME_MS)) throw new RangeError('It is no time.');
+    this.highestMs = Math.max(this.highestMs ?? -Infinity, this.#currentMs);
+  }
+
+  take(): void {
+    if (this.#time !== undefined) this.ofValues.push(this.#currentMs);
+  }
+}
+
+/** Date's own limit. */
+const LATEST_TIME_MS = 8.64e15;
+
+function runStateless(
+  stages: readonly StatelessStage[],
+  value: unknown,
+  values: unknown[],
+  times: Times,
+  at: number,
+): void {
+  times.at(at, value);
   const [stage, ...rest] = stages;
   if (stage === undefined) {
+    times.take();
     values.push(value);
     return;
   }
   switch (stage.kind) {
     case 'map':
-      return runStateless(rest, stage.apply(value), values);
+      return runStateless(rest, stage.apply(value), values, times, at + 1);
     case 'filter':
-      return stage.apply(value) ? runStateless(rest, value, values) : undefined;
+      return stage.apply(value) ? runStateless(rest, value, values, times, at + 1) : undefined;
     case 'flatMap':
-      for (const each of stage.apply(value)) runStateless(rest, each, values);
+      for (const each of stage.apply(value)) runStateless(rest, each, values, times, at + 1);
       return;
   }
 }
 
-function destinationKeyOf(sink: Sink, value: unknown, key: string): string {
+/** Gathers what an element makes, or a timer. @throws TypeError for what cannot be published. */
+export function emitting(
+  outputs: OracleOutput[],
+  element: number,
+  key: string,
+  origin?: OracleOutput['origin'],
+): Emit {
+  return (sink, output, isChange, ownKey) =>
+    outputs.push({
+      element,
+      sink: sink.name,
+      index: outputs.filter((each) => each.element === element && each.sink === sink.name).length,
+      destinationKey: destinationKeyOf(sink, output, key, ownKey),
+      isChange,
+      value: jsonValue(output),
+      ...(origin !== undefined && { origin }),
+    });
+}
+
+function destinationKeyOf(sink: Sink, value: unknown, key: string, ownKey: string): string {
   const destinationKey: unknown =
-    sink.kind === 'forEach' || sink.key === undefined ? key : sink.key(value, key);
+    sink.kind === 'forEach' || sink.key === undefined ? ownKey : sink.key(value, key);
   if (isKey(destinationKey)) return destinationKey;
   throw new TypeError(`${JSON.stringify(destinationKey)} is no destination key.`);
 }

@@ -1,6 +1,6 @@
 import { ItemCache } from '../../engine/item-cache.ts';
 import { DEADLINE_MARGIN_MS, ENGINE_LIMITS, ITEM_RESERVE_BYTES } from '../../engine/limits.ts';
-import { sweepTimers } from '../../engine/sweep-timers.ts';
+import { sweepTimers, type TimerSweep } from '../../engine/sweep-timers.ts';
 import { processBatch } from '../../engine/process-batch.ts';
 import { programOf, relayProgramOf, type Program } from '../../engine/program.ts';
 import { processLetters, type LettersRequest } from '../../engine/redrive.ts';
@@ -53,11 +53,16 @@ export interface SimulatedPipelineOptions {
   /** Between two reads of a shard that has nothing more to give, milliseconds. */
   readonly pollIntervalMs: number;
   readonly wrongIn?: CheckerOptions['wrongIn'];
+  readonly windows?: CheckerOptions['windows'];
+  /** Of a pipeline with a time: between two sweeps of timers that come by themselves until there is nothing to do. */
+  readonly timerSweepIntervalMs?: number | undefined;
   /** In place of chance: how many records the next batch has. */
   readonly chooseBatchSize?: (maximum: number) => number;
 }
 
 const HOUR_MS = 3_600_000;
+/** Behind so much an interval of arrivals is over for certain. */
+const ARRIVAL_SLACK_MS = 10_000;
 /** Between two requests of an operator. */
 const OPERATOR_PAUSE_MS = 8_000;
 /** In a page of a checkpoint's scan: what is written comes between most of them. */
@@ -99,6 +104,9 @@ export class SimulatedPipeline {
   #sessions = 0;
   /** What operators have begun and not ended. */
   #operations = 0;
+  #lastPutMs = -Infinity;
+  /** Whether a sweep has found nothing to do when all else was done; from the beginning where none comes by itself. */
+  #areTimersDone: boolean;
   readonly #checkpoints = new MemoryCheckpointStore();
   readonly #generations = new MemoryGenerationStore(this.store, SCANNED_ROWS);
 
@@ -107,6 +115,7 @@ export class SimulatedPipeline {
     this.#world = world;
     this.#options = options;
     this.#toldFactor = parallelizationFactor;
+    this.#areTimersDone = options.timerSweepIntervalMs === undefined;
     this.#closedLetters = new MemoryDeadLetterStore(() => world.time.nowMs);
     this.#blobs = new MemoryBlobStore(() => world.time.nowMs);
     const relay = relayProgramOf(pipeline.definition);
@@ -142,6 +151,8 @@ export class SimulatedPipeline {
       isOrdered: parentsFirst,
       parallelizationFactor,
       wrongIn: this.#options.wrongIn,
+      windows: this.#options.windows,
+      lanes: () => stream.allLanes(),
       isWithinRetention: ({ arrivalMs }) =>
         arrivalMs >= time.nowMs - stream.retentionMs - upstreamRetentionMs,
     });
@@ -207,6 +218,8 @@ export class SimulatedPipeline {
 
   start(): void {
     for (const { mapping } of this.#halves) mapping.start();
+    const { timerSweepIntervalMs } = this.#options;
+    if (timerSweepIntervalMs !== undefined) this.#sweepOnSchedule(timerSweepIntervalMs);
   }
 
   /**
@@ -221,6 +234,7 @@ export class SimulatedPipeline {
   ): void {
     const half = this.#halves.find((each) => each.stream === stream);
     if (half === undefined) return;
+    this.#lastPutMs = this.#world.time.nowMs;
     const { checker } = half.resources;
     const event = {
       Records: [
@@ -253,7 +267,7 @@ export class SimulatedPipeline {
   /** Whether nothing is left to do and nobody is at work. */
   get isAtRest(): boolean {
     const areLettersGone = !this.#isMended || (this.letters.size === 0 && this.#world.lateEffects === 0);
-    return areLettersGone && this.isIdle;
+    return areLettersGone && this.#areTimersDone && this.isIdle;
   }
 
   /** Whether all records are acknowledged and nobody is at work; operators may have something to do yet. */
@@ -265,13 +279,19 @@ export class SimulatedPipeline {
     );
   }
 
+  get #hasSettled(): boolean {
+    return this.#options.timerSweepIntervalMs !== undefined && this.#areTimersDone;
+  }
+
   check(): void {
     const items = [...this.store.items()].map(
       ([pk, item]) => [pk, wholeItem(this.#main.resources, item)] as const,
     );
     const { generation, rank } = this.#control;
     for (const { resources } of this.#halves)
-      resources.checker.at(generation).atRest(new Map(items), this.#isMended, rank !== undefined);
+      resources.checker
+        .at(generation)
+        .atRest(new Map(items), this.#isMended, rank !== undefined, this.#hasSettled);
   }
 
   /**
@@ -358,7 +378,7 @@ export class SimulatedPipeline {
   }
 
   /** The sweep comes that fires what no record fires. */
-  sweepTimers(): void {
+  sweepTimers(onReport?: (report: TimerSweep) => void): void {
     const { time } = this.#world;
     const process = this.#idleProcess();
     const deadlineMs = time.nowMs + this.#options.timeoutMs;
@@ -370,11 +390,32 @@ export class SimulatedPipeline {
         if (!process.isAlive) return;
         process.invocation = undefined;
         this.#world.tell(`  p${process.id} has swept: ${JSON.stringify(report)}`);
+        onReport?.(report);
         this.#world.endOf.get(process)?.({ kind: 'response', payload: {} });
       },
       (error: unknown) => this.#threw(process, error),
     );
     this.#world.started(process);
+  }
+
+  /** The schedule's sweeps, until one that began when nothing was left to do finds nothing. */
+  #sweepOnSchedule(intervalMs: number): void {
+    this.#world.time.after(intervalMs, () => {
+      const { batchIntervalMs = 0 } = this.#main.program.definition.time ?? {};
+      const hasSettled = this.#world.time.nowMs > this.#lastPutMs + batchIntervalMs + ARRIVAL_SLACK_MS;
+      const isLast = hasSettled && this.isIdle && !this.#world.isExpecting;
+      this.sweepTimers(({ lifted, fired, published, left }) => {
+        const { time } = this.#main.program.definition;
+        // By arrival lanes are lifted for ever, as the clock goes on.
+        const isMoving = time?.of !== undefined ? lifted > 0 : this.#hasTimers;
+        this.#areTimersDone = isLast && !isMoving && fired + published + left === 0;
+      });
+      if (!this.#areTimersDone) this.#sweepOnSchedule(intervalMs);
+    });
+  }
+
+  get #hasTimers(): boolean {
+    return [...this.store.items().values()].some(({ dueMs }) => dueMs !== undefined);
   }
 
   get #control(): Control {
@@ -440,6 +481,12 @@ export class SimulatedPipeline {
   /** The mapping gives up what it waits for. */
   abandonAll(): void {
     for (const { mapping } of this.#halves) mapping.abandonAll();
+  }
+
+  /** All begins anew: the containers are gone, and the mapping goes on from what it last kept. */
+  restart(): void {
+    this.tellFunction(this.#toldFactor);
+    for (const { mapping } of this.#halves) mapping.restart();
   }
 
   /** Whether a function with parallel lanes has run, and so has noted them. */

@@ -10,6 +10,8 @@ import { VirtualTime } from './virtual-time.ts';
 export interface WorldOptions {
   readonly random: () => number;
   readonly faults: FaultBudget;
+  /** How many times likelier than usual each of them is. */
+  readonly likelier?: number;
   /** Milliseconds since the epoch. */
   readonly startMs: number;
   /** Whether the story is kept: it costs time. */
@@ -59,7 +61,7 @@ export class World {
     this.#options = options;
     this.random = options.random;
     this.time = new VirtualTime(options.startMs);
-    this.faults = new FaultPlan(options.faults, options.random);
+    this.faults = new FaultPlan(options.faults, options.random, options.likelier);
     this.#planRequest = options.planRequest ?? ((process) => this.#drawnPlan(process));
   }
 
@@ -90,6 +92,11 @@ export class World {
     } else if (!this.#isOver) {
       this.time.after(REST_CHECK_MS, () => this.passAtRest(durationMs));
     }
+  }
+
+  /** Whether something is still to come from outside, or on its way. */
+  get isExpecting(): boolean {
+    return this.#pending > 0 || this.#lateEffects > 0;
   }
 
   /** Something happens from outside; the run is not over before. */

@@ -277,11 +277,22 @@ describe('bad input', () => {
         .arrivalTime(),
     ).toThrow(/a time twice/);
     expect(() =>
+      // @ts-expect-error its time would be known in the order of other shards
       pipeline('p')
         .from(kinesis<Click>('c'))
         .eventTime(({ at }) => at)
         .repartition('again', ({ user }) => user),
     ).toThrow(/behind the repartition/);
+  });
+
+  it('has no time, where what waits for it is refused when the pipeline is written', () => {
+    const untimed = pipeline('p')
+      .from(kinesis<Click>('c'))
+      .keyBy(({ user }) => user) as unknown as ReturnType<typeof clicksByUser>;
+    expect(() => untimed.window(tumbling(seconds(1))).count('w')).toThrow(
+      "Operator 'w' waits for time, and pipeline 'p' has no time",
+    );
+    expect(() => untimed.process('p', { onRecord: () => undefined })).toThrow(/no time/);
   });
 
   it('makes a record without a time a dead letter', async () => {

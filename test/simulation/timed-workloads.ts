@@ -1,0 +1,213 @@
+import {
+  collect,
+  dynamodb,
+  kinesis,
+  pipeline,
+  session,
+  sliding,
+  tumbling,
+  type PipelineOptions,
+} from '../../shared/index.ts';
+import type { WindowResult } from '../../shared/time/window-operator.ts';
+import type { WindowRule } from '../../shared/testing/simulator/window-checker.ts';
+import {
+  chainedOn,
+  expand,
+  harm,
+  keyOf,
+  poisonOf,
+  type Keyed,
+  type Value,
+  type Workload,
+} from './workloads.ts';
+
+type Ids = WindowResult<readonly string[]>;
+
+const timed = (name: string, latenessSeconds: number, options: PipelineOptions = {}) =>
+  pipeline(name, options)
+    .from(kinesis<Value>('input'))
+    .eventTime(({ at = 0 }) => at)
+    .watermark({ lateness: { seconds: latenessSeconds } })
+    .flatMap(expand)
+    .keyBy(keyOf);
+
+/** What a window collects of a value. */
+function idOf(element: Keyed): string {
+  const { value, isSecond } = element;
+  harm(element, () => undefined);
+  if (poisonOf(value) === 'state') return '\ud800';
+  return isSecond === true ? `${value.id}+` : value.id;
+}
+
+/** As `idOf` names it, without what user code does to a poisoned one. */
+function nameOf(element: unknown): string {
+  const { value, isSecond } = element as Keyed;
+  if (poisonOf(value) === 'state') return '\ud800';
+  return isSecond === true ? `${value.id}+` : value.id;
+}
+
+const ids = collect<string>({ limit: 100 });
+const SINK = 'windows';
+const rule = (windows: Omit<WindowRule, 'sink' | 'nameOf'>): WindowRule => ({
+  sink: SINK,
+  nameOf,
+  ...windows,
+});
+/** All windows of a key go to one destination, in the order of their ends. */
+const byKey = { key: ({ key }: Ids) => key };
+
+const tumblingIds = timed('tumbling', 2)
+  .map(idOf)
+  .window(tumbling({ seconds: 10 }))
+  .aggregate('ids', ids)
+  .to(kinesis(SINK));
+
+/** Windows that overlap, and that take values for a while behind their end. */
+const slidingIds = timed('sliding', 3)
+  .map(idOf)
+  .window(sliding({ seconds: 10 }, { seconds: 4 }), { allowedLateness: { seconds: 6 }, late: 'deadLetter' })
+  .aggregate('ids', ids)
+  .to(kinesis(SINK, byKey));
+
+/** Windows between which there is time that is in none. */
+const sparseIds = timed('sparse', 1)
+  .map(idOf)
+  .window(sliding({ seconds: 5 }, { seconds: 8 }), { late: 'accept' })
+  .aggregate('ids', ids)
+  .to(kinesis(SINK, byKey));
+
+const sessionIds = timed('time-sessions', 2, { onRecordError: 'parkKey' })
+  .map(idOf)
+  .window(session({ seconds: 5 }), { late: 'deadLetter' })
+  .aggregate('ids', ids)
+  .to(kinesis(SINK, byKey));
+
+const updatedIds = timed('updated', 1)
+  .map(idOf)
+  .window(sliding({ seconds: 8 }, { seconds: 4 }), { emit: 'onUpdate', allowedLateness: { seconds: 3 } })
+  .aggregate('ids', ids)
+  .to(kinesis(SINK));
+
+/** A window over the results of windows, and a change for each of those. */
+const twice = timed('twice', 2)
+  .map(idOf)
+  .window(tumbling({ seconds: 5 }))
+  .aggregate('ids', ids)
+  .to(kinesis(SINK, byKey))
+  .map(({ value }) => value.join(' '))
+  .window(tumbling({ seconds: 15 }))
+  .aggregate('outer', ids)
+  .to(kinesis('outer', byKey))
+  .updateStateByKey<number>('ended', ([result], ended = 0) => ended + (result as Ids).value.length)
+  .to(dynamodb<number>('ended'));
+
+const silent = timed('time-counts', 1)
+  .map(idOf)
+  .window(tumbling({ seconds: 7 }, { offset: { seconds: 2 } }), { late: 'accept' })
+  .aggregate('ids', ids)
+  .updateStateByKey<string[]>('all', ([result], all = []) => [...all, ...(result as Ids).value].slice(-20), {
+    emit: 'every',
+  })
+  .to(kinesis('all'));
+
+interface Watched {
+  readonly seen: readonly string[];
+}
+
+/** A timer for each value, which others move and clear, and one for silence. */
+const timers = timed('timers', 2)
+  .process<Watched, { readonly [part: string]: unknown }>('watch', {
+    onRecord: (element, context) => {
+      const { value } = element;
+      const { eventMs, timers } = context;
+      const seen = [...(context.get()?.seen ?? []), idOf(element)];
+      context.update({ seen });
+      timers.set(`own-${value.id}`, eventMs + value.amount * 1_000);
+      timers.set('silence', eventMs + 12_000);
+      if (value.amount % 4 === 1) timers.set('moved', eventMs + 4_000);
+      if (value.amount % 5 === 2) timers.clear('moved');
+      if (value.amount === 9) timers.set('past', 0);
+      if (value.amount % 3 === 0) context.emit({ id: value.id, isLate: context.isLate, seen: seen.length });
+    },
+    onTimer: (timer, context) => {
+      const seen = context.get()?.seen ?? [];
+      context.emit({ timer, at: context.eventMs, seen });
+      if (timer === 'silence') context.remove();
+      else if (timer === 'moved') context.timers.set('again', context.eventMs + 1_000);
+      else if (timer === 'past') context.update({ seen: seen.slice(1) });
+    },
+  })
+  .to(kinesis('watched'));
+
+const arrived = pipeline('arrived')
+  .from(kinesis<Value>('input'))
+  .flatMap(expand)
+  .arrivalTime()
+  .watermark({ lateness: { seconds: 1 } })
+  .keyBy(keyOf)
+  .map(idOf)
+  .window(tumbling({ seconds: 4 }))
+  .aggregate('ids', ids)
+  .to(kinesis(SINK, byKey));
+
+const intervals = pipeline('intervals')
+  .from(kinesis<Value>('input'))
+  .eventTime(({ at = 0 }) => at)
+  .watermark({ lateness: { seconds: 2 } })
+  .batchInterval({ seconds: 3 })
+  .flatMap(expand)
+  .keyBy(keyOf)
+  .map(idOf)
+  .window(tumbling({ seconds: 10 }))
+  .aggregate('ids', ids)
+  .to(kinesis(SINK, byKey));
+
+/** What is simulated with event time. */
+export const TIMED: readonly Workload[] = [
+  {
+    pipeline: tumblingIds,
+    leastRoomBytes: 4_000,
+    windows: rule({ sizeMs: 10_000, late: 'drop' }),
+    next: { sink: SINK, pipelines: [chainedOn(tumblingIds, SINK, 'all-windows', () => 'all')] },
+  },
+  {
+    pipeline: slidingIds,
+    leastRoomBytes: 4_000,
+    windows: rule({ sizeMs: 10_000, slideMs: 4_000, allowedLatenessMs: 6_000, late: 'deadLetter' }),
+    next: {
+      sink: SINK,
+      pipelines: [chainedOn(slidingIds, SINK, 'sliding-keys', (result) => (result as Ids).key)],
+    },
+  },
+  {
+    pipeline: sparseIds,
+    leastRoomBytes: 4_000,
+    windows: rule({ sizeMs: 5_000, slideMs: 8_000, late: 'accept' }),
+  },
+  {
+    pipeline: sessionIds,
+    leastRoomBytes: 4_000,
+    windows: rule({ gapMs: 5_000, late: 'deadLetter' }),
+    next: { sink: SINK, pipelines: [chainedOn(sessionIds, SINK, 'all-sessions', () => 'all')] },
+  },
+  {
+    pipeline: updatedIds,
+    leastRoomBytes: 4_000,
+    windows: rule({
+      sizeMs: 8_000,
+      slideMs: 4_000,
+      allowedLatenessMs: 3_000,
+      emitsUpdates: true,
+      late: 'drop',
+    }),
+  },
+  { pipeline: twice, leastRoomBytes: 4_000, windows: rule({ sizeMs: 5_000, late: 'drop' }) },
+  { pipeline: silent, leastRoomBytes: 4_000 },
+  {
+    pipeline: timers,
+    leastRoomBytes: 4_000,
+    next: { sink: 'watched', pipelines: [chainedOn(timers, 'watched', 'all-watched', () => 'all')] },
+  },
+  { pipeline: arrived, leastRoomBytes: 4_000, windows: rule({ sizeMs: 4_000, late: 'drop' }) },
+  { pipeline: intervals, leastRoomBytes: 4_000, windows: rule({ sizeMs: 10_000, late: 'drop' }) },
+];
