@@ -5,7 +5,7 @@ describe('npm start, used wrongly', () => {
   it.each([
     {
       args: ['--pipeline', 'nope'],
-      says: 'there are: airport-delays, airport-grades, airport-traffic, arrivals, ',
+      says: 'there are: airport-delays, airport-grades, airport-traffic, also-viewed, ',
     },
     { args: ['--shards', '0'], says: 'whole numbers from 1 to 100' },
     { args: ['--batch-size', '10001'], says: 'whole numbers from 1 to 10000' },
