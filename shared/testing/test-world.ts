@@ -115,6 +115,9 @@ export interface WorldResult {
   readonly happened: Readonly<Partial<Record<Fault, number>>>;
 }
 
+/** As the template's schedule does. */
+const SWEEP_INTERVAL_MS = 60_000;
+
 /** Pauses of a test that are longer are waited for at rest, not by polling the stream all the while. */
 const LONG_PAUSE_MS = 60_000;
 
@@ -149,6 +152,8 @@ export async function runFaultyWorld(
     timeoutMs: pick([6_000, 15_000, 60_000, 900_000]),
     sinkRequestSize: pick([1, 2, 3, 500]),
     pollIntervalMs: 1_000,
+    // What fired and could not be published waits for the next sweep, as it does for the template's schedule.
+    ...(pipeline.definition.time !== undefined && { timerSweepIntervalMs: SWEEP_INTERVAL_MS }),
   });
   const spreadMs = pick([50, 2_000, 20_000]);
   if (!isOneShard && random() < 0.3) planReshard(testWorld, random() * spreadMs, random);
