@@ -7,6 +7,7 @@ import { systemClock } from '../../shared/time/clock.ts';
 import { type SharedGround, startSharedGround } from '../local/local-ground.ts';
 import { chainTo, nameOf } from '../chain.ts';
 import { PIPELINES } from '../pipelines.ts';
+import { requireComparable } from './event-time-limits.ts';
 import { type ChaosOptions, readChaosOptions, replayCommand } from './chaos-options.ts';
 import { chaosReport, faultTable, type SeedResult, seedResult } from './chaos-report.ts';
 import { type Interruption, listenForInterruption } from './interruption.ts';
@@ -27,6 +28,7 @@ async function main(argv: readonly string[]): Promise<number> {
   let dynamo: DynamoChoice;
   try {
     options = readChaosOptions(argv, PIPELINES.map(nameOf));
+    if (options !== undefined) requireComparable(pipelinesOf(options));
     dynamo = dynamoChoice(process.env['TIDEMARK_DYNAMODB']);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
@@ -73,6 +75,11 @@ async function main(argv: readonly string[]): Promise<number> {
   return report.violations.length === 0 && !interruption.signal.aborted ? EXIT.fine : EXIT.failed;
 }
 
+function pipelinesOf({ pipeline: name }: ChaosOptions): readonly [Pipeline, ...Pipeline[]] {
+  const [first, ...following] = chainTo(PIPELINES, name);
+  return [first.pipeline, ...following.map(({ pipeline }) => pipeline)];
+}
+
 interface ChaosSurroundings {
   readonly people: PeopleStream;
   readonly colors: Colors;
@@ -86,8 +93,7 @@ async function runSeeds(
   { people, colors, interruption, dynamo }: ChaosSurroundings,
 ): Promise<SeedResult[]> {
   const { batchSize, parallelizationFactor, seeds, from } = options;
-  const [first, ...following] = chainTo(PIPELINES, options.pipeline);
-  const chain = [first.pipeline, ...following.map(({ pipeline }) => pipeline)] as const;
+  const chain = pipelinesOf(options);
   const ground = await startSharedGround({
     pipelines: chain.map(({ definition }) => definition.name),
     overrides: { batchSize, ...(parallelizationFactor !== undefined && { parallelizationFactor }) },
@@ -145,6 +151,7 @@ async function runSeed(
         untilDrained: true,
         shards: undefined,
         dumpState: undefined,
+        dumpTables: undefined,
         persist: undefined,
         verbose: false,
         dynamo: 'auto',

@@ -1,8 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import path from 'node:path';
 import { type InputLine, readLines } from '../local/producer/line-source.ts';
+import { BUILT_IN } from './built-in-data.ts';
 import { UsageError } from './usage-error.ts';
 
 /** Where records come from, line by line. */
@@ -76,54 +75,16 @@ async function* firstOf(input: Input, count: number): AsyncGenerator<InputLine> 
   }
 }
 
-interface BuiltIn {
-  readonly title: string;
-  readonly dataset: string;
-  line(entry: Readonly<Record<string, unknown>>): string | undefined;
-}
-
-/** Data that comes with the packages, by pipeline. */
-const BUILT_IN: ReadonlyMap<string, BuiltIn> = new Map([
-  [
-    'airport-delays',
-    {
-      title: '20,000 US flights of 2001',
-      dataset: 'flights-20k.json',
-      line: (flight: Readonly<Record<string, unknown>>) => JSON.stringify(flight),
-    },
-  ],
-  [
-    'arrivals',
-    {
-      title: '20,000 US flights of 2001',
-      dataset: 'flights-20k.json',
-      line: (flight: Readonly<Record<string, unknown>>) => JSON.stringify(flight),
-    },
-  ],
-  [
-    'word-count',
-    {
-      title: 'titles of 3,200 films',
-      dataset: 'movies.json',
-      line: ({ Title: title }: Readonly<Record<string, unknown>>) =>
-        typeof title === 'string' || typeof title === 'number' ? String(title) : undefined,
-    },
-  ],
-]);
-
 function builtInInput(pipeline: string): Input {
   const builtIn = BUILT_IN.get(pipeline);
   if (builtIn === undefined) {
     throw new UsageError(`Pipeline ${pipeline} has no built-in data; give it some with --input FILE.`);
   }
-  // The package exports its catalogue only; the data lies beside it.
-  const catalogue = createRequire(import.meta.url).resolve('vega-datasets');
-  const file = path.resolve(path.dirname(catalogue), '../data', builtIn.dataset);
-  const entries = JSON.parse(readFileSync(file, 'utf8')) as readonly Readonly<Record<string, unknown>>[];
-  const lines = entries.flatMap((entry) => builtIn.line(entry) ?? []);
+  const { title, id, lines: make } = builtIn;
+  const lines = make();
   return {
-    title: `${builtIn.title} (vega-datasets, ${builtIn.dataset})`,
-    id: `built-in ${builtIn.dataset}`,
+    title,
+    id: `built-in ${id}`,
     totalLines: lines.length,
     sizeBytes: undefined,
     lines: () => linesOf(lines),

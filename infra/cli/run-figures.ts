@@ -6,6 +6,8 @@ import type { MappingStatus } from '../../shared/mapping/mapping-status.ts';
 export interface PipelineFigures {
   readonly applied: number;
   readonly duplicates: number;
+  /** Values that came too late for what waits for event time, and were dropped. */
+  readonly late: number;
   /** Dead letters in the bucket. */
   readonly deadLetters: number;
   /** Keys that have a state. */
@@ -56,6 +58,7 @@ export function pipelineFigures(
   return {
     applied: metrics.applied,
     duplicates: metrics.duplicates,
+    late: metrics.late,
     deadLetters: counts.deadLetters,
     keys: counts.keys,
     batches: mappings.reduce((sum, { completedBatches }) => sum + completedBatches, 0),

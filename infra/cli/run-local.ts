@@ -11,6 +11,7 @@ import { OrderedProducer } from '../local/producer/ordered-producer.ts';
 import { reshard, type ReshardStep } from '../local/reshard.ts';
 import { DistinctKeys } from './distinct-keys.ts';
 import { feed } from './feed.ts';
+import { fireTimers, type TimeReached } from './fire-timers.ts';
 import { FunctionVoice } from './function-voice.ts';
 import { limited, openInput } from './input.ts';
 import type { Interruption } from './interruption.ts';
@@ -25,7 +26,9 @@ import {
   readResults,
   sayComparisons,
   sayResults,
+  sayTime,
 } from './run-report.ts';
+import { dumpTables } from './sink-tables.ts';
 import { SentLines } from './sent-lines.ts';
 import { StallWatch } from './stall-watch.ts';
 import type { StartOptions } from './start-options.ts';
@@ -138,6 +141,8 @@ export async function runLocally(
       client: cloud.engines.clients().kinesis,
       streamName: sourceOf(cloud),
       wait: (ms) => wait(ms),
+      // What comes behind later times of its shard may come too late.
+      isOneLine: definition.time !== undefined,
     });
     const running = { cloud, producer };
     const keepSent = (): void => sentLines?.keep(input, skip + running.producer.sentInOrder);
@@ -150,6 +155,7 @@ export async function runLocally(
       stallWatch.look(running.cloud.pipelines.flatMap(shardsOf), clock.nowMs());
     }, LOOK_INTERVAL_MS);
     const startMs = clock.nowMs();
+    let reached: readonly TimeReached[] = [];
     try {
       const fed = feed({
         input,
@@ -178,6 +184,12 @@ export async function runLocally(
       await Promise.race([fed, failed]);
       const drained = cloud.untilDrained(producer.lastSent);
       await Promise.race([drained, interruption.requested, failed]);
+      if (!interruption.signal.aborted) {
+        const { lastSent } = producer;
+        const fired = fireTimers(cloud.pipelines, definitions, () => running.cloud.untilDrained(lastSent));
+        fired.catch(() => undefined);
+        await Promise.race([fired.then((times) => (reached = times)), interruption.requested, failed]);
+      }
     } finally {
       clearInterval(looking);
       keepSent();
@@ -186,7 +198,7 @@ export async function runLocally(
     display.stop();
 
     if (options.untilDrained || interruption.signal.aborted) await cloud.stopProcessing();
-    const result = await report(running, seconds);
+    const result = await report(running, seconds, reached);
     if (options.untilDrained || interruption.signal.aborted) return result;
     sayWhereItIs(cloud, say, colors);
     await Promise.race([interruption.requested, failed]);
@@ -200,11 +212,19 @@ export async function runLocally(
   async function report(
     running: { readonly cloud: LocalCloud; readonly producer: OrderedProducer },
     seconds: number,
+    reached: readonly TimeReached[],
   ): Promise<RunResult> {
     const results = await readResults(running.cloud, definitions, logs);
     const figures = figuresOf(running.cloud, results, { records: running.producer.sent, seconds });
     if (options.dumpState !== undefined) dumpStates(options.dumpState, results, notice);
+    if (options.dumpTables !== undefined) {
+      dumpTables(
+        options.dumpTables,
+        results.flatMap(({ tables }) => tables),
+      );
+    }
     sayResults(results, figures, say, colors.isColorSupported);
+    sayTime(reached, say);
     if (chaos === undefined || fold === undefined) return { figures, isRight: true };
     const { faults, objectFaults } = running.cloud.lambdaFigures();
     const injected = {

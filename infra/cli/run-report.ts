@@ -7,6 +7,7 @@ import type { LocalCloud } from '../local/local-cloud.ts';
 import { faultWords } from './chaos-report.ts';
 import { compareStates, type StateComparison } from './compare-states.ts';
 import type { ExpectedResult } from './plain-chain.ts';
+import type { TimeReached } from './fire-timers.ts';
 import { formatted } from './progress-display.ts';
 import { resultsTable } from './results-table.ts';
 import {
@@ -16,6 +17,8 @@ import {
   type PipelineFigures,
   type RunFigures,
 } from './run-figures.ts';
+import { sinkReport } from './sink-report.ts';
+import { readSinkTables, type SinkTable } from './sink-tables.ts';
 import { keyStates, stateLine, type StatesByKey } from './state-lines.ts';
 import { S3BlobStore } from '../../shared/state/s3-blob-store.ts';
 import { spilledPrefix } from '../../shared/state/spilled-states.ts';
@@ -27,6 +30,8 @@ const DIFFERENCES_SHOWN = 5;
 export interface PipelineResult {
   readonly definition: PipelineDefinition;
   readonly states: StatesByKey;
+  /** What it has put into tables. */
+  readonly tables: readonly SinkTable[];
   readonly figures: PipelineFigures;
 }
 
@@ -43,9 +48,11 @@ export async function readResults(
       const spilled = new S3BlobStore(s3, resources.bucketName, spilledPrefix(name));
       const states = await scanStates(dynamodb, resources.stateTableName, spilled);
       const deadLetters = await countDeadLetters(s3, resources.bucketName, name);
+      const definition = chain[place] as PipelineDefinition;
+      const tables = await readSinkTables(dynamodb, pipeline, definition);
       const sums = (logs.get(name) as FunctionLog).sums();
       const figures = pipelineFigures({ deadLetters, keys: states.size }, sums, pipeline.mappingStatuses());
-      return { definition: chain[place] as PipelineDefinition, states, figures };
+      return { definition, states, tables, figures };
     }),
   );
 }
@@ -59,15 +66,16 @@ export function figuresOf(
   return runFigures(counts, byName, cloud.lambdaFigures());
 }
 
-/** The last pipeline's states as a table, and the figures. */
+/** The last pipeline's states as a table, what it has put into tables, and the figures. */
 export function sayResults(
   results: readonly PipelineResult[],
   figures: RunFigures,
   say: (text: string) => void,
   isColoured: boolean,
 ): void {
-  const { definition, states } = results.at(-1) as PipelineResult;
+  const { definition, states, tables } = results.at(-1) as PipelineResult;
   say(resultsTable(keyStates(definition, states), isColoured));
+  for (const table of tables) say(sinkReport(table, isColoured));
   if (results.length > 1) for (const result of results) say(pipelineSummary(result));
   say(summary(figures));
 }
@@ -133,6 +141,18 @@ export function sayComparisons(
   return verdicts.every(Boolean);
 }
 
+/** How far event time has come, and what waits behind it. */
+export function sayTime(reached: readonly TimeReached[], say: (text: string) => void): void {
+  for (const { name, overMs, left } of reached) {
+    if (overMs !== undefined) {
+      const until = new Date(overMs).toISOString();
+      say(`${name}: event time has come to ${until}; what ends later stays open until later records come.`);
+    }
+    if (left > 0)
+      say(`${name}: ${formatted(left)} keys have timers that are due and do not fire; --verbose says why.`);
+  }
+}
+
 export function faultSummary(
   { faults, objectFaults }: Omit<ChaosFigures, 'isEqual'>,
   unsaid: number,
@@ -148,19 +168,22 @@ export function faultSummary(
 }
 
 function pipelineSummary({ definition, figures }: PipelineResult): string {
-  const { applied, duplicates, deadLetters, keys, batches, published } = figures;
+  const { applied, duplicates, deadLetters, late, keys, batches, published } = figures;
   return (
     `${definition.name}: ${formatted(applied)} applied, ${formatted(duplicates)} duplicates skipped, ` +
-    `${formatted(deadLetters)} dead letters, ${formatted(keys)} keys, ${formatted(batches)} batches, ` +
+    `${formatted(deadLetters)} dead letters, ${late > 0 ? `${formatted(late)} values late, ` : ''}` +
+    `${formatted(keys)} keys, ${formatted(batches)} batches, ` +
     `${formatted(published)} outputs published.`
   );
 }
 
 function summary(figures: RunFigures): string {
-  const { records, applied, duplicates, deadLetters, keys, batches, invocations, retries, seconds } = figures;
+  const { records, applied, duplicates, deadLetters, late, keys, batches } = figures;
+  const { invocations, retries, seconds } = figures;
   return (
     `${formatted(records)} records in ${seconds.toFixed(1)} s: ${formatted(applied)} applied, ` +
-    `${formatted(duplicates)} duplicates skipped, ${formatted(deadLetters)} dead letters, ${formatted(keys)} keys.\n` +
+    `${formatted(duplicates)} duplicates skipped, ${formatted(deadLetters)} dead letters, ` +
+    `${late > 0 ? `${formatted(late)} values late, ` : ''}${formatted(keys)} keys.\n` +
     `${formatted(batches)} batches, ${formatted(invocations)} invocations, ${formatted(retries)} retries; ` +
     `${formatted(figures.stateWrites)} state writes in ${formatted(figures.stateWriteRequests)} requests, ` +
     `${formatted(figures.wcu)} WCU, ${formatted(figures.rcu)} RCU; ${formatted(figures.published)} outputs published.`

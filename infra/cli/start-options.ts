@@ -15,6 +15,7 @@ export interface StartOptions {
   readonly untilDrained: boolean;
   readonly json: boolean;
   readonly dumpState: string | undefined;
+  readonly dumpTables: string | undefined;
   readonly chaos: number | undefined;
   readonly persist: string | undefined;
   readonly verbose: boolean;
@@ -47,8 +48,18 @@ export function readStartOptions(
   const command = startCommand(pipelines);
   if (!parseCommand(command, argv)) return undefined;
   type Given = Omit<StartOptions, 'dynamo'>;
-  const { input, records, shards, batchSize, parallelizationFactor, dumpState, chaos, persist, ...given } =
-    command.opts<Partial<Given> & Pick<Given, 'pipeline'>>();
+  const {
+    input,
+    records,
+    shards,
+    batchSize,
+    parallelizationFactor,
+    dumpState,
+    dumpTables,
+    chaos,
+    persist,
+    ...given
+  } = command.opts<Partial<Given> & Pick<Given, 'pipeline'>>();
   if (!pipelines.includes(given.pipeline)) {
     throw new UsageError(
       `There is no pipeline ${JSON.stringify(given.pipeline)}; there are: ${pipelines.join(', ')}. ` +
@@ -70,6 +81,7 @@ export function readStartOptions(
     untilDrained: given.untilDrained === true || chaos !== undefined,
     json: given.json === true,
     dumpState,
+    dumpTables,
     chaos,
     persist,
     verbose: given.verbose === true,
@@ -106,6 +118,10 @@ function startCommand(pipelines: readonly string[]): Command {
     .option(
       '--dump-state <file>',
       'write the final state, one {"key","state"} a line, sorted by key; of pipelines that feed it, beside it',
+    )
+    .option(
+      '--dump-tables <file>',
+      'write what the pipelines have put into tables, one {"table","key","value"} a line, sorted by key',
     )
     .option(
       '--chaos <seed>',

@@ -2,6 +2,7 @@ import picocolors from 'picocolors';
 import { systemClock } from '../../shared/time/clock.ts';
 import { chainTo, nameOf } from '../chain.ts';
 import { PIPELINES } from '../pipelines.ts';
+import { requireComparable, requireOneBatch } from './event-time-limits.ts';
 import { listenForInterruption } from './interruption.ts';
 import type { PeopleStream } from './progress-display.ts';
 import { runLocally } from './run-local.ts';
@@ -34,6 +35,8 @@ async function main(argv: readonly string[]): Promise<number> {
   try {
     const [first, ...following] = chainTo(PIPELINES, options.pipeline);
     const chain = [first.pipeline, ...following.map(({ pipeline }) => pipeline)] as const;
+    if (options.chaos !== undefined) requireComparable(chain);
+    requireOneBatch(chain, options.parallelizationFactor);
     const { figures, isRight } = await runLocally(options, chain, {
       clock: systemClock,
       people,

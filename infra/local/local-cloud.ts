@@ -15,6 +15,7 @@ import { LOCAL_ACCOUNT, LOCAL_REGION } from './engines/local-account.ts';
 import { keepJson, keptJson } from './kept-json.ts';
 import { startLambdaApi } from './lambda/lambda-api.ts';
 import type { MappingControl } from './lambda/mapping-requests.ts';
+import type { InvocationOutcome } from './lambda/invocation-outcome.ts';
 import { type LambdaFigures, type LocalLambda, startLambda } from './lambda/local-lambda.ts';
 import type { LocalChaos } from './local-chaos.ts';
 import { type LocalGround, startGround } from './local-ground.ts';
@@ -53,6 +54,7 @@ export interface PipelineResources {
   readonly streamName: string;
   readonly stateTableName: string;
   readonly bucketName: string;
+  readonly functionName: string;
 }
 
 /** One pipeline's stack that runs on this machine. */
@@ -62,6 +64,8 @@ export interface LocalPipeline {
   readonly resources: PipelineResources;
   /** Of its mappings, the one that reads the source stream first. */
   mappingStatuses(): readonly MappingStatus[];
+  /** Has the pipeline's function answer an event. */
+  invoke(event: object): Promise<InvocationOutcome>;
 }
 
 /** Stacks that run on this machine, of one pipeline or of several that feed each other. */
@@ -192,6 +196,7 @@ function describedStacks(pipelines: readonly string[], stacks: readonly LocalSta
       streamName: output(stack, OUTPUTS.stream),
       stateTableName: output(stack, OUTPUTS.stateTable),
       bucketName: output(stack, OUTPUTS.bucket),
+      functionName: output(stack, OUTPUTS.function),
     };
     return { name, stack, resources };
   });
@@ -269,7 +274,11 @@ class RunningCloud implements LocalCloud {
       }));
       this.#mappings.push(...running);
       for (const { mapping, driver } of running) controls.push(controlOf(mapping, driver, here.stack));
-      return { ...here, mappingStatuses: () => running.map(({ driver }) => driver.status()) };
+      return {
+        ...here,
+        mappingStatuses: () => running.map(({ driver }) => driver.status()),
+        invoke: (event) => this.#lambda.invoke(here.resources.functionName, event),
+      };
     });
     for (const { driver } of this.#mappings) driver.start();
     this.#schedules = new LocalSchedules({

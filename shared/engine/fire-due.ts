@@ -61,7 +61,7 @@ async function fireItem(
   keepGoing: () => boolean,
   report: FireReport,
 ): Promise<boolean> {
-  const { store, program } = runtime;
+  const { store, program, cache } = runtime;
   let lost = 0;
   while (lost < COMMIT_TRIES && keepGoing()) {
     const loaded = (await store.load([pk])).get(pk);
@@ -83,6 +83,7 @@ async function fireItem(
       spills: new ItemDraft(program, keyOfItem(pk), written, [], true).spills,
     };
     const [result] = await store.commit([write]);
+    cache.forget(pk);
     if (result !== 'committed') lost += 1;
     else if (hasFired) report.fired += 1;
   }

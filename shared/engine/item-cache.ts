@@ -76,6 +76,11 @@ export class ItemCache {
     this.#bytes -= cached.bytes;
   }
 
+  /** Whatever shards have of an item that was written beside their batches: its revision is old now. */
+  forget(pk: string): void {
+    for (const shard of this.#shards.keys()) this.delete(shard, pk);
+  }
+
   #of(shard: string): ShardItems {
     let known = this.#shards.get(shard);
     if (known === undefined) this.#shards.set(shard, (known = { items: new Map(), position: undefined }));

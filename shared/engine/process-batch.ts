@@ -105,7 +105,7 @@ export async function processBatch(
 
   // What the batch has moved event time beyond fires at once; what does not is a sweep's.
   if (opened.clock !== undefined && advanced === 'advanced' && keepGoing()) {
-    await fireReached(runtime, opened, lastTaken(records, done), keepGoing);
+    await fireReached(runtime, opened, lastTaken(records, done), keepGoing, report);
   }
 
   // 9. Answer
@@ -250,11 +250,13 @@ async function fireReached(
   { clock, generation, progress, othersOverMs }: Opened,
   last: SourceRecord | undefined,
   keepGoing: () => boolean,
+  report: BatchReport,
 ): Promise<void> {
   const overMs = Math.min(othersOverMs, clock?.overAt(last) ?? -Infinity);
   if (overMs <= (runtime.firedMs?.generation === generation ? runtime.firedMs.overMs : -Infinity)) return;
   try {
-    await fireDue(runtime, { ...progress, generation }, overMs, keepGoing);
+    const { published } = await fireDue(runtime, { ...progress, generation }, overMs, keepGoing);
+    report.published += published;
     runtime.firedMs = { generation, overMs };
   } catch (error) {
     runtime.log.warn('What is due did not fire; a sweep fires it', { error: String(error) });

@@ -55,12 +55,7 @@ export function emitBatchMetrics(
   times: { readonly batchDurationMs: number; readonly oldestRecordAgeMs: number },
 ): void {
   for (const name of COUNTS) metrics.addMetric(METRIC[name], MetricUnit.Count, report[name]);
-  const used = costsBetween(before, after);
-  metrics.addMetric(METRIC.stateWrites, MetricUnit.Count, used.writes);
-  metrics.addMetric(METRIC.stateWriteRequests, MetricUnit.Count, used.writeRequests);
-  metrics.addMetric(METRIC.stateReads, MetricUnit.Count, used.reads);
-  metrics.addMetric(METRIC.wcu, MetricUnit.Count, used.wcu);
-  metrics.addMetric(METRIC.rcu, MetricUnit.Count, used.rcu);
+  const used = addCosts(metrics, before, after);
   // Only where there are any: a metric costs money, and most streams have no aggregates, and most keys small states.
   const seldom = {
     [METRIC.outsideShard]: report.outsideShard,
@@ -75,6 +70,28 @@ export function emitBatchMetrics(
   metrics.addMetric(METRIC.batchDurationMs, MetricUnit.Milliseconds, times.batchDurationMs);
   metrics.addMetric(METRIC.oldestRecordAgeMs, MetricUnit.Milliseconds, times.oldestRecordAgeMs);
   metrics.publishStoredMetrics();
+}
+
+/** Writes what a sweep of timers published and used, as an embedded metric line of its own: no batch counts it. */
+export function emitSweepMetrics(
+  metrics: Metrics,
+  { published }: { readonly published: number },
+  before: StoreCosts,
+  after: StoreCosts,
+): void {
+  metrics.addMetric(METRIC.published, MetricUnit.Count, published);
+  addCosts(metrics, before, after);
+  metrics.publishStoredMetrics();
+}
+
+function addCosts(metrics: Metrics, before: StoreCosts, after: StoreCosts): StoreCosts {
+  const used = costsBetween(before, after);
+  metrics.addMetric(METRIC.stateWrites, MetricUnit.Count, used.writes);
+  metrics.addMetric(METRIC.stateWriteRequests, MetricUnit.Count, used.writeRequests);
+  metrics.addMetric(METRIC.stateReads, MetricUnit.Count, used.reads);
+  metrics.addMetric(METRIC.wcu, MetricUnit.Count, used.wcu);
+  metrics.addMetric(METRIC.rcu, MetricUnit.Count, used.rcu);
+  return used;
 }
 
 /** Writes one figure of a command, seconds, as an embedded metric line of its own. */

@@ -2,6 +2,7 @@ import type { CheckpointReport } from '../checkpoint/take-checkpoint.ts';
 import type { RedriveRuntime } from '../engine/runtime.ts';
 import type { TimerSweep } from '../engine/sweep-timers.ts';
 
+import type { StoreCosts } from '../state/state-store.ts';
 import type { GaugeName } from './batch-metrics.ts';
 import type { Container } from './container.ts';
 import type { LettersAnswer } from './letters-command.ts';
@@ -19,6 +20,8 @@ export interface CommandContext {
   readonly requestId: string;
   /** Writes a metric of its own. */
   readonly gauge: (name: GaugeName, value: number) => void;
+  /** Writes what a sweep of timers published, and what it used of the store since. */
+  readonly swept: (sweep: Pick<TimerSweep, 'published'>, before: StoreCosts) => void;
 }
 
 export type CommandAnswer = LettersAnswer | SweepAnswer | CheckpointReport | RewindCommandAnswer | TimerSweep;

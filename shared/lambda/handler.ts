@@ -5,7 +5,7 @@ import { processBatch } from '../engine/process-batch.ts';
 import type { Pipeline } from '../pipeline/definition.ts';
 import { readKinesisEvent } from '../source/kinesis-event.ts';
 import { systemClock, type Clock } from '../time/clock.ts';
-import { emitBatchMetrics, emitGauge, METRICS_NAMESPACE } from './batch-metrics.ts';
+import { emitBatchMetrics, emitGauge, emitSweepMetrics, METRICS_NAMESPACE } from './batch-metrics.ts';
 import { commandOf, type CommandAnswer } from './commands.ts';
 import { makeContainer, type Container } from './container.ts';
 
@@ -49,6 +49,7 @@ export function kinesisHandler(
           deadlineMs,
           requestId: context.awsRequestId,
           gauge: (name, value) => emitGauge(metrics, name, value),
+          swept: (sweep, before) => emitSweepMetrics(metrics, sweep, before, ownRuntime.store.costs()),
         });
       }
       const batch = readKinesisEvent(event);

@@ -32,8 +32,9 @@ class FlakyStream {
   } as Pick<KinesisClient, 'send'>;
 }
 
-function producerOn(stream: FlakyStream): OrderedProducer {
-  return new OrderedProducer({ client: stream.client, streamName: 'flights', wait: async () => undefined });
+function producerOn(stream: FlakyStream, isOneLine = false): OrderedProducer {
+  const { client } = stream;
+  return new OrderedProducer({ client, streamName: 'flights', isOneLine, wait: async () => undefined });
 }
 
 it('keeps the order of each partition key although requests fail in part', async () => {
@@ -62,6 +63,30 @@ it('never puts two records of one partition key into one request', async () => {
     await producer.send({ data: Buffer.from('x'), partitionKey: `key-${number % 7}` });
   await producer.flush();
   expect(stream.requests.filter((keys) => new Set(keys).size !== keys.length)).toEqual([]);
+});
+
+it('puts all records in one line where that is asked for, but for those that fail in one request', async () => {
+  const steady = new FlakyStream(1, 0);
+  const producer = producerOn(steady, true);
+  const random = seededRandom(2);
+  const sent = Array.from({ length: 1_500 }, (_, number) => ({
+    key: random() < 0.2 ? 'hot' : `key-${Math.floor(random() * 50)}`,
+    data: String(number),
+  }));
+  for (const { key, data } of sent) await producer.send({ data: Buffer.from(data), partitionKey: key });
+  await producer.flush();
+  expect(steady.taken).toEqual(sent);
+  expect(steady.requests.filter((keys) => new Set(keys).size !== keys.length)).toEqual([]);
+
+  const flaky = new FlakyStream(7, 0.3);
+  const again = producerOn(flaky, true);
+  for (const { key, data } of sent) await again.send({ data: Buffer.from(data), partitionKey: key });
+  await again.flush();
+  expect(flaky.taken).toHaveLength(sent.length);
+  for (const key of ['hot', 'key-0', 'key-7']) {
+    const own = (all: readonly { key: string; data: string }[]) => all.filter((each) => each.key === key);
+    expect(own(flaky.taken)).toEqual(own(sent));
+  }
 });
 
 it('gives up on a record that is refused again and again, with the reason', async () => {

@@ -3,7 +3,10 @@ import { start } from './start-command.ts';
 
 describe('npm start, used wrongly', () => {
   it.each([
-    { args: ['--pipeline', 'nope'], says: 'there are: airport-delays, airport-grades, arrivals, word-count' },
+    {
+      args: ['--pipeline', 'nope'],
+      says: 'there are: airport-delays, airport-grades, airport-traffic, also-viewed, ',
+    },
     { args: ['--shards', '0'], says: 'whole numbers from 1 to 100' },
     { args: ['--batch-size', '10001'], says: 'whole numbers from 1 to 10000' },
     { args: ['--parallelization-factor', 'two'], says: 'whole numbers from 1 to 10' },

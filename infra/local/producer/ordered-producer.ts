@@ -9,6 +9,11 @@ export interface OutgoingRecord {
 export interface OrderedProducerOptions {
   readonly client: Pick<KinesisClient, 'send'>;
   readonly streamName: string;
+  /**
+   * Whether the stream is to have all records in the order in which they are given, and not only those of one partition
+   * key: slower, for each request waits for the one before it and ends in front of a key that it has already.
+   */
+  readonly isOneLine?: boolean;
   /** Waits, in milliseconds, before failed records are sent again. */
   readonly wait: (ms: number) => Promise<void>;
 }
@@ -37,13 +42,15 @@ interface Held {
 /**
  * Sends records to a stream in order per partition key. PutRecords promises no order and may take a later record of a
  * key and not an earlier one; so a request never holds two records of one key, and a key's next record waits until
- * the one before it was taken.
+ * the one before it was taken. What holds for a key holds for all of them where `isOneLine` asks for it.
  */
 export class OrderedProducer {
   readonly #options: OrderedProducerOptions;
   readonly #queues = new Map<string, Held[]>();
   /** Keys whose first record waits and is not in flight, longest waiting first. */
   readonly #ready = new Set<string>();
+  /** In one line: those that wait and are not in flight, in order. */
+  #line: Held[] = [];
   readonly #takenOutOfOrder = new Set<number>();
   readonly #lastSent = new Map<string, string>();
   readonly #inFlight = new Set<Promise<void>>();
@@ -89,7 +96,9 @@ export class OrderedProducer {
     this.#heldRecords += 1;
     this.#heldBytes += bytes;
     const queue = this.#queues.get(record.partitionKey);
-    if (queue === undefined) {
+    if (this.#options.isOneLine === true) {
+      this.#line.push(held);
+    } else if (queue === undefined) {
       this.#queues.set(record.partitionKey, [held]);
       this.#ready.add(record.partitionKey);
     } else {
@@ -127,8 +136,14 @@ export class OrderedProducer {
   }
 
   #pump(): void {
-    while (this.#failure === undefined && this.#inFlight.size < REQUESTS_IN_FLIGHT && this.#ready.size > 0) {
-      const request = this.#put(this.#cut())
+    const isOneLine = this.#options.isOneLine === true;
+    const inFlight = isOneLine ? 1 : REQUESTS_IN_FLIGHT;
+    while (
+      this.#failure === undefined &&
+      this.#inFlight.size < inFlight &&
+      (isOneLine ? this.#line.length : this.#ready.size) > 0
+    ) {
+      const request = (isOneLine ? this.#putLine(this.#cutLine()) : this.#put(this.#cut()))
         .catch((error: unknown) => {
           this.#failure ??= error instanceof Error ? error : new Error(String(error));
         })
@@ -155,19 +170,51 @@ export class OrderedProducer {
     return batch;
   }
 
-  async #put(batch: readonly Held[]): Promise<void> {
-    const { client, streamName, wait } = this.#options;
+  /** As far as no partition key comes a second time. */
+  #cutLine(): Held[] {
+    const keys = new Set<string>();
+    let bytes = 0;
+    let count = 0;
+    for (const held of this.#line) {
+      bytes += held.bytes;
+      const isFull = count === MAXIMUM_REQUEST_RECORDS || (count > 0 && bytes > MAXIMUM_REQUEST_BYTES);
+      if (isFull || keys.has(held.record.partitionKey)) break;
+      keys.add(held.record.partitionKey);
+      count += 1;
+    }
+    return this.#line.splice(0, count);
+  }
+
+  /** What fails goes first in the next request. */
+  async #putLine(batch: readonly Held[]): Promise<void> {
+    const results = await this.#request(batch);
+    const failed = batch.filter((held, at) => !this.#isTaken(held, results[at]));
+    this.#line.unshift(...failed);
+    if (failed.length > 0) await this.#pauseBehind(Math.max(...failed.map(({ failures }) => failures)));
+  }
+
+  async #request(batch: readonly Held[]): Promise<readonly PutRecordsResultEntry[]> {
+    const { client, streamName } = this.#options;
     const { Records = [] } = await client.send(
       new PutRecordsCommand({
         StreamName: streamName,
         Records: batch.map(({ record }) => ({ Data: record.data, PartitionKey: record.partitionKey })),
       }),
     );
+    return Records;
+  }
+
+  async #pauseBehind(failures: number): Promise<void> {
+    await this.#options.wait(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (failures - 1)));
+  }
+
+  async #put(batch: readonly Held[]): Promise<void> {
+    const results = await this.#request(batch);
     let failures = 0;
     const failed: string[] = [];
     for (const [at, held] of batch.entries()) {
       const { partitionKey } = held.record;
-      if (this.#isTaken(held, Records[at])) {
+      if (this.#isTaken(held, results[at])) {
         if (this.#moveOn(partitionKey)) this.#ready.add(partitionKey);
       } else {
         failures = Math.max(failures, held.failures);
@@ -175,7 +222,7 @@ export class OrderedProducer {
       }
     }
     if (failed.length === 0) return;
-    await wait(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (failures - 1)));
+    await this.#pauseBehind(failures);
     for (const key of failed) this.#ready.add(key);
   }
 

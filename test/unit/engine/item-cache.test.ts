@@ -33,6 +33,16 @@ describe('the items that a container keeps', () => {
     expect(left[0]).toBe(count - limit);
   });
 
+  it('are forgotten where one was written beside the batches, in whichever shards they are', () => {
+    const cache = new ItemCache();
+    cache.put('s', item('0'), 0);
+    cache.put('s', item('1'), 0);
+    cache.put('t', item('0'), 0);
+    cache.forget('0');
+    expect(kept(cache, 2)).toEqual([1]);
+    expect(cache.get('t', '0')).toBeUndefined();
+  });
+
   it('count once where they are put again', () => {
     const cache = new ItemCache();
     for (let n = 0; n < 100; n++) cache.put('s', item('0'), 1024 * 1024);

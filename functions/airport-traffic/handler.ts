@@ -1,0 +1,4 @@
+import { kinesisHandler } from '../../shared/lambda/handler.ts';
+import airportTraffic from './pipeline.ts';
+
+export const handler = kinesisHandler(airportTraffic);
