@@ -1,6 +1,7 @@
 import { comparePositions, compareSequences, type Position } from '../source/position.ts';
 import { standingOf } from '../output/output-id.ts';
 import { isTimerLane, shardOfLane } from '../source/lane.ts';
+import { without } from '../state/without.ts';
 import type { CanonicalDocument } from '../state/canonical-document.ts';
 import type { DeadLetterEntry, OutboxEntry, OutputEntry } from '../state/state-item.ts';
 import { isOffStream, isRedriveLane } from './redrive-lane.ts';
@@ -85,12 +86,12 @@ export class OutboxDraft {
       entry.kind === 'output' && entry.lane !== lane && isTimerLane(standingOf(entry).lane);
     if (!entries.some(isLeft)) return;
     this.#replace(
-      entries.map((entry) => {
+      entries.map((entry): PendingEntry => {
         if (!isLeft(entry)) return entry;
         const { lane: own, position: due } = standingOf(entry);
-        const { origin: _, ...rest } = entry;
-        if (isTimerLane(lane)) return { ...rest, lane: own, position: due, element: 0 };
-        return { ...rest, lane, position, element, origin: { lane: own, position: due } };
+        const rest = without(entry, 'origin');
+        if (isTimerLane(lane)) return { ...rest, lane: own, position: due, element: 0 } as PendingEntry;
+        return { ...rest, lane, position, element, origin: { lane: own, position: due } } as PendingEntry;
       }),
     );
   }

@@ -44,8 +44,8 @@ const LEAST_HAPPENINGS = 2_000;
 /** Long timeouts and freezes are polled through. */
 const FAULTY_HAPPENINGS = 60_000;
 
-/** Every other batch comes again, and the mapping restarts at every fourth, while any are left. */
-const REDELIVERIES_LIKELIER = 5;
+/** Each batch comes again, and the mapping restarts at every other, while any are left. */
+const REDELIVERIES_LIKELIER = 10;
 
 /** How a world without faults reads its stream. */
 export interface QuietWorldOptions {

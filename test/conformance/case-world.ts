@@ -69,7 +69,7 @@ const BEHIND_BATCH_MS = 6_000;
 
 /** As many are sent at a time, unless a case says so. */
 const RECORDS_LIMIT = 20;
-const REDELIVERIES = 12;
+const REDELIVERIES = 30;
 
 /** The number of the batch that ends so; the first is 1. */
 export function batchOf(endMs: number): number {

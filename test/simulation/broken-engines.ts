@@ -52,6 +52,17 @@ const FOCUS = {
     "const poison = 'fold' as const;",
   ],
   timed: [TIME_WORLD, 'const TIMED_SHARE = 0.2;', 'const TIMED_SHARE = 1;'],
+  resharded: [WORLD, 'const reshards = chance(0.35)', 'const reshards = chance(1)'],
+  staleListings: [
+    'shared/testing/simulator/drawn-faults.ts',
+    'faults.refusedDelivery = 12;',
+    'faults.refusedDelivery = 12;\n  faults.staleListing = 40;',
+  ],
+  staleOften: [
+    'shared/testing/simulator/simulated-ports.ts',
+    "strikes('staleListing', 0.1)",
+    "strikes('staleListing', 0.5)",
+  ],
   timedPoison: [
     TIME_WORLD,
     'const poison = chance(0.2) ? pick(POISONS) : undefined;',
@@ -861,9 +872,12 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ),
   broken(
     'lifts a shard that is closed, by a listing that is older',
-    5_000,
+    500,
     [SWEEP, "=== 'nothing';", "!== 'records';"],
     FOCUS.timed,
+    FOCUS.resharded,
+    FOCUS.staleListings,
+    FOCUS.staleOften,
   ),
   broken(
     'lifts a child over what its parents still hold',
@@ -891,12 +905,18 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     1_000,
     [LANES, 'children.length > 1 ||', 'children.length > 0 ||'],
     FOCUS.timed,
+    FOCUS.resharded,
+    FOCUS.staleListings,
+    FOCUS.staleOften,
   ),
   broken(
     'begins a shard that is not listed yet as one without parents',
     2_000,
     [LANES, "if (!byShard.has(shard)) return 'unknown';", ''],
     FOCUS.timed,
+    FOCUS.resharded,
+    FOCUS.staleListings,
+    FOCUS.staleOften,
   ),
   broken(
     'begins a child without the time of its parents',
@@ -1033,7 +1053,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ),
   broken(
     'adds a value that is late for some of its windows to all of them',
-    500,
+    1_000,
     [
       'shared/time/aligned-windows.ts',
       'if (startMs < start || startMs >= end || aboveMs >= end) continue;',

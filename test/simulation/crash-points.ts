@@ -3,6 +3,7 @@ import { MemoryStream } from '../../shared/testing/simulator/memory-stream.ts';
 import { World } from '../../shared/testing/simulator/world.ts';
 import { seededRandom } from '../../shared/testing/seeded-random.ts';
 import type { RequestPlan } from '../../shared/testing/simulator/simulated-process.ts';
+import { TIMED } from './timed-workloads.ts';
 import { killing, REPARTITIONED, WORKLOADS, type Poison, type Value, type Workload } from './workloads.ts';
 
 /** A few records that go one known way, request by request. */
@@ -12,6 +13,8 @@ interface Scenario {
   readonly workload: string;
   readonly parallelizationFactor?: number;
   readonly isChained?: boolean;
+  /** One unless given. */
+  readonly shards?: number;
   /** `key[,other][!poison]@destination`, each a record. */
   readonly records: readonly string[];
 }
@@ -41,6 +44,20 @@ const SCENARIOS: readonly Scenario[] = [
   },
   { name: 'a repartition', workload: 'relayed', records: ['a,b@d0', 'b@d0', 'a!key@d0', 'a@d0'] },
   { name: 'a chain', workload: 'sessions', isChained: true, records: ['a@d0', 'b@d0', 'a@d0'] },
+  { name: 'windows', workload: 'tumbling', records: ['a@d0', 'b@d0', 'a@d0', 'a@d0', 'b@d0'] },
+  {
+    name: 'windows over two shards',
+    workload: 'twice',
+    shards: 2,
+    records: ['a@d0', 'b@d0', 'a@d0', 'b@d0'],
+  },
+  {
+    name: 'timers that a chain reads',
+    workload: 'timers',
+    shards: 2,
+    isChained: true,
+    records: ['a@d0', 'b,a@d0', 'a@d0', 'b@d0'],
+  },
 ];
 
 /** What happens at one request. */
@@ -54,6 +71,10 @@ const START_MS = 1_800_000_000_000;
 const HALF_TRIP_MS = 10;
 const FIRST_RETRY_MS = 250;
 const RECORDS_PER_BATCH = 3;
+/** Event time of the first record, and between two. */
+const FIRST_EVENT_MS = 1_000_000;
+const BETWEEN_EVENTS_MS = 6_000;
+const SWEEP_INTERVAL_MS = 4_000;
 
 /** A crash point: which request, what becomes of it, and how its records come again. */
 export interface CrashPoint {
@@ -105,8 +126,8 @@ async function run(
   scenario: Scenario,
   point: CrashPoint | undefined,
 ): Promise<{ violations: string[]; requests: number }> {
-  const workloads: readonly Workload[] = [...WORKLOADS, ...REPARTITIONED];
-  const { pipeline, next } = workloads.find(
+  const workloads: readonly Workload[] = [...WORKLOADS, ...REPARTITIONED, ...TIMED];
+  const { pipeline, next, windows } = workloads.find(
     (each) => each.pipeline.definition.name === scenario.workload,
   ) as Workload;
   let requests = 0;
@@ -129,7 +150,7 @@ async function run(
     },
   });
   killing.world = world;
-  const input = new MemoryStream('input', 1, 86_400_000);
+  const input = new MemoryStream('input', scenario.shards ?? 1, 86_400_000);
   const middle = new MemoryStream(pipeline.definition.repartition?.sink.name ?? 'middle', 1, 86_400_000);
   const isReCut = point?.returns === 'reCut';
   const common = {
@@ -146,7 +167,16 @@ async function run(
   };
   const following = scenario.isChained === true ? next : undefined;
   const sinkStreams = new Map(following === undefined ? [] : [[following.sink, middle]]);
-  const pipelines = [world.deploy({ ...common, pipeline, stream: input, innerStream: middle, sinkStreams })];
+  const deployed = world.deploy({
+    ...common,
+    pipeline,
+    stream: input,
+    innerStream: middle,
+    sinkStreams,
+    windows,
+    timerSweepIntervalMs: pipeline.definition.time && SWEEP_INTERVAL_MS,
+  });
+  const pipelines = [deployed];
   const last = following?.pipelines.at(-1);
   if (last !== undefined) pipelines.push(world.deploy({ ...common, pipeline: last, stream: middle }));
   for (const [number, text] of scenario.records.entries()) {
@@ -183,6 +213,7 @@ function valueOf(text: string, number: number): Value {
     key,
     destination,
     amount: number,
+    at: FIRST_EVENT_MS + number * BETWEEN_EVENTS_MS,
     ...(other !== undefined && { other }),
     ...(poison !== undefined && { poison: poison as Poison }),
   };

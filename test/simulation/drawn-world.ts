@@ -306,6 +306,8 @@ export interface SimulationResult {
   readonly story: readonly string[];
   readonly happened: Readonly<Partial<Record<Fault, number>>>;
   readonly requests: number;
+  /** Records that were late for nothing but what their shard was lifted to while it was idle. */
+  readonly excused: number;
 }
 
 /** Runs a planned world. @param isTold whether the story is wanted. */
@@ -406,7 +408,9 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
   };
   const planned = plan.mending;
   const violations = await world.run(planned && (() => mend(planned)));
-  return { violations, story: world.story, happened: world.faults.happened, requests: world.requests };
+  const { story, requests } = world;
+  const { happened } = world.faults;
+  return { violations, story, happened, requests, excused: deployed.checker.time?.excused ?? 0 };
 }
 
 function workloadOf({

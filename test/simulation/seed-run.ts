@@ -24,7 +24,7 @@ export async function runSeedsInParallel(options: SeedRunOptions): Promise<SeedR
   const end = from + seeds;
   let next = from;
   const taskSeeds = stopAtFirst ? TASK_SEEDS_TO_FIRST : TASK_SEEDS;
-  let sum: SeedReport = { seeds: 0, requests: 0, happened: {}, failures: [] };
+  let sum: SeedReport = { seeds: 0, requests: 0, excused: 0, happened: {}, failures: [] };
   const nextTask = (): SeedTask | undefined => {
     if (next >= end || !keepGoing() || (stopAtFirst && sum.failures.length > 0)) return undefined;
     const task = { from: next, count: Math.min(taskSeeds, end - next), stopAtFirst };
@@ -72,6 +72,7 @@ function added(a: SeedReport, b: SeedReport): SeedReport {
   return {
     seeds: a.seeds + b.seeds,
     requests: a.requests + b.requests,
+    excused: a.excused + b.excused,
     happened,
     failures: [...a.failures, ...b.failures],
   };

@@ -16,6 +16,8 @@ export interface SeedReport {
   /** Seeds that were run: less than asked for where it stopped at the first failure. */
   readonly seeds: number;
   readonly requests: number;
+  /** See `SimulationResult.excused`. */
+  readonly excused: number;
   readonly happened: Readonly<Partial<Record<Fault, number>>>;
   readonly failures: readonly { readonly seed: number; readonly violations: readonly string[] }[];
 }
@@ -24,18 +26,20 @@ export async function runSeeds({ from, count, stopAtFirst }: SeedTask): Promise<
   const happened: Partial<Record<Fault, number>> = {};
   const failures: { seed: number; violations: readonly string[] }[] = [];
   let requests = 0;
+  let excused = 0;
   let seeds = 0;
   while (seeds < count && !(stopAtFirst && failures.length > 0)) {
     const seed = from + seeds;
     const result = await simulate(drawPlan(seed));
     seeds += 1;
     requests += result.requests;
+    excused += result.excused;
     for (const fault of Object.keys(result.happened) as Fault[]) {
       happened[fault] = (happened[fault] ?? 0) + (result.happened[fault] ?? 0);
     }
     if (result.violations.length > 0) failures.push({ seed, violations: result.violations });
   }
-  return { seeds, requests, happened, failures };
+  return { seeds, requests, excused, happened, failures };
 }
 
 parentPort?.on('message', (task: SeedTask) => {

@@ -112,11 +112,12 @@ async function main(): Promise<number> {
 
 const BAR = '{bar} {value}/{total} seeds, {rate}/s, {failures} failed, {eta_formatted} left';
 
-function sum({ seeds, requests, happened, failures }: SeedReport, seconds: number): void {
+function sum({ seeds, requests, excused, happened, failures }: SeedReport, seconds: number): void {
   const say = (text: string): void => void process.stdout.write(`${text}\n`);
   say(
     `${seeds} seeds in ${seconds.toFixed(1)} s, ${Math.round(seeds / seconds)} seeds per second; ${requests} requests.`,
   );
+  say(`${String(excused).padStart(9)}  records are late for nothing but what their idle shard was lifted to`);
   for (const fault of Object.keys(FAULTS) as Fault[]) {
     say(`${String(happened[fault] ?? 0).padStart(9)}  ${FAULTS[fault]}`);
   }

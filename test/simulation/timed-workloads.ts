@@ -162,6 +162,54 @@ const intervals = pipeline('intervals')
   .aggregate('ids', ids)
   .to(kinesis(SINK, byKey));
 
+const isLeft = ({ value }: Keyed): boolean => value.amount % 2 === 0;
+
+/** Pairs of a key, and what found no partner. */
+const paired = timed('paired', 2)
+  .filter((element) => idOf(element) !== '')
+  .fullOuterJoin('pairs', {
+    left: (element): element is Keyed => isLeft(element),
+    right: (element): element is Keyed => !isLeft(element),
+    within: { before: { seconds: 3 }, after: { seconds: 6 } },
+    late: 'accept',
+  })
+  .map(({ left, right }) => ({ left: left?.value.id ?? null, right: right?.value.id ?? null }))
+  .to(kinesis('pairs'));
+
+const timedOut = timed('timed-out', 1)
+  .map(idOf)
+  .mapWithState<string[], { ids: readonly string[]; isOver: boolean }>(
+    'gathered',
+    (id, state) => {
+      const ids = [...(state.get() ?? []), id];
+      if (ids.length > 4) state.remove();
+      else state.update(ids);
+      return ids.length % 2 === 0 ? { ids, isOver: false } : undefined;
+    },
+    { timeout: { seconds: 8 }, onTimeout: (ids) => ({ ids, isOver: true }) },
+  )
+  .to(kinesis('gathered'));
+
+/** Windows each of which is made of the one before it. */
+const inverted = timed('inverted', 2)
+  .map((element) => (idOf(element) === '\ud800' ? 100 : element.value.amount + 1))
+  .window(sliding({ seconds: 9 }, { seconds: 3 }), { late: 'deadLetter' })
+  .reduce('sums', (a, b) => a + b, { inverse: (a, b) => a - b, filter: (sum) => sum > 0 })
+  .to(kinesis('sums', { key: ({ key }) => key }));
+
+const batches = pipeline('batches')
+  .from(kinesis<Value>('input'))
+  .eventTime(({ at = 0 }) => at)
+  .watermark({ lateness: { seconds: 2 } })
+  .batchInterval({ seconds: 5 })
+  .flatMap(expand)
+  .keyBy(keyOf)
+  .map(idOf)
+  .updateStateByBatch<string[]>('batches', (values, state = []) =>
+    values.length === 0 && state.length > 3 ? undefined : [...state.slice(-4), ...values, '.'],
+  )
+  .to(kinesis('batches'));
+
 /** What is simulated with event time. */
 export const TIMED: readonly Workload[] = [
   {
@@ -210,4 +258,12 @@ export const TIMED: readonly Workload[] = [
   },
   { pipeline: arrived, leastRoomBytes: 4_000, windows: rule({ sizeMs: 4_000, late: 'drop' }) },
   { pipeline: intervals, leastRoomBytes: 4_000, windows: rule({ sizeMs: 10_000, late: 'drop' }) },
+  {
+    pipeline: paired,
+    leastRoomBytes: 4_000,
+    next: { sink: 'pairs', pipelines: [chainedOn(paired, 'pairs', 'all-pairs', () => 'all')] },
+  },
+  { pipeline: timedOut, leastRoomBytes: 4_000 },
+  { pipeline: inverted, leastRoomBytes: 4_000 },
+  { pipeline: batches, leastRoomBytes: 4_000 },
 ];

@@ -1045,8 +1045,11 @@ function idParts(
   record: SourceRecord | undefined,
   { element, sink, index, origin }: OracleOutput,
 ): OutputEntry {
-  const { lane, position } = origin ?? (record as SourceRecord);
-  return { lane, position, element, sink, index } as OutputEntry;
+  return { ...placeOf(origin ?? record), element, sink, index } as OutputEntry;
+}
+
+function placeOf(at: OracleOutput['origin']): Partial<Pick<OutputEntry, 'lane' | 'position'>> {
+  return at === undefined ? {} : { lane: at.lane, position: at.position };
 }
 
 function timerEntry(output: CommittedOutput): OutputEntry {

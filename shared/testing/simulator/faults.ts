@@ -74,6 +74,11 @@ export class FaultPlan {
     return true;
   }
 
+  /** How much has gone wrong so far. */
+  get total(): number {
+    return Object.values(this.happened).reduce((sum, count) => sum + count, 0);
+  }
+
   /** So much more may go wrong. */
   add(budget: FaultBudget): void {
     for (const fault of Object.keys(this.#left) as Fault[]) this.#left[fault] += budget[fault];

@@ -105,6 +105,7 @@ export class SimulatedPipeline {
   /** What operators have begun and not ended. */
   #operations = 0;
   #lastPutMs = -Infinity;
+  #scheduledSweeps = 0;
   /** Whether a sweep has found nothing to do when all else was done; from the beginning where none comes by itself. */
   #areTimersDone: boolean;
   readonly #checkpoints = new MemoryCheckpointStore();
@@ -390,7 +391,8 @@ export class SimulatedPipeline {
         if (!process.isAlive) return;
         process.invocation = undefined;
         this.#world.tell(`  p${process.id} has swept: ${JSON.stringify(report)}`);
-        onReport?.(report);
+        // What it had no time for it does not tell of.
+        if (process.runtime.clock.nowMs() < untilMs) onReport?.(report);
         this.#world.endOf.get(process)?.({ kind: 'response', payload: {} });
       },
       (error: unknown) => this.#threw(process, error),
@@ -404,7 +406,11 @@ export class SimulatedPipeline {
       const { batchIntervalMs = 0 } = this.#main.program.definition.time ?? {};
       const hasSettled = this.#world.time.nowMs > this.#lastPutMs + batchIntervalMs + ARRIVAL_SLACK_MS;
       const isLast = hasSettled && this.isIdle && !this.#world.isExpecting;
+      const number = ++this.#scheduledSweeps;
+      const { total } = this.#world.faults;
       this.sweepTimers(({ lifted, fired, published, left }) => {
+        // One in which something went wrong says nothing of what is left.
+        if (number !== this.#scheduledSweeps || this.#world.faults.total !== total) return;
         const { time } = this.#main.program.definition;
         // By arrival lanes are lifted for ever, as the clock goes on.
         const isMoving = time?.of !== undefined ? lifted > 0 : this.#hasTimers;

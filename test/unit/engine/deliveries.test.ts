@@ -49,6 +49,7 @@ describe('a batch', () => {
       duplicates: 0,
       deadLetters: 0,
       conflicts: 0,
+      late: 0,
       keys: 100,
       outsideShard: 0,
       published: 10_000,
