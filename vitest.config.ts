@@ -4,8 +4,9 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // Whole clouds run in some, one beside the other: generous, so that only what hangs is ended.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     pool: 'forks',
     // All cores: one is left out otherwise, and of two that is half.
     maxWorkers: availableParallelism(),
