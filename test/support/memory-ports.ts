@@ -84,6 +84,11 @@ export function testWorld(
       deadLetters: new MemoryDeadLetterStore(() => world.nowMs, letters),
       closedLetters: new MemoryDeadLetterStore(() => world.nowMs, closedLetters),
       shardRanges: new MemoryShardRanges(ranges),
+      lanes: {
+        lanes: async () =>
+          [...ranges.keys()].map((shard) => ({ shard: shardLane(STREAM, shard), parents: [] })),
+        behind: async () => 'records',
+      },
       clock: { nowMs: () => world.nowMs },
       wait: async (ms) => void (world.nowMs += ms),
       log: {

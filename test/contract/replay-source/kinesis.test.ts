@@ -123,7 +123,12 @@ describe('the streams of a pipeline, as a replay reads them from Kinesis', () =>
       ['four', 'five'],
     ]);
     expect(read.texts).toEqual(TEXTS.slice(1));
-    expect(await read.reader.next(2)).toEqual({ kind: 'records', records: [], isAtEnd: true });
+    expect(await read.reader.next(2)).toEqual({
+      kind: 'records',
+      records: [],
+      isAtEnd: true,
+      isClosed: true,
+    });
   });
 
   it('are read from the oldest record on where no place is given', async () => {
