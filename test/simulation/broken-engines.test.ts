@@ -11,7 +11,7 @@ const WORLDS_LIMIT = 1_000;
 const TESTED = BROKEN_ENGINES.filter(({ within }) => within <= WORLDS_LIMIT);
 
 describe('an engine is caught that', () => {
-  it.each(TESTED)('$name', { timeout: 300_000 }, async ({ changes, within }) => {
+  it.each(TESTED)('$name', { timeout: 900_000 }, async ({ changes, within }) => {
     const bundle = await bundleSimulation(changes);
     bundles.push(bundle);
     const report = await runSeedsInParallel({ file: bundle.file, from: 1, seeds: within, stopAtFirst: true });

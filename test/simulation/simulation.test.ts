@@ -18,7 +18,7 @@ describe('the engine in simulated worlds', () => {
     const report = await runSeedsInParallel({ file: bundle.file, from: 1, seeds: SEEDS, stopAtFirst: false });
     expect(report.failures).toEqual([]);
     expect(report.seeds).toBe(SEEDS);
-  }, 120_000);
+  }, 600_000);
 
   it('has every fault happen', { timeout: 200_000 }, async () => {
     const report = await runSeedsInParallel({ file: bundle.file, from: 1, seeds: 300, stopAtFirst: false });
