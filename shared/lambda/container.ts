@@ -16,8 +16,7 @@ import { SpillingStateStore } from '../state/spilling-state-store.ts';
 import type { StateStore } from '../state/state-store.ts';
 import type { Clock } from '../time/clock.ts';
 import type { SourceLanes } from '../time/source-lanes.ts';
-import { ConfigurationError } from '../pipeline/configuration-error.ts';
-import { ENVIRONMENT } from './environment.ts';
+import { replayOptions } from './replay-options.ts';
 import { REQUEST_LIMITS } from './request-limits.ts';
 import { readSettings, type Settings } from './settings.ts';
 import { noTrace, type Trace } from './trace.ts';
@@ -166,23 +165,12 @@ function shardRanges(trace: Trace): ShardRanges {
 
 /** @throws ConfigurationError where the environment names no streams: event time would stand still for ever. */
 function sourceLanes(
-  { name, repartition }: PipelineDefinition,
+  definition: PipelineDefinition,
   settings: Settings,
   trace: Trace,
   clock: Clock,
 ): SourceLanes {
-  if (settings.streamArns.length === 0) {
-    throw new ConfigurationError(
-      `The function of pipeline '${name}' has no event time: ${ENVIRONMENT.streamArns} is missing. The ` +
-        'StatefulPipeline construct sets it; a function that is deployed in another way needs it too.',
-    );
-  }
-  const inner = repartition && settings.sinks.get(repartition.sink.name);
-  const options = {
-    streamArns: settings.streamArns,
-    ...(inner !== undefined && { repartitioned: inner }),
-    wait: (ms: number): Promise<void> => wait(ms),
-  };
+  const options = replayOptions(definition, settings, 'has no event time', (ms) => wait(ms));
   let loading: Promise<SourceLanes> | undefined;
   const load = (): Promise<SourceLanes> =>
     (loading ??= Promise.all([

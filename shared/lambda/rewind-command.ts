@@ -10,13 +10,12 @@ import type {
   ShardReplay,
 } from '../checkpoint/rewind.ts';
 import { DEADLINE_MARGIN_MS } from '../engine/limits.ts';
-import { ConfigurationError } from '../pipeline/configuration-error.ts';
 import { sinksOf } from '../pipeline/definition.ts';
 import type { Control } from '../state/state-store.ts';
 import type { CommandContext } from './commands.ts';
-import { ENVIRONMENT } from './environment.ts';
 import { generationsOf } from './generations.ts';
 import { kinesisReplaySource } from './kinesis-ports.ts';
+import { replayOptions } from './replay-options.ts';
 import { s3Checkpoints } from './s3-ports.ts';
 
 /** The event that asks a pipeline's function for a step of a rewind: each is bounded, and safe to ask for again. */
@@ -181,25 +180,12 @@ function stepRequest(event: object): RewindStepRequest {
 function rewinderOf(context: CommandContext): Rewinder {
   const { runtime, services } = context;
   const { settings, trace } = services;
-  const { name, repartition } = runtime.program.definition;
-  if (settings.streamArns.length === 0) {
-    throw new ConfigurationError(
-      `The function of pipeline '${name}' cannot rewind: ${ENVIRONMENT.streamArns} is missing. The StatefulPipeline ` +
-        'construct sets it; a function that is deployed in another way needs it too.',
-    );
-  }
-  const inner = repartition && settings.sinks.get(repartition.sink.name);
+  const { definition } = runtime.program;
+  const options = replayOptions(definition, settings, 'cannot rewind', runtime.wait);
   return {
     runtime,
     generations: generationsOf(context),
-    checkpoints: s3Checkpoints(settings.bucket, name, trace),
-    source: kinesisReplaySource(
-      {
-        streamArns: settings.streamArns,
-        ...(inner !== undefined && { repartitioned: inner }),
-        wait: runtime.wait,
-      },
-      trace,
-    ),
+    checkpoints: s3Checkpoints(settings.bucket, definition.name, trace),
+    source: kinesisReplaySource(options, trace),
   };
 }
