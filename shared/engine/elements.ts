@@ -3,6 +3,7 @@ import type { PipelineTime, StatelessStage } from '../pipeline/definition.ts';
 import { RecordError, rejectionOf, type Rejection } from '../source/record-error.ts';
 import type { ReadEnvelope } from '../source/provenance.ts';
 import type { SourceRecord } from '../source/record.ts';
+import { eventMsOf } from '../time/event-ms.ts';
 import { KEY_LIMIT_BYTES } from './limits.ts';
 import type { Program } from './program.ts';
 import { haveSharedObjects } from './shared-objects.ts';
@@ -118,7 +119,7 @@ export class EventTimes {
   at(stage: number, value: unknown): void {
     const { of, at } = this.#time;
     if (stage !== at) return;
-    if (of !== undefined) this.#currentMs = requireTime(of(value));
+    if (of !== undefined) this.#currentMs = requireEventMs(of(value));
     this.highestMs = Math.max(this.highestMs ?? -Infinity, this.#currentMs);
   }
 
@@ -128,17 +129,19 @@ export class EventTimes {
   }
 }
 
-/** Date's own limit. */
-const LATEST_TIME_MS = 8.64e15;
-
 /** @throws RecordError for what is no time from 1970 on. */
-function requireTime(time: unknown): number {
-  const ms = time instanceof Date ? time.getTime() : time;
-  if (typeof ms === 'number' && ms >= 0 && ms <= LATEST_TIME_MS) return Math.floor(ms);
+function requireEventMs(time: unknown): number {
+  const ms = eventMsOf(time);
+  if (ms !== undefined) return ms;
+  const given =
+    time instanceof Date
+      ? 'an invalid Date or one before 1970'
+      : typeof time === 'number'
+        ? String(time)
+        : `a value of type ${time === null ? 'null' : typeof time}`;
   throw new RecordError(
     'stateless',
-    `eventTime gave ${time instanceof Date ? 'an invalid Date or one before 1970' : typeof ms === 'number' ? String(ms) : `a value of type ${ms === null ? 'null' : typeof ms}`}; ` +
-      'an event time is a Date or milliseconds since 1970',
+    `eventTime gave ${given}; an event time is a Date or milliseconds since 1970`,
   );
 }
 

@@ -1,5 +1,5 @@
 import { joinStage, type JoinKind } from '../time/join-operator.ts';
-import { LATE_POLICIES, type LatePolicy } from '../time/window-operator.ts';
+import { requireLatePolicy, type LatePolicy } from '../time/window-operator.ts';
 import type { StatefulStage } from './definition.ts';
 import { secondsOf, type Duration } from './duration.ts';
 import { requireSynchronous } from './synchronous.ts';
@@ -44,10 +44,7 @@ export function joinOf<T, L extends T, R extends T>(
         "or an 'after'.",
     );
   }
-  if (!LATE_POLICIES.includes(late)) {
-    const allowed = LATE_POLICIES.map((each) => `'${each}'`).join(', ');
-    throw new TypeError(`'late' of operator '${name}' is ${JSON.stringify(late)}; it is one of ${allowed}.`);
-  }
+  requireLatePolicy(`operator '${name}'`, late);
   const msOf = (which: string, duration: Duration | undefined): number =>
     duration === undefined ? 0 : secondsOf(`'within.${which}' of operator '${name}'`, duration) * 1_000;
   return joinStage(name, version, {

@@ -473,7 +473,7 @@ export class KeyedStream<T, Timed extends boolean = false> implements Pipeline {
         update(values as readonly T[], state as S | undefined, key, endMs),
         `operator '${name}'`,
       ) as Document | undefined;
-    return this.#operator(batchStateStage(name, version, intervalMs, call, 'drop'));
+    return this.#operator(batchStateStage(name, version, intervalMs, call));
   }
 
   #batchIntervalMs(what: string): number {

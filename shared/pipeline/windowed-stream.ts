@@ -5,7 +5,7 @@ import type { Document } from '../state/document.ts';
 import { alignedWindowStage } from '../time/aligned-windows.ts';
 import { sessionWindowStage } from '../time/session-windows.ts';
 import {
-  LATE_POLICIES,
+  requireLatePolicy,
   type LatePolicy,
   type WindowFold,
   type WindowResult,
@@ -61,10 +61,7 @@ export class WindowedStream<T> {
     if (emit !== 'onClose' && emit !== 'onUpdate') {
       throw new TypeError(`'emit' of a window is ${JSON.stringify(emit)}; it is 'onClose' or 'onUpdate'.`);
     }
-    if (!LATE_POLICIES.includes(late)) {
-      const allowed = LATE_POLICIES.map((each) => `'${each}'`).join(', ');
-      throw new TypeError(`'late' of a window is ${JSON.stringify(late)}; it is one of ${allowed}.`);
-    }
+    requireLatePolicy('a window', late);
     if (windows.kind === 'session' && (emit === 'onUpdate' || allowedLateness !== undefined)) {
       throw new TypeError(
         `Sessions have no ${emit === 'onUpdate' ? "'onUpdate'" : "'allowedLateness'"}: a later value may make two of ` +

@@ -3,7 +3,7 @@ import type { Document } from '../state/document.ts';
 import { firstEndAbove, lastEndOf, paneMsOf, type AlignedWindows } from './window-spec.ts';
 import {
   destinationKey,
-  lateError,
+  lateOutputs,
   outputMs,
   requireTime,
   type WindowFold,
@@ -81,8 +81,9 @@ export function alignedWindowStage(
     timers,
     outputMs,
     destinationKey,
-    fold: (key, value, cell, { time }) => {
-      const { eventMs, overMs, firedMs, onLate } = requireTime(name, time);
+    fold: (key, value, cell, context) => {
+      const time = requireTime(name, context.time);
+      const { eventMs, overMs, firedMs } = time;
       const startMs = Math.floor((eventMs - windows.offsetMs) / paneMs) * paneMs + windows.offsetMs;
       const lastMs = lastEndOf(windows, startMs);
       // It lies between two windows.
@@ -90,13 +91,10 @@ export function alignedWindowStage(
       const closedMs = overMs - allowedLatenessMs;
       const firstMs = firstEndAbove(windows, startMs);
       if (lastMs <= closedMs) {
-        if (late === 'deadLetter') throw lateError(name, lastMs);
-        if (late === 'accept') {
+        return lateOutputs(name, late, lastMs, time, () => {
           const accumulator = fold.add(undefined, value);
           return resultsOf(key, [{ name: '', startMs, aboveMs: -Infinity, accumulator }], firstMs, lastMs);
-        }
-        onLate?.();
-        return [];
+        });
       }
       const openMs = firstEndAbove(windows, Math.max(closedMs, startMs));
       const aboveMs = openMs > firstMs ? openMs - windows.slideMs : -Infinity;

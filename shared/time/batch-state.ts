@@ -1,6 +1,6 @@
 import type { OperatorTimers, StatefulStage } from '../pipeline/definition.ts';
 import type { Document } from '../state/document.ts';
-import { lateError, requireTime, type LatePolicy } from './window-operator.ts';
+import { requireTime } from './window-operator.ts';
 
 /** As it is stored: the state, and the values of batches that are not over, by the batch's start. */
 interface Held {
@@ -10,7 +10,7 @@ interface Held {
 
 /**
  * Spark's `updateStateByKey` to the letter: called when a batch is over, with all of a key's values of it, and for every
- * key that has a state, with or without values.
+ * key that has a state, with or without values. What comes for a batch that is over is dropped and counted.
  */
 export function batchStateStage(
   name: string,
@@ -22,7 +22,6 @@ export function batchStateStage(
     key: string,
     endMs: number,
   ) => Document | undefined,
-  late: LatePolicy,
 ): StatefulStage {
   const timers: OperatorTimers = {
     dueMs: (state, firedMs) => {
@@ -56,7 +55,6 @@ export function batchStateStage(
       const { eventMs, overMs, onLate } = requireTime(name, time);
       const startMs = Math.floor(eventMs / intervalMs) * intervalMs;
       if (startMs + intervalMs <= overMs) {
-        if (late === 'deadLetter') throw lateError(name, startMs + intervalMs);
         onLate?.();
         return [];
       }

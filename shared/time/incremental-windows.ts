@@ -1,7 +1,7 @@
 import type { OperatorTimers, StatefulStage } from '../pipeline/definition.ts';
 import type { Document } from '../state/document.ts';
 import { firstEndAbove, paneMsOf, type AlignedWindows } from './window-spec.ts';
-import { destinationKey, lateError, outputMs, requireTime, type LatePolicy } from './window-operator.ts';
+import { destinationKey, lateOutputs, outputMs, requireTime, type LatePolicy } from './window-operator.ts';
 
 export interface IncrementalFold {
   readonly reduce: (accumulated: Document, value: Document) => Document;
@@ -79,17 +79,17 @@ export function incrementalWindowStage(
     timers,
     outputMs,
     destinationKey,
-    fold: (key, value, cell, { time }) => {
-      const { eventMs, overMs, onLate } = requireTime(name, time);
+    fold: (key, value, cell, context) => {
+      const time = requireTime(name, context.time);
+      const { eventMs, overMs } = time;
       const pane = Math.floor((eventMs - offsetMs) / paneMs) * paneMs + offsetMs;
       const firstMs = firstEndAbove(windows, pane);
       // It lies between two windows.
       if (firstMs - sizeMs > pane) return [];
       if (firstMs <= overMs) {
-        if (late === 'deadLetter') throw lateError(name, firstMs);
-        if (late === 'accept') return [{ key, window: { start: firstMs - sizeMs, end: firstMs }, value }];
-        onLate?.();
-        return [];
+        return lateOutputs(name, late, firstMs, time, () => [
+          { key, window: { start: firstMs - sizeMs, end: firstMs }, value },
+        ]);
       }
       const { panes, whole } = read(cell.get());
       const before = panes.get(pane);

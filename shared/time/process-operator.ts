@@ -2,6 +2,7 @@ import type { OperatorTimers, StateCell, StatefulStage, ValueTime } from '../pip
 import { requireSynchronous } from '../pipeline/synchronous.ts';
 import type { Document } from '../state/document.ts';
 import { without } from '../state/without.ts';
+import { eventMsOf } from './event-ms.ts';
 import { requireTime } from './window-operator.ts';
 
 /** One key's timers of one operator, by name: setting one again moves it. */
@@ -122,8 +123,8 @@ function contextOf(
         if (typeof timer !== 'string' || timer === '' || !timer.isWellFormed()) {
           throw new TypeError(`operator '${operator}' sets a timer whose name is no text, or empty`);
         }
-        const atMs = Math.floor(at instanceof Date ? at.getTime() : at);
-        if (!(atMs >= 0 && atMs <= LATEST_MS)) {
+        const atMs = eventMsOf(at);
+        if (atMs === undefined) {
           throw new TypeError(
             `operator '${operator}' sets the timer '${timer}' to a time that is none: a Date or milliseconds since 1970`,
           );
@@ -136,6 +137,3 @@ function contextOf(
     },
   };
 }
-
-/** Date's own limit. */
-const LATEST_MS = 8.64e15;

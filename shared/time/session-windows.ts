@@ -2,7 +2,7 @@ import type { OperatorTimers, StatefulStage } from '../pipeline/definition.ts';
 import type { Document } from '../state/document.ts';
 import {
   destinationKey,
-  lateError,
+  lateOutputs,
   outputMs,
   requireTime,
   type WindowFold,
@@ -52,18 +52,16 @@ export function sessionWindowStage(
     timers,
     outputMs,
     destinationKey,
-    fold: (key, value, cell, { time }) => {
-      const { eventMs, overMs, onLate } = requireTime(name, time);
+    fold: (key, value, cell, context) => {
+      const time = requireTime(name, context.time);
+      const { eventMs, overMs } = time;
       const ownGapMs = gapMs(value);
       if (!(ownGapMs > 0)) return [];
       const endMs = eventMs + ownGapMs;
       if (endMs <= overMs) {
-        if (late === 'deadLetter') throw lateError(name, endMs);
-        if (late === 'accept') {
-          return [resultOf(key, { startMs: eventMs, endMs, accumulator: fold.add(undefined, value) })];
-        }
-        onLate?.();
-        return [];
+        return lateOutputs(name, late, endMs, time, () => [
+          resultOf(key, { startMs: eventMs, endMs, accumulator: fold.add(undefined, value) }),
+        ]);
       }
       const sessions = sessionsOf(cell.get());
       const met = sessions.filter((each) => each.startMs <= endMs && eventMs <= each.endMs);

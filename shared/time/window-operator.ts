@@ -32,8 +32,15 @@ export interface WindowSettings {
   readonly late: LatePolicy;
 }
 
-export const LATE_POLICIES = ['drop', 'deadLetter', 'accept'] as const;
+const LATE_POLICIES = ['drop', 'deadLetter', 'accept'] as const;
 export type LatePolicy = (typeof LATE_POLICIES)[number];
+
+/** @param of what, as errors name it. @throws TypeError for what is no policy. */
+export function requireLatePolicy(of: string, late: LatePolicy): void {
+  if (LATE_POLICIES.includes(late)) return;
+  const allowed = LATE_POLICIES.map((each) => `'${each}'`).join(', ');
+  throw new TypeError(`'late' of ${of} is ${JSON.stringify(late)}; it is one of ${allowed}.`);
+}
 
 /** A result stands at the last moment of its window, for what waits for time behind it. */
 export function outputMs(output: unknown): number {
@@ -45,11 +52,27 @@ export function destinationKey(key: string, output: unknown): string {
   return `${key}@${new Date((output as WindowResult<unknown>).window.start).toISOString()}`;
 }
 
-export function lateError(name: string, endMs: number): RecordError {
-  return new RecordError(
-    'late',
-    `it came too late for operator '${name}': its last window ended at ${new Date(endMs).toISOString()}`,
-  );
+/**
+ * What comes of a value that is too late for its windows, of which the last ended at `endMs`.
+ * @param alone the results that it gives by itself, where it is accepted.
+ * @throws RecordError where it is to be a dead letter.
+ */
+export function lateOutputs(
+  name: string,
+  late: LatePolicy,
+  endMs: number,
+  { onLate }: ValueTime,
+  alone: () => readonly unknown[],
+): readonly unknown[] {
+  if (late === 'deadLetter') {
+    throw new RecordError(
+      'late',
+      `it came too late for operator '${name}': its last window ended at ${new Date(endMs).toISOString()}`,
+    );
+  }
+  if (late === 'accept') return alone();
+  onLate?.();
+  return [];
 }
 
 /** @throws ConfigurationError in a pipeline without a time, which the types refuse. */
