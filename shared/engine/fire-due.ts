@@ -69,7 +69,7 @@ async function fireItem(
     const item = bringForward(program, loaded);
     const published = await publishFired(runtime, standing, item, keepGoing, report);
     if (published === 'failed') return false;
-    const { written, hasFired, problem } = fired(runtime, item, published, overMs);
+    const { written, spills, hasFired, problem } = fired(runtime, item, published, overMs);
     if (problem !== undefined) {
       runtime.log.error(`Timers of a key do not fire: ${problem}. They are tried again`, {
         key: hashOfKey(pk),
@@ -80,7 +80,7 @@ async function fireItem(
       item: stamped(runtime, written),
       expectedRevision: loaded.revision,
       loaded,
-      spills: new ItemDraft(program, keyOfItem(pk), written, [], true).spills,
+      spills,
     };
     const [result] = await store.commit([write]);
     cache.forget(pk);
@@ -121,12 +121,13 @@ function fired(
   overMs: number,
 ): {
   readonly written: StateItem | undefined;
+  readonly spills: boolean;
   readonly hasFired: boolean;
   readonly problem: string | undefined;
 } {
   const { pk } = item;
   const key = keyOfItem(pk);
-  if (key === undefined) return { written: undefined, hasFired: false, problem: undefined };
+  if (key === undefined) return { written: undefined, spills: false, hasFired: false, problem: undefined };
   const pending = item.outbox.filter((entry) => !published.has(entry));
   const draft = new ItemDraft(program, key, item, pending, true);
   const arrivalMs = clock.nowMs();
@@ -140,10 +141,9 @@ function fired(
   };
   let problem: string | undefined;
   let hasFired = false;
-  while (!draft.isParked && problem === undefined && draft.dueMs() <= overMs) {
+  for (let dueMs = draft.dueMs; !draft.isParked && dueMs <= overMs; dueMs = draft.dueMs) {
     const run = new StepRun(program, key, draft);
     const saved = draft.save();
-    const dueMs = draft.dueMs();
     // One time after the other: what has no room any more comes in another write.
     problem = fireTimers(draft, run, key, dueMs, maker);
     const isTooMuch =
@@ -158,7 +158,7 @@ function fired(
   }
   const written = draft.swept(pk);
   const isSame = !hasFired && published.size === 0 && written.dueMs === item.dueMs;
-  return { written: isSame ? undefined : written, hasFired, problem };
+  return { written: isSame ? undefined : written, spills: draft.spills, hasFired, problem };
 }
 
 const TOO_MUCH =

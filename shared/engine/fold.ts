@@ -10,7 +10,7 @@ import type { FreshValues } from './fresh-values.ts';
 import { isAtOrBelow, ItemDraft, NOTHING_SAVED } from './item-draft.ts';
 import { MARKS_LIMIT, RECORDS_BETWEEN_CLOCK_READS, ROOM_SHARE_AHEAD } from './limits.ts';
 import type { MarkPlace } from './mark-place.ts';
-import { isAcknowledged } from './outbox-draft.ts';
+import { isAcknowledged, type Maker } from './outbox-draft.ts';
 import type { Program } from './program.ts';
 import { StepRun } from './step-run.ts';
 import { BEFORE_ELEMENTS, BEHIND_ELEMENTS, fireTimers } from './fire-timers.ts';
@@ -73,8 +73,6 @@ export interface Fold {
   readonly deadLetters: number;
   /** Values that came too late and were dropped. */
   readonly late: number;
-  /** Why timers that are due did not fire; they fire later. */
-  readonly timerProblem: string | undefined;
   /** What the states take. */
   readonly stateBytes: number;
   /** Whether they are too large for the item. */
@@ -133,8 +131,8 @@ class ItemFold {
   #late = 0;
   #lateBefore = 0;
   readonly #onLate = (): void => void (this.#late += 1);
-  /** Why timers do not fire in this fold, where one of them has failed. */
-  #timerProblem: string | undefined;
+  /** Whether timers do not fire in this fold any more: a sweep fires them, or says why it cannot. */
+  #areTimersLeft = false;
 
   constructor(
     scope: FoldScope,
@@ -188,7 +186,6 @@ class ItemFold {
       skipped: this.#skipped,
       deadLetters: this.#deadLetters,
       late: this.#lateBefore,
-      timerProblem: this.#timerProblem,
       stateBytes: hasRun ? draft.stateBytes : 0,
       spills: hasRun && draft.spills,
       stop,
@@ -278,8 +275,8 @@ class ItemFold {
       this.#late = this.#lateBefore;
       if (this.#ran > 0) return 'full';
       if (fired === 0) return { record: index, kind: 'outbox', reason: OUTBOX_IS_FULL };
-      // A sweep fires them one by one.
-      this.#timerProblem = 'what they give and what the next record gives have no room together';
+      // What timers give and what the record gives have no room together: a sweep fires them one by one.
+      this.#areTimersLeft = true;
       return this.#foldRecord(draft, record, place, at, end);
     }
     draft.accept(record.arrivalMs, run.entries);
@@ -335,16 +332,15 @@ class ItemFold {
   #fire(
     draft: ItemDraft,
     run: StepRun,
-    { lane, position, arrivalMs }: SourceRecord,
+    record: SourceRecord,
     place: MarkPlace,
     element: number,
     overMs: number,
   ): 'done' | 'again' {
-    if (this.#timerProblem !== undefined || draft.dueMs() > overMs) return 'done';
+    if (this.#areTimersLeft || draft.dueMs > overMs) return 'done';
     if (!this.#isGuarded) return 'again';
-    const originArrivalMs = place.lane === lane ? undefined : place.arrivalMs;
-    const maker = { lane, position, element, arrivalMs, originArrivalMs };
-    this.#timerProblem = fireTimers(draft, run, this.#work.key as string, overMs, maker);
+    const maker = makerOf(record, place, element);
+    this.#areTimersLeft = fireTimers(draft, run, this.#work.key as string, overMs, maker) !== undefined;
     return 'done';
   }
 
@@ -361,10 +357,9 @@ class ItemFold {
     end: number,
   ): Rejection | undefined {
     const fired = run.entriesBytes;
-    const originArrivalMs = markPlace === record ? undefined : markPlace.arrivalMs;
     for (let place = at; place < end; place++) {
       const element = this.#work.elements[place] as Element;
-      const rejection = element.rejection ?? this.#runElement(draft, run, record, originArrivalMs, element);
+      const rejection = element.rejection ?? this.#runElement(draft, run, record, markPlace, element);
       if (rejection !== undefined) return rejection;
     }
     return this.#requireSizes(draft, run.entriesBytes - fired);
@@ -375,14 +370,12 @@ class ItemFold {
     draft: ItemDraft,
     run: StepRun,
     record: SourceRecord,
-    originArrivalMs: number | undefined,
+    markPlace: MarkPlace,
     element: Element,
   ): Rejection | undefined {
-    const { lane, position, arrivalMs } = record;
     try {
       const value = this.#isFresh || element.isShared ? this.#scope.fresh.take(element, this) : element.value;
-      const maker = { lane, position, element: element.number, arrivalMs, originArrivalMs };
-      run.run(0, value, maker, this.#contextOf(draft, record, element));
+      run.run(0, value, makerOf(record, markPlace, element.number), this.#contextOf(draft, record, element));
       return undefined;
     } catch (error) {
       if (error instanceof ConfigurationError) throw error;
@@ -474,6 +467,13 @@ class ItemFold {
     draft.dropMarks(firstRan);
     return draft.toItem(this.#work.pk, firstRan.arrivalMs);
   }
+}
+
+/** Where the record came from the head of a chain, its outputs say when it arrived there. */
+function makerOf(record: SourceRecord, place: MarkPlace, element: number): Maker {
+  const { lane, position, arrivalMs } = record;
+  const originArrivalMs = place === record ? undefined : place.arrivalMs;
+  return { lane, position, element, arrivalMs, originArrivalMs };
 }
 
 /** Other shards publish their entries first; with ParallelizationFactor 1 their progress shows when they have. */

@@ -23,6 +23,16 @@ type PendingValue = Extract<PendingEntry, { kind: 'output' }>['value'];
 const NO_VERSIONS: ReadonlyMap<string, number> = new Map();
 const NO_STATES: ReadonlyMap<string, Document> = new Map();
 
+/** An operator that waits, and until when. */
+export interface NextTimer {
+  /** Among the steps. */
+  readonly place: number;
+  /** Among the operators: a part of the id of what it makes. */
+  readonly cell: number;
+  /** Event time, milliseconds since the epoch. */
+  readonly dueMs: number;
+}
+
 /** What a draft held before a record ran. */
 export interface SavedDraft {
   readonly cells: readonly SavedCell[];
@@ -162,7 +172,7 @@ export class ItemDraft {
   accept(arrivalMs: number, entries: readonly EntryDraft[]): void {
     for (const output of this.direct) output.accept();
     if (entries.length > 0) {
-      if (this.timed.length > 0) this.#carryTimers(entries);
+      if (this.#timed.length > 0) this.#carryTimers(entries);
       this.#outbox.add(entries);
       this.#count(entries);
     }
@@ -229,7 +239,7 @@ export class ItemDraft {
   /** The item as a sweep should write it. */
   swept(pk: string): StateItem {
     const item = without(this.toItem(pk, 0), 'dueMs');
-    const dueMs = item.outbox.some(({ lane }) => isTimerLane(lane)) ? 0 : this.dueMs();
+    const dueMs = item.outbox.some(({ lane }) => isTimerLane(lane)) ? 0 : this.dueMs;
     return dueMs === Infinity ? item : { ...item, dueMs };
   }
 
@@ -264,21 +274,24 @@ export class ItemDraft {
   }
 
   /** Operators that wait for event time; a shard's own item has none. */
-  get timed(): Program['timed'] {
+  get #timed(): Program['timed'] {
     return this.#key === undefined ? [] : this.#program.timed;
   }
 
-  /** The earliest event time for which an operator waits, milliseconds since the epoch; Infinity where none does. */
-  dueMs(): number {
-    let dueMs = Infinity;
-    for (const { cell } of this.timed) dueMs = Math.min(dueMs, this.dueOf(cell));
-    return dueMs;
+  /** What comes next of all that operators wait for; of one time in the order of the operators. */
+  nextTimer(): NextTimer | undefined {
+    let next: NextTimer | undefined;
+    for (const { place, cell } of this.#timed) {
+      const { held, operator } = this.cells[cell] as Cell;
+      const dueMs = held && operator.timers?.dueMs(held.document, this.firedMs);
+      if (dueMs !== undefined && (next === undefined || dueMs < next.dueMs)) next = { place, cell, dueMs };
+    }
+    return next;
   }
 
-  /** That of one operator. */
-  dueOf(place: number): number {
-    const { held, operator } = this.cells[place] as Cell;
-    return (held && operator.timers?.dueMs(held.document, this.firedMs)) ?? Infinity;
+  /** The earliest event time for which an operator waits, milliseconds since the epoch; Infinity where none does. */
+  get dueMs(): number {
+    return this.nextTimer()?.dueMs ?? Infinity;
   }
 
   /**
@@ -288,7 +301,7 @@ export class ItemDraft {
   #indexedMs(outbox: readonly OutboxEntry[]): number | undefined {
     if (this.#program.timed.length === 0) return this.#loaded?.dueMs;
     if (outbox.some(({ lane }) => isTimerLane(lane))) return 0;
-    const dueMs = this.dueMs();
+    const { dueMs } = this;
     if (dueMs === Infinity) return undefined;
     const stored = this.#loaded?.dueMs;
     const isKept =

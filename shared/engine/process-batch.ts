@@ -92,7 +92,8 @@ export async function processBatch(
     ({ position }) => failedFrom === undefined || comparePositions(position, failedFrom) < 0,
   );
   const finished = done === undefined ? 0 : batch.records.indexOf(done) + 1;
-  const time = opened.clock?.at(lastTaken(records, done));
+  const last = lastTaken(records, done);
+  const time = opened.clock?.at(last);
   const advanced = await runtime.store.advance(opened.generation, batch.shard, {
     first,
     ...(done && { position: done.position, arrivalMs: done.arrivalMs }),
@@ -105,7 +106,7 @@ export async function processBatch(
 
   // What the batch has moved event time beyond fires at once; what does not is a sweep's.
   if (opened.clock !== undefined && advanced === 'advanced' && keepGoing()) {
-    await fireReached(runtime, opened, lastTaken(records, done), keepGoing, report);
+    await fireReached(runtime, opened, last, keepGoing, report);
   }
 
   // 9. Answer

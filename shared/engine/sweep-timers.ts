@@ -1,3 +1,4 @@
+import type { PipelineTime } from '../pipeline/definition.ts';
 import { inParallel } from '../state/in-parallel.ts';
 import type { Control } from '../state/state-store.ts';
 import { fireDue, type FireReport } from './fire-due.ts';
@@ -29,7 +30,7 @@ export async function sweepTimers(runtime: Runtime, keepGoing: () => boolean): P
   const control = await store.readControl();
   // A replay goes by its own lanes, whose records are all there: none of them is idle before its end.
   if (control.phase !== 'live') return NOTHING;
-  const { reachedMs, lifted } = await liftIdle(runtime, control, keepGoing);
+  const { reachedMs, lifted } = await liftIdle(runtime, lanes, time, control, keepGoing);
   if (!Number.isFinite(reachedMs)) return { ...NOTHING, lifted };
   const overMs = reachedMs - time.latenessMs;
   return { ...(await fireDue(runtime, control, overMs, keepGoing)), overMs, lifted };
@@ -41,14 +42,15 @@ export async function sweepTimers(runtime: Runtime, keepGoing: () => boolean): P
  * @returns what all lanes have reached then.
  */
 async function liftIdle(
-  { store, lanes, program, clock }: Runtime,
+  { store, clock }: Runtime,
+  lanes: SourceLanes,
+  { of, batchIntervalMs }: PipelineTime,
   { generation, rank, epoch }: Control,
   keepGoing: () => boolean,
 ): Promise<{ readonly reachedMs: number; readonly lifted: number }> {
-  const { of, batchIntervalMs } = program.definition.time ?? {};
   // Before any read: what is put behind it arrives later.
   const nowMs = clock.nowMs() - ARRIVAL_SLACK_MS;
-  const standings = await readLaneStandings(store, generation, (await lanes?.lanes()) ?? []);
+  const standings = await readLaneStandings(store, generation, await lanes.lanes());
   /** Records of an interval that is not over are judged by what was before it. */
   const isOpen = ({ progress }: LaneStanding): boolean =>
     batchIntervalMs !== undefined && ((progress?.time?.interval ?? -1) + 1) * batchIntervalMs > nowMs;
@@ -62,7 +64,7 @@ async function liftIdle(
   const behind = holding.filter((lane) => lane.reachedMs < targetMs && (of === undefined || !isOpen(lane)));
   await inParallel(behind, LANES_IN_FLIGHT, async (lane) => {
     const { shard, progress } = lane;
-    if (!keepGoing() || lanes === undefined || !(await isIdle(lanes, lane, byShard))) return;
+    if (!keepGoing() || !(await isIdle(lanes, lane, byShard))) return;
     const isLifted =
       progress === undefined
         ? (await store.createProgress(generation, shard, {

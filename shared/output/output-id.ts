@@ -16,7 +16,7 @@ export function outputId(pipeline: string, entry: OutputEntry): string {
 type Standing = Pick<OutputEntry, 'lane' | 'position' | 'element' | 'origin'>;
 
 /** Which of a record's elements made the output; 0 of what a timer made. */
-export function elementOf({ lane, origin, element }: Standing): number {
+function elementOf({ lane, origin, element }: Standing): number {
   return isTimerLane((origin ?? { lane }).lane) ? 0 : element;
 }
 

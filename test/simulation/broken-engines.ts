@@ -861,7 +861,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   broken(
     'notes with progress the event time of the whole batch',
     500,
-    [BATCH, 'opened.clock?.at(lastTaken(records, done))', 'opened.clock?.at(records.at(-1))'],
+    [BATCH, 'opened.clock?.at(last)', 'opened.clock?.at(records.at(-1))'],
     FOCUS.timed,
   ),
   broken(
@@ -997,8 +997,8 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     500,
     [
       DRAFT,
-      'const dueMs = item.outbox.some(({ lane }) => isTimerLane(lane)) ? 0 : this.dueMs();',
-      'const dueMs = this.dueMs();',
+      'const dueMs = item.outbox.some(({ lane }) => isTimerLane(lane)) ? 0 : this.dueMs;',
+      'const { dueMs } = this;',
     ],
     FOCUS.timed,
   ),
@@ -1035,7 +1035,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   broken(
     'publishes what a timer made before what was due earlier and is with another shard or a sweep',
     2_000,
-    [DRAFT, 'if (this.timed.length > 0) this.#carryTimers(entries);', ''],
+    [DRAFT, 'if (this.#timed.length > 0) this.#carryTimers(entries);', ''],
     FOCUS.timed,
   ),
   broken(
