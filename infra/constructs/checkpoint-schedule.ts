@@ -1,9 +1,8 @@
 import { Duration } from 'aws-cdk-lib';
-import { Rule, RuleTargetInput, Schedule } from 'aws-cdk-lib/aws-events';
-import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import type { Function } from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
 import type { CheckpointEvent } from '../../shared/lambda/checkpoint-command.ts';
+import { commandRule } from './command-rule.ts';
 import { CHECKPOINT_TICK } from './pipeline-metrics.ts';
 
 /**
@@ -23,9 +22,9 @@ export function checkpointSchedule(
     // Ticks come a little early or late: half of one, so that none that is due waits for the next.
     ifOlderThanSeconds: interval.toSeconds() - tickMinutes * 30,
   };
-  new Rule(scope, 'Checkpoint', {
+  commandRule(scope, 'Checkpoint', lambda, {
     description: `Takes checkpoints of the pipeline ${pipelineName}`,
-    schedule: Schedule.rate(Duration.minutes(tickMinutes)),
-    targets: [new LambdaFunction(lambda, { event: RuleTargetInput.fromObject(event) })],
+    every: Duration.minutes(tickMinutes),
+    event,
   });
 }

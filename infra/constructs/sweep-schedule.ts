@@ -1,17 +1,13 @@
 import { Duration } from 'aws-cdk-lib';
-import { Rule, RuleTargetInput, Schedule } from 'aws-cdk-lib/aws-events';
-import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import type { Function } from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
-import type { CommandName } from '../../shared/lambda/commands.ts';
-
-const COMMAND: CommandName = 'sweep';
+import { commandRule } from './command-rule.ts';
 
 /** Once a day the pipeline's function removes objects with spilled states that nothing points to any more. */
 export function sweepSchedule(scope: Construct, pipelineName: string, lambda: Function): void {
-  new Rule(scope, 'Sweep', {
+  commandRule(scope, 'Sweep', lambda, {
     description: `Sweeps spilled states of the pipeline ${pipelineName}`,
-    schedule: Schedule.rate(Duration.days(1)),
-    targets: [new LambdaFunction(lambda, { event: RuleTargetInput.fromObject({ tidemark: COMMAND }) })],
+    every: Duration.days(1),
+    event: { tidemark: 'sweep' },
   });
 }
