@@ -1,4 +1,5 @@
-import { isOfOneElement, redoLetters, type LetterRedo, type RedoResult } from '../engine/redrive.ts';
+import { redoLetters, type LetterRedo, type RedoResult } from '../engine/redrive.ts';
+import { isOfOneElement } from '../engine/rejected-records.ts';
 import type { RedriveRuntime } from '../engine/runtime.ts';
 import { deadLetterNamesOf, readDeadLetterName, type NamedLetter } from '../output/dead-letter-name.ts';
 import type { DeadLetterStore } from '../output/dead-letter-store.ts';
@@ -184,7 +185,7 @@ async function* lettersByOwner(store: DeadLetterStore, generation: number): Asyn
  */
 function identityOf({ keyHash, element, stage, ...place }: NamedLetter): string {
   if (keyHash !== undefined) return originOf(place);
-  return `${originOf(place)} ${element} ${isOfOneElement({ stage })}`;
+  return `${originOf(place)} ${element} ${isOfOneElement(stage)}`;
 }
 
 function originOf({ shard, position }: Pick<NamedLetter, 'shard' | 'position'>): string {

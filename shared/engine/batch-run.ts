@@ -39,9 +39,9 @@ export interface BatchRun {
     readonly published: Set<OutboxEntry>;
     readonly acknowledged: Map<string, Position>;
   };
-  readonly works: readonly ItemWork[];
+  readonly works: ItemWork[];
   /** In the front of a repartition: what is put into the internal stream, for the works are of rejected elements alone. */
-  readonly relayed: readonly Delivery[];
+  readonly relayed: Delivery[];
   /** The first record that was not decoded, because decoding took its share of the time; it comes again. */
   readonly notDecoded: Position | undefined;
   /** By sink: destination keys of which a delivery failed. */
@@ -49,8 +49,19 @@ export interface BatchRun {
   /** Whether there is time to start more work. */
   readonly keepGoing: () => boolean;
   readonly report: BatchReport;
+  /** Whether batches of many lanes are known to be told that there are letters without a key. */
+  hasNotice: boolean;
   /** By record: what became of it so far. */
   readonly fates: Uint8Array;
+}
+
+function newWork(pk: string, key: string | undefined): ItemWork {
+  return { pk, key, elements: [], item: undefined, isLoaded: false, isFirst: true, next: 0, isHeld: false };
+}
+
+/** That of a shard's own item, read already, in which nothing is to be rejected. */
+export function shardWork(item: StateItem): ItemWork {
+  return { ...newWork(item.pk, undefined), item, isLoaded: true };
 }
 
 /** Bits of a record's fate. */
@@ -93,16 +104,7 @@ export function group(
     let work = into.get(name);
     if (work === undefined) {
       const pk = key === undefined ? shardItemKey(generation, name) : itemKey(generation, key);
-      work = {
-        pk,
-        key,
-        elements: [],
-        item: undefined,
-        isLoaded: false,
-        isFirst: true,
-        next: 0,
-        isHeld: false,
-      };
+      work = newWork(pk, key);
       into.set(name, work);
     }
     work.elements.push(element);

@@ -2,20 +2,28 @@ import type { Position } from '../source/position.ts';
 import type { SourceRecord } from '../source/record.ts';
 import { shardOfLane } from '../source/lane.ts';
 import type { StateItem } from '../state/state-item.ts';
-import type { LoadRoom } from '../state/state-store.ts';
 import { bringForward } from './bring-forward.ts';
-import { FATE, recordAt, type BatchRun, type ItemWork } from './batch-run.ts';
+import { FATE, firstOpenRecord, recordAt, type BatchRun, type ItemWork } from './batch-run.ts';
 import type { Element } from './elements.ts';
 import { foldItem, type Fold, type Stop } from './fold.ts';
 import { hasOpenLetters } from '../state/letters.ts';
+import { hasGivenNotice } from './leave-out-rejected.ts';
 import { COMMIT_TRIES } from './limits.ts';
 import { entryBytes } from './outbox-draft.ts';
 import { isOffStream } from './redrive-lane.ts';
 import type { Runtime } from './runtime.ts';
 
-/** Step 4: the items that are not in the container's cache, read consistently. */
-export async function load(run: BatchRun, works: readonly ItemWork[]): Promise<void> {
-  const { cache, log, program } = run.runtime;
+/**
+ * Step 4: the items that are not in the container's cache, read consistently.
+ * @param also further items to read with them.
+ * @returns what there is of those.
+ */
+export async function load(
+  run: BatchRun,
+  works: readonly ItemWork[],
+  also: readonly string[] = [],
+): Promise<ReadonlyMap<string, StateItem>> {
+  const { cache, log, program, store } = run.runtime;
   const missing: ItemWork[] = [];
   for (const work of works) {
     if (work.isLoaded) continue;
@@ -23,11 +31,14 @@ export async function load(run: BatchRun, works: readonly ItemWork[]): Promise<v
     if (work.item === undefined) missing.push(work);
     else work.isLoaded = true;
   }
-  if (missing.length === 0) return;
+  const names = new Set([...missing.map(({ pk }) => pk), ...also]);
+  if (names.size === 0) return NO_ITEMS;
   const atLeast = missing.filter(({ elements, next }) => elements[next]?.record === 0).length;
   const { loadedStateBytes: bytes } = program.limits;
+  const items = await store.load([...names], { bytes, atLeast });
   let held = 0;
-  for (const [place, { work, item }] of (await read(run, missing, { bytes, atLeast })).entries()) {
+  for (const [place, work] of missing.entries()) {
+    const item = items.get(work.pk);
     // Its first record is the first to come again, or comes among the first, and so does not wait for ever.
     if (item?.spilled !== undefined && place >= atLeast) held += Number((work.isHeld = true));
     else take(run, work, item);
@@ -40,24 +51,15 @@ export async function load(run: BatchRun, works: readonly ItemWork[]): Promise<v
       },
     );
   }
+  return items;
 }
+
+const NO_ITEMS: ReadonlyMap<string, StateItem> = new Map();
 
 /** Reads items anew whose states were in memory before. */
 async function reload(run: BatchRun, works: readonly ItemWork[]): Promise<void> {
-  for (const { work, item } of await read(run, works)) take(run, work, item);
-}
-
-interface ReadItem {
-  readonly work: ItemWork;
-  readonly item: StateItem | undefined;
-}
-
-async function read({ runtime }: BatchRun, works: readonly ItemWork[], room?: LoadRoom): Promise<ReadItem[]> {
-  const items = await runtime.store.load(
-    works.map(({ pk }) => pk),
-    room,
-  );
-  return works.map((work) => ({ work, item: items.get(work.pk) }));
+  const items = await run.runtime.store.load(works.map(({ pk }) => pk));
+  for (const work of works) take(run, work, items.get(work.pk));
 }
 
 function take({ runtime }: BatchRun, work: ItemWork, item: StateItem | undefined): void {
@@ -66,17 +68,33 @@ function take({ runtime }: BatchRun, work: ItemWork, item: StateItem | undefined
 }
 
 /**
- * Steps 5 and 6: folds each key's records and writes the items, each under the revision that was loaded. A condition
- * that fails does not tell who won: the item is read again, and where its marks cover our records, they are done.
+ * Steps 5 and 6. Letters of records without a key come first, and keys go on up to the first record that waits for its
+ * letter: newer code may give that record a key, whose mark must not stand above it while it has no fate.
  */
 export async function foldAndCommit(run: BatchRun, works: readonly ItemWork[]): Promise<void> {
+  const ofShards = works.filter(({ key, elements, next }) => key === undefined && next < elements.length);
+  if (ofShards.length > 0 && (await hasGivenNotice(run))) await commitBelow(run, ofShards, Infinity);
+  const waiting = firstOpenRecord({ ...run, works: run.works.filter(({ key }) => key === undefined) });
+  await commitBelow(
+    run,
+    works.filter(({ key }) => key !== undefined),
+    waiting,
+  );
+}
+
+/**
+ * Folds each item's records and writes the items, each under the revision that was loaded. A condition that fails does
+ * not tell who won: the item is read again, and where it covers our records, they are done.
+ * @param below the first record that is not to be folded.
+ */
+async function commitBelow(run: BatchRun, works: readonly ItemWork[], below: number): Promise<void> {
   const { store, cache } = run.runtime;
   let open = works.filter(({ isHeld }) => !isHeld);
   for (let tries = 1; open.length > 0; tries++) {
     const folds: { work: ItemWork; fold: Fold; item: StateItem }[] = [];
     for (const work of open) {
       if (!run.keepGoing()) break;
-      const fold = foldItem(run.scope, work, work.item, work.next, work.isFirst, run.keepGoing);
+      const fold = foldItem(run.scope, work, work.item, work.next, work.isFirst, run.keepGoing, below);
       work.isFirst = false;
       if (fold.item === undefined) {
         const stopped = settle(run, work, fold);

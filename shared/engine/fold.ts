@@ -1,16 +1,28 @@
-import { compareMarkPositions, comparePositions, type Position } from '../source/position.ts';
+import {
+  compareMarkPositions,
+  comparePositions,
+  type MarkPosition,
+  type Position,
+} from '../source/position.ts';
 import { partitionLaneOf, partitionLanePrefix } from '../source/lane.ts';
 import { rejectionOf, type Rejection } from '../source/record-error.ts';
 import type { SourceRecord } from '../source/record.ts';
 import { ConfigurationError } from '../pipeline/configuration-error.ts';
 import type { FoldContext } from '../pipeline/definition.ts';
+import { shardOfItem } from '../state/row-key.ts';
 import type { DeadLetterEntry, OutboxEntry, StateItem } from '../state/state-item.ts';
 import type { Element } from './elements.ts';
 import type { FreshValues } from './fresh-values.ts';
 import { isAtOrBelow, ItemDraft, NOTHING_SAVED } from './item-draft.ts';
-import { MARKS_LIMIT, RECORDS_BETWEEN_CLOCK_READS, ROOM_SHARE_AHEAD } from './limits.ts';
+import {
+  MARKS_LIMIT,
+  RECORDS_BETWEEN_CLOCK_READS,
+  REJECTED_LIMIT_BYTES,
+  ROOM_SHARE_AHEAD,
+} from './limits.ts';
 import type { MarkPlace } from './mark-place.ts';
 import { isAcknowledged, type Maker } from './outbox-draft.ts';
+import { isOfOneElement } from './rejected-records.ts';
 import type { Program } from './program.ts';
 import { StepRun } from './step-run.ts';
 import { BEFORE_ELEMENTS, BEHIND_ELEMENTS, fireTimers } from './fire-timers.ts';
@@ -86,6 +98,7 @@ export interface Fold {
  * @param isFirst whether the elements' values are as decoded: user code may change what it is given, so a second fold
  * decodes again.
  * @param keepGoing asked between records; where it stops makes no difference to what comes of them.
+ * @param below the first of the records that is not to be folded now.
  */
 export function foldItem(
   scope: FoldScope,
@@ -94,11 +107,12 @@ export function foldItem(
   from: number,
   isFirst: boolean,
   keepGoing: () => boolean,
+  below = Infinity,
 ): Fold {
   return (
-    new ItemFold(scope, work, loaded, false, !isFirst).run(from, keepGoing) ??
+    new ItemFold(scope, work, loaded, false, !isFirst).run(from, keepGoing, below) ??
     // Something must be put back: once more from the item as loaded, with guarded cells and values made anew.
-    new ItemFold(scope, work, loaded, true, true).run(from, keepGoing) ??
+    new ItemFold(scope, work, loaded, true, true).run(from, keepGoing, below) ??
     unreachable(work)
   );
 }
@@ -131,6 +145,8 @@ class ItemFold {
   #late = 0;
   #lateBefore = 0;
   readonly #onLate = (): void => void (this.#late += 1);
+  /** Of a shard's own item: what its mark is to be raised to. */
+  #settled: Pick<MarkPlace, 'lane' | 'position'> | undefined;
   /** Whether timers do not fire in this fold any more: a sweep fires them, or says why it cannot. */
   #areTimersLeft = false;
 
@@ -150,18 +166,19 @@ class ItemFold {
   }
 
   /** @returns `undefined` where an unguarded run cannot put back what a record did. */
-  run(from: number, keepGoing: () => boolean): Fold | undefined {
+  run(from: number, keepGoing: () => boolean, below: number): Fold | undefined {
     const { elements } = this.#work;
     let at = from;
     let stop: Stop | undefined;
     while (at < elements.length) {
       if (this.#ran % RECORDS_BETWEEN_CLOCK_READS === RECORDS_BETWEEN_CLOCK_READS - 1 && !keepGoing()) break;
       const index = (elements[at] as Element).record;
+      if (index >= below) break;
       let end = at + 1;
       while (end < elements.length && elements[end]?.record === index) end++;
       const record = this.#scope.records[index] as SourceRecord;
       const place = this.#scope.places[index] as MarkPlace;
-      if (this.#isCovered(record, place)) {
+      if (this.#isDone(record, place, at, end)) {
         this.#skipped.push(index);
       } else {
         const draft = (this.#draft ??= this.#begin());
@@ -190,6 +207,20 @@ class ItemFold {
       spills: hasRun && draft.spills,
       stop,
     };
+  }
+
+  #isDone(record: SourceRecord, place: MarkPlace, at: number, end: number): boolean {
+    if (this.#work.key !== undefined) return this.#isCovered(record, place);
+    return this.#work.elements.slice(at, end).every(({ number }) => this.#hasLetter(place, number));
+  }
+
+  /**
+   * Of a shard's own item. A record above the mark may have had keys for other code, and none for this: it has no letter
+   * yet, though another behind it has.
+   */
+  #hasLetter({ lane, position }: MarkPlace, element: number): boolean {
+    const draft = (this.#draft ??= this.#begin());
+    return isAtOrBelow(position, this.#loaded?.marks.get(lane)) || draft.rejected.has(position, element);
   }
 
   /** I1: a record at or below its lane's mark is in the item already. */
@@ -230,7 +261,24 @@ class ItemFold {
       if (own !== undefined && comparePositions(entry.position, own) <= 0) return false;
       return !published.has(entry);
     });
-    return new ItemDraft(program, this.#work.key, this.#loaded, pending, this.#isGuarded);
+    const draft = new ItemDraft(program, this.#work.key, this.#loaded, pending, this.#isGuarded);
+    if (this.#work.key === undefined) this.#settleRejected(draft);
+    return draft;
+  }
+
+  /** What is rejected below the first record that is not done needs no list: the mark covers it. */
+  #settleRejected(draft: ItemDraft): void {
+    const { places, front } = this.#scope;
+    const lane = shardOfItem(this.#work.pk);
+    let lowest: MarkPosition | undefined;
+    for (let index = front; index < places.length; index++) {
+      const place = places[index] as MarkPlace;
+      if (place.lane !== lane) continue;
+      if (lowest === undefined || compareMarkPositions(place.position, lowest) < 0) lowest = place.position;
+    }
+    const settled = lowest && draft.rejected.forgetBelow(lowest);
+    if (settled !== undefined && !isAtOrBelow(settled, this.#loaded?.marks.get(lane)))
+      this.#settled = { lane, position: settled };
   }
 
   #foldRecord(
@@ -243,6 +291,7 @@ class ItemFold {
     const { elements } = this.#work;
     const { program } = this.#scope;
     const index = (elements[at] as Element).record;
+    if (this.#work.key === undefined && draft.rejected.bytes >= REJECTED_LIMIT_BYTES) return 'full';
     if (this.#lastPlace?.lane !== place.lane) {
       const tooMany = this.#changeLane(draft, record, place, index);
       if (tooMany !== undefined) return tooMany;
@@ -266,7 +315,7 @@ class ItemFold {
         return { record: index, kind: 'policy', reason };
       }
       run.clear();
-      this.#addLetters(draft, run, record, at, end, rejection);
+      this.#addLetters(draft, run, record, place, at, end, rejection);
     }
     for (const cell of draft.cells) if (cell.lostReference) return 'again';
     if (draft.outboxBytes + run.entriesBytes > this.#room(draft, index)) {
@@ -280,6 +329,7 @@ class ItemFold {
       return this.#foldRecord(draft, record, place, at, end);
     }
     draft.accept(record.arrivalMs, run.entries);
+    if (this.#work.key === undefined) this.#list(draft, place, run.entries);
     if (rejection === undefined) this.#lateBefore = this.#late;
     else this.#late = this.#lateBefore;
     if (rejection === undefined) this.#applied.push(index);
@@ -389,21 +439,30 @@ class ItemFold {
     return { arrivalMs: record.arrivalMs, time: { eventMs, overMs, firedMs, onLate: this.#onLate } };
   }
 
+  #list(draft: ItemDraft, { position }: MarkPlace, entries: StepRun['entries']): void {
+    for (const entry of entries) {
+      if (entry.kind !== 'deadLetter') continue;
+      draft.rejected.add(position, isOfOneElement(entry.stage) ? [entry.element] : undefined);
+    }
+  }
+
   /** One letter for all elements that the record has for the key: they are applied together, or not at all (I1). */
   #addLetters(
     draft: ItemDraft,
     run: StepRun,
     record: SourceRecord,
+    place: MarkPlace,
     at: number,
     end: number,
     rejection: Rejection,
   ): void {
     const { key, elements } = this.#work;
     const behind = key === undefined ? end : at + 1;
-    for (let place = at; place < behind; place++) {
-      const element = elements[place] as Element;
+    let { next } = draft.letters;
+    for (const element of elements.slice(at, behind)) {
+      if (key === undefined && this.#hasLetter(place, element.number)) continue;
       const own = (key === undefined ? element.rejection : undefined) ?? rejection;
-      run.add(this.#deadLetter(record, element, draft.letters.next + place - at, own));
+      run.add(this.#deadLetter(record, element, next++, own));
     }
   }
 
@@ -451,7 +510,7 @@ class ItemFold {
   /** Sets the mark of the lane that ran so far, and makes sure that there is room for that of the next. */
   #changeLane(draft: ItemDraft, record: SourceRecord, place: MarkPlace, index: number): Stop | undefined {
     const { marks } = draft;
-    if (this.#lastPlace !== undefined) draft.setMark(this.#lastPlace);
+    if (this.#lastPlace !== undefined && this.#work.key !== undefined) draft.setMark(this.#lastPlace);
     if (marks.has(place.lane) || marks.size < MARKS_LIMIT) return undefined;
     draft.dropMarks(record);
     if (marks.size < MARKS_LIMIT) return undefined;
@@ -463,7 +522,8 @@ class ItemFold {
   }
 
   #item(draft: ItemDraft, firstRan: SourceRecord, lastPlace: MarkPlace): StateItem {
-    draft.setMark(lastPlace);
+    if (this.#work.key !== undefined) draft.setMark(lastPlace);
+    else if (this.#settled !== undefined) draft.setMark(this.#settled);
     draft.dropMarks(firstRan);
     return draft.toItem(this.#work.pk, firstRan.arrivalMs);
   }

@@ -16,6 +16,7 @@ import { OutboxDraft, type EntryDraft, type PendingEntry, type StateReference } 
 import type { MarkPlace } from './mark-place.ts';
 import type { Program } from './program.ts';
 import { isLetterMark } from './redrive-lane.ts';
+import { RejectedRecords } from './rejected-records.ts';
 import { Cell, type SavedCell } from './state-cell.ts';
 
 type PendingValue = Extract<PendingEntry, { kind: 'output' }>['value'];
@@ -49,6 +50,8 @@ export class ItemDraft {
   readonly cells: readonly Cell[];
   /** By `direct` of their step. */
   readonly direct: readonly DirectOutput[];
+  /** Of a shard's own item. */
+  readonly rejected: RejectedRecords;
   readonly #program: Program;
   readonly #loaded: StateItem | undefined;
   readonly #key: string | undefined;
@@ -80,6 +83,7 @@ export class ItemDraft {
     this.marks = new Map(loaded?.marks);
     this.#letters = loaded?.letters ?? NO_LETTERS;
     this.#key = key;
+    this.rejected = new RejectedRecords(loaded?.rejected);
     for (const { arrivalSeconds } of this.marks.values()) {
       this.#newestSeconds = Math.max(this.#newestSeconds, arrivalSeconds);
     }
@@ -203,7 +207,7 @@ export class ItemDraft {
   }
 
   /** With the newest arrival so far: arrivals are not monotonic, and how a batch was cut must not show (I10). */
-  setMark({ lane, position }: MarkPlace): void {
+  setMark({ lane, position }: Pick<MarkPlace, 'lane' | 'position'>): void {
     this.marks.set(lane, { position, arrivalSeconds: this.#newestSeconds });
   }
 
@@ -265,8 +269,10 @@ export class ItemDraft {
     const item: StateItem = { pk, revision, marks: this.marks, states, versions: this.#versions(), outbox };
     const { firedMs } = this;
     const dueMs = this.#indexedMs(outbox);
+    const rejected = this.rejected.list();
     return {
       ...item,
+      ...(rejected.length > 0 && { rejected }),
       ...(this.#letters !== NO_LETTERS && { letters: this.#letters }),
       ...(firedMs !== -Infinity && { firedMs }),
       ...(dueMs !== undefined && { dueMs }),

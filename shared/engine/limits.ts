@@ -48,6 +48,12 @@ export const ROOM_SHARE_AHEAD = 0.5;
 /** Lanes whose marks one item may gather: at most 80 bytes each, they fit into the reserve with room to spare. */
 export const MARKS_LIMIT = 256;
 
+/**
+ * What a shard's own item lists of the records that have a letter in it, before further ones wait until those before them
+ * are done: with the elements of one record beyond it, it fits into the reserve.
+ */
+export const REJECTED_LIMIT_BYTES = 12 * 1024;
+
 /** A partition key value of DynamoDB is 2,048 bytes at most; 48 are ours (generation, kind of row). */
 export const KEY_LIMIT_BYTES = 2_000;
 

@@ -4,6 +4,7 @@ import { byPartition } from '../source/lane.ts';
 import type { RecordBatch, SourceRecord } from '../source/record.ts';
 import { FATE, firstOpenRecord, firstUncommitted, group, lower, type BatchRun } from './batch-run.ts';
 import { foldAndCommit, load } from './commit.ts';
+import { itemsOfRejected, leaveOutRejected } from './leave-out-rejected.ts';
 import type { BatchTimes } from './fold.ts';
 import { fireDue } from './fire-due.ts';
 import { FreshValues } from './fresh-values.ts';
@@ -144,9 +145,9 @@ function notDone(
 /** Steps 2 to 7 for some records of the batch. @returns the first position that is not committed, published and stored. */
 async function runToAnswer(run: BatchRun): Promise<Position | undefined> {
   let notPublished: Position | undefined;
+  await leaveOutRejected(run, await load(run, run.works, itemsOfRejected(run)));
   let progress = progressOf(run);
   for (let pending = run.works; ;) {
-    await load(run, pending);
     await foldAndCommit(run, pending);
     notPublished = lower(notPublished, await publishCommitted(run));
     if (notPublished === undefined) run.scope.front = firstOpenRecord(run);
@@ -155,6 +156,7 @@ async function runToAnswer(run: BatchRun): Promise<Position | undefined> {
     const before = progress;
     progress = progressOf(run);
     if (pending.length === 0 || notPublished !== undefined || progress === before || !run.keepGoing()) break;
+    await load(run, pending);
   }
   // What a relay passes on is applied behind it, and counted there.
   if (run.runtime.program.relay === undefined) bookFates(run);
@@ -241,6 +243,7 @@ function beginRun(
       times: timesOf(opened, records),
     },
     blocked: new Map(),
+    hasNotice: false,
     fates,
   };
 }

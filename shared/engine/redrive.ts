@@ -32,6 +32,7 @@ import { entryBytes } from './outbox-draft.ts';
 import type { Program } from './program.ts';
 import { addDelivery, deliver, letterOf, type Deliveries } from './publish-committed.ts';
 import { isRedriveLane, letterMark, RedriveLane, withoutLetterMark } from './redrive-lane.ts';
+import { isOfOneElement } from './rejected-records.ts';
 import { relayed } from './relay.ts';
 import type { RedriveRuntime } from './runtime.ts';
 
@@ -323,7 +324,7 @@ class LetterWork {
     const wait = waitsForCheckpoint(this.#control, this.#runtime.clock.nowMs());
     if (wait !== undefined) return wait;
     const { elements, rejections } = elementsOf(this.#runtime.program, this.#recordOf(letter));
-    const isOne = isOfOneElement(letter);
+    const isOne = isOfOneElement(letter.stage);
     const isOwn = ({ number }: { readonly number: number }): boolean => !isOne || number === letter.element;
     const own = new Map<string, readonly Element[]>();
     for (const [key, all] of elements) if (all.some(isOwn)) own.set(key, all.filter(isOwn));
@@ -372,10 +373,10 @@ class LetterWork {
         program,
         relay,
         record,
-        isOfOneElement(letter) ? letter.element : undefined,
+        isOfOneElement(letter.stage) ? letter.element : undefined,
       );
       if ('stage' in deliveries) return rejectedAgain(deliveries);
-      if (isOfOneElement(letter) && deliveries.length === 0) return NO_ELEMENT;
+      if (isOfOneElement(letter.stage) && deliveries.length === 0) return NO_ELEMENT;
       const revision = item.revision + 1;
       const origin = { lane: letter.lane, position: positionOf(letter) };
       const entries = deliveries.map(({ entry }): OutboxEntry => {
@@ -778,14 +779,6 @@ function elementsOf(
     else own.push(element);
   });
   return { elements, rejections };
-}
-
-/** The other elements of a record of which one had no key, or could not pass a repartition, were applied with the record. */
-export function isOfOneElement({
-  key,
-  stage,
-}: Pick<DeadLetter, 'stage'> & { readonly key?: string }): boolean {
-  return key === undefined && (stage === 'key' || stage === 'output');
 }
 
 /** What a relay makes of the record, or of the one element that is meant; or why it cannot. */

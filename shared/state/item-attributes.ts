@@ -16,6 +16,11 @@ export const ITEM = {
   outbox: 'o',
   /** M. Dead letters, with the names of `LETTERS`. Absent where there never was one. */
   letters: 'd',
+  /**
+   * S. Of a shard's own item: the records above its mark that have a letter in it, encoded positions with spaces between;
+   * `#0,5` behind one stands for elements, without it the letter is for the whole record. Absent where there are none.
+   */
+  rejected: 'k',
   /** N. Event time up to which timers have fired, milliseconds since the epoch. */
   fired: 'f',
   /** N. Sort key of the index of what is due: event time, milliseconds since the epoch. Absent where nothing is. */

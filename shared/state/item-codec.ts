@@ -19,6 +19,7 @@ import type {
   Mark,
   OutboxEntry,
   OutputEntry,
+  RejectedRecord,
   SpilledStates,
   StateItem,
 } from './state-item.ts';
@@ -40,6 +41,8 @@ export function encodeItem(item: StateItem): Row {
   if (item.outbox.length > 0)
     row[ITEM.outbox] = { L: item.outbox.map((entry) => ({ M: encodeEntry(entry, item.revision) })) };
   if (item.letters !== undefined) row[ITEM.letters] = { M: encodeLetters(item.letters) };
+  if (item.rejected !== undefined && item.rejected.length > 0)
+    row[ITEM.rejected] = { S: item.rejected.map(rejectedText).join(' ') };
   if (item.firedMs !== undefined) row[ITEM.fired] = { N: String(item.firedMs) };
   if (item.dueMs !== undefined) {
     row[ITEM.due] = { N: String(item.dueMs) };
@@ -57,6 +60,7 @@ export function encodeItem(item: StateItem): Row {
 export function decodeItem(row: Row): StateItem {
   const states = decodeMap(row[ITEM.states], decodeDocument);
   const spilled = row[ITEM.spilled]?.S;
+  const rejected = row[ITEM.rejected]?.S;
   const expiry = row[ITEM.expiry]?.N;
   const fired = row[ITEM.fired]?.N;
   const due = row[ITEM.due]?.N;
@@ -69,6 +73,7 @@ export function decodeItem(row: Row): StateItem {
     versions: decodeVersions(row[ITEM.versions], states),
     outbox: (row[ITEM.outbox]?.L ?? []).map((entry) => decodeEntry(entry.M ?? {}, revision)),
     ...(row[ITEM.letters] === undefined ? {} : { letters: decodeLetters(row[ITEM.letters]?.M ?? {}) }),
+    ...(rejected === undefined ? {} : { rejected: rejected.split(' ').map(rejectedOf) }),
     ...(spilled === undefined ? {} : { spilled: decodeSpilled(spilled) }),
     ...(fired === undefined ? {} : { firedMs: Number(fired) }),
     ...(due === undefined ? {} : { dueMs: Number(due) }),
@@ -213,6 +218,17 @@ function decodeLetters(row: Row): Letters {
     closed: closed === undefined ? [] : closed.split(',').map(rangeOf),
     ...(parkedFrom !== undefined && { parkedFrom: Number(parkedFrom) }),
   };
+}
+
+function rejectedText({ position, elements }: RejectedRecord): string {
+  const place = encodeMarkPosition(position);
+  return elements === undefined ? place : `${place}#${elements.join()}`;
+}
+
+function rejectedOf(text: string): RejectedRecord {
+  const [place = '', elements] = text.split('#');
+  const position = decodeMarkPosition(place);
+  return elements === undefined ? { position } : { position, elements: elements.split(',').map(Number) };
 }
 
 function rangeText({ from, below }: LetterRange): string {

@@ -41,6 +41,18 @@ export function shardItemKey(generation: number, shard: string): string {
   return `${generation}/d/${shard}`;
 }
 
+/** No lane has this name. */
+const NOTICE = '*';
+
+/** The notice that some lane of the generation has an item with dead letters that have no key. */
+export function noticeKey(generation: number): string {
+  return shardItemKey(generation, NOTICE);
+}
+
+export function isNotice(pk: string): boolean {
+  return sourceOf(pk) === `d/${NOTICE}`;
+}
+
 /** The shard of its own item. */
 export function shardOfItem(pk: string): string {
   return sourceOf(pk).slice('d/'.length);

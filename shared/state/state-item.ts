@@ -66,6 +66,14 @@ export type DeadLetterStage =
   'decode' | 'schema' | 'stateless' | 'key' | 'fold' | 'output' | 'state' | 'killed' | 'late' | 'parked';
 export type OutboxEntry = OutputEntry | DeadLetterEntry;
 
+/** A record that has a letter in a shard's own item. */
+export interface RejectedRecord {
+  /** In the item's lane: as a mark would tell it. */
+  readonly position: MarkPosition;
+  /** Those of its elements that have a letter, ascending; absent where the letter is for the whole record. */
+  readonly elements?: readonly number[];
+}
+
 /** Which object holds the states of an item that do not fit into it. */
 export interface SpilledStates {
   /** The revision whose write made the object; later ones may point to it too, while the states stay the same. */
@@ -85,6 +93,7 @@ export interface StateItem {
    * redrive to that moment's time.
    */
   readonly revision: number;
+  /** In a shard's own item the mark says up to where every record of the lane has its fate, here or in its keys' items. */
   readonly marks: ReadonlyMap<string, Mark>;
   /** By operator name. An operator without an entry has no state; an item without any is a tombstone. */
   readonly states: ReadonlyMap<string, Document>;
@@ -95,6 +104,8 @@ export interface StateItem {
   readonly spilled?: SpilledStates;
   /** Of an item that ever had a dead letter. */
   readonly letters?: Letters;
+  /** Of a shard's own item: the records above its mark that have a letter in it. */
+  readonly rejected?: readonly RejectedRecord[];
   /** Fired up to here: what waits for this event time or an earlier one is late, milliseconds since the epoch. */
   readonly firedMs?: number;
   /**

@@ -17,6 +17,7 @@ const OUTBOX = 'shared/engine/outbox-draft.ts';
 const DRAFT = 'shared/engine/item-draft.ts';
 const MEMORY = 'shared/state/memory-state-store.ts';
 const REDRIVE = 'shared/engine/redrive.ts';
+const LEAVE_OUT = 'shared/engine/leave-out-rejected.ts';
 const SPILLING = 'shared/state/spilling-state-store.ts';
 const FIRE = 'shared/engine/fire-due.ts';
 const SWEEP = 'shared/engine/sweep-timers.ts';
@@ -101,6 +102,7 @@ const FOCUS = {
     'const poison = chance(0.25) ? pick(POISONS) : undefined;',
     "const poison = pick(['stateless', 'key'] as const);",
   ],
+  mendedEarly: [WORLD, 'const EARLY_SHARE = 0.4;', 'const EARLY_SHARE = 1;'],
   lateRewinds: [WORLD, 'const LATE_REWIND_SHARE = 0.5;', 'const LATE_REWIND_SHARE = 1;'],
   noRewinds: [WORLD, 'const REWIND_SHARE = 0.25;', 'const REWIND_SHARE = 0;'],
   parked: [WORLD, 'const workload = upTo(WORKLOADS.length - 1);', 'const workload = 5 + 0 * upTo(1);'],
@@ -669,6 +671,67 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
       const item = await this.#load(pk);`,
     ],
     FOCUS.lettersWithoutKey,
+  ),
+  broken(
+    'applies a record whose letter has no key when mended code gives it one',
+    1_000,
+    [LEAVE_OUT, 'const isRejected = rejectedIn(run, items);', 'const isRejected = (): boolean => false;'],
+    FOCUS.lettersWithoutKey,
+    FOCUS.mendedEarly,
+  ),
+  broken(
+    'forgets to store a letter whose record has a key by now',
+    1_000,
+    [LEAVE_OUT, '  addWorks(run, items);\n', ''],
+    FOCUS.lettersWithoutKey,
+    FOCUS.mendedEarly,
+  ),
+  broken(
+    'goes on with a key before the letters in front of it are committed',
+    2_000,
+    [
+      COMMIT,
+      `    works.filter(({ key }) => key !== undefined),
+    waiting,`,
+      `    works.filter(({ key }) => key !== undefined),
+    Infinity,`,
+    ],
+    FOCUS.lettersWithoutKey,
+    FOCUS.mendedEarly,
+  ),
+  broken(
+    "raises the mark of a shard's own item above what has no fate yet",
+    1_000,
+    [
+      FOLD,
+      'else if (this.#settled !== undefined) draft.setMark(this.#settled);',
+      'else draft.setMark(lastPlace);',
+    ],
+    FOCUS.lettersWithoutKey,
+    FOCUS.mendedEarly,
+  ),
+  broken(
+    'takes what is at or below the mark of the own item for done in a replay',
+    5_000,
+    [LEAVE_OUT, '!isReplay && ', ''],
+    FOCUS.lettersWithoutKey,
+    FOCUS.rewinds,
+  ),
+  broken(
+    'gives no notice that a lane has letters',
+    2_000,
+    [LEAVE_OUT, 'hasOneLane(run) || (await giveNotice(run))', 'true'],
+    FOCUS.lettersWithoutKey,
+    FOCUS.mendedEarly,
+    FOCUS.loweredFactor,
+  ),
+  broken(
+    'looks for letters in the items of lanes and not in that of the shard',
+    5_000,
+    [LEAVE_OUT, ' || isIn(batch.shard, position, element)', ''],
+    FOCUS.lettersWithoutKey,
+    FOCUS.mendedEarly,
+    FOCUS.loweredFactor,
   ),
   broken(
     'redrives values that the fold whose write was refused has changed',

@@ -69,6 +69,8 @@ export interface PlannedMending {
   readonly sweeps?: readonly PlannedSweep[] | undefined;
   /** When so much time begins to pass that no record can come again, milliseconds. */
   readonly pauseAtMs?: number | undefined;
+  /** Before the world has come to rest: when the code is mended, as soon as nobody is at work. */
+  readonly earlyMs?: number | undefined;
   /** A checkpoint is taken while letters without a key are redriven, and the pipeline is rewound to it. */
   readonly rewind?: RewindPlan | undefined;
 }
@@ -167,7 +169,8 @@ function drawTimelessPlan(seed: number): WorldPlan {
   const next = !isAlone && parallelizationFactor === 1 && chance(0.5) ? upTo(following - 1) : undefined;
   const rewinds = next === undefined && repartition === undefined && !kills && !hasPause;
   const rewind = rewinds ? drawRewind(seed, spreadMs) : undefined;
-  // With parallel lanes, what mended code makes of a record that comes again is not known to its letter.
+  const mayBeEarly = !kills && rewind === undefined;
+  // Of a restored item nothing tells which of a parallel lane's records have a letter in it.
   const isLate = rewinds && rewind === undefined && parallelizationFactor === 1 && hasNoKey(poison);
   return {
     seed,
@@ -193,7 +196,13 @@ function drawTimelessPlan(seed: number): WorldPlan {
     mending:
       poison === undefined || hasPause
         ? undefined
-        : drawMending(seed, records, inlineStateBytes !== undefined, isLate),
+        : drawMending(
+            seed,
+            records,
+            inlineStateBytes !== undefined,
+            isLate,
+            mayBeEarly ? spreadMs : undefined,
+          ),
     rewind,
     // With parallel lanes nothing proves that another lane's entries are published, and they may fill an item for ever.
     roomBytes:
@@ -245,8 +254,11 @@ function drawMending(
   records: readonly PlannedRecord[],
   spills: boolean,
   mayRewind: boolean,
+  earlySpreadMs: number | undefined,
 ): PlannedMending {
   const rewind = mayRewind ? drawLateRewind(seed) : undefined;
+  const early = seededRandom(seed ^ 0x71374491);
+  const isEarly = earlySpreadMs !== undefined && rewind === undefined && early() < EARLY_SHARE;
   const random = seededRandom(seed ^ 0x2545f491);
   const spreadMs = random() < 0.5 ? 60_000 : 5_000;
   const later = records.map(({ partitionKey, value }): PlannedRecord => ({
@@ -261,6 +273,7 @@ function drawMending(
     dropProbability: random() < 0.5 || rewind !== undefined ? 0 : 0.2,
     records: later.filter(() => random() < 0.6),
     faults: drawFaults(random, false),
+    ...(isEarly && { earlyMs: early() * (earlySpreadMs + 10_000) }),
     ...(spills && rewind === undefined && drawLateSweeps(seed)),
     ...(rewind !== undefined && { rewind }),
   };
@@ -294,6 +307,9 @@ function drawLateRewind(seed: number): RewindPlan | undefined {
     ends: 'resume',
   };
 }
+
+/** Of the worlds with poison, without a rewind. */
+const EARLY_SHARE = 0.4;
 
 /** Of the worlds with letters that have no key, and without an earlier rewind. */
 const LATE_REWIND_SHARE = 0.5;
@@ -391,12 +407,16 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
     world.plan(world.time.nowMs + atMs, () => deployed.sweep(aheadMs));
   for (const each of plan.sweeps ?? []) sweep(each);
   mending.isMended = false;
-  const mend = (planned: PlannedMending): void => {
-    const { faults, operators, dropProbability, records, sweeps, pauseAtMs, rewind } = planned;
+  const deploy = ({ operators, dropProbability }: PlannedMending): void => {
+    if (mending.isMended) return;
     mending.isMended = true;
     world.tell('the code is mended');
-    world.faults.add(faults);
     deployed.mend(operators, dropProbability);
+  };
+  const mend = (planned: PlannedMending): void => {
+    const { faults, records, sweeps, pauseAtMs, rewind } = planned;
+    world.faults.add(faults);
+    deploy(planned);
     if (rewind !== undefined) deployed.rewind(rewind);
     for (const { atMs, partitionKey, value } of records) {
       world.plan(world.time.nowMs + atMs, () =>
@@ -407,6 +427,7 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
     if (pauseAtMs !== undefined) world.time.after(pauseAtMs, () => world.passAtRest(LONG_PAUSE_MS));
   };
   const planned = plan.mending;
+  if (planned?.earlyMs !== undefined) world.planWhenQuiet(START_MS + planned.earlyMs, () => deploy(planned));
   const violations = await world.run(planned && (() => mend(planned)));
   const { story, requests } = world;
   const { happened } = world.faults;

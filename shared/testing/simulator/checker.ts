@@ -19,8 +19,16 @@ import type { SourceRecord } from '../../source/record.ts';
 import type { Document } from '../../state/document.ts';
 import { NO_LETTERS } from '../../state/letters.ts';
 import { carriedRevision } from '../../state/revision.ts';
-import { generationOf, itemKey, keyOfItem, shardItemKey, sourceOf } from '../../state/row-key.ts';
-import type { DeadLetterEntry, OutboxEntry, OutputEntry, StateItem } from '../../state/state-item.ts';
+import {
+  generationOf,
+  isNotice,
+  itemKey,
+  keyOfItem,
+  shardItemKey,
+  shardOfItem,
+  sourceOf,
+} from '../../state/row-key.ts';
+import type { DeadLetterEntry, Mark, OutboxEntry, OutputEntry, StateItem } from '../../state/state-item.ts';
 import type { Advance, Progress } from '../../state/state-store.ts';
 import type { SourceLane } from '../../time/source-lanes.ts';
 import { Oracle, type OracleElement, type OracleOutput, type OracleStep } from './oracle.ts';
@@ -32,11 +40,11 @@ export interface KnownRecord {
   readonly record: SourceRecord;
   /** Its place among all records that were put, over all shards. */
   readonly number: number;
-  readonly elements: readonly OracleElement[];
+  elements: readonly OracleElement[];
   /** Whether it is rejected as a whole, before it has elements. */
-  readonly isWhole: boolean;
+  isWhole: boolean;
   /** State items that it concerns: of keys, and of the shard where an element has no key. */
-  readonly homes: readonly string[];
+  homes: readonly string[];
   /**
    * By what it is known: another record of the same identity is a repeat of it. An output of another pipeline is known by
    * its id, not by the provenance that the engine goes by.
@@ -259,29 +267,20 @@ export class Checker {
   /** @param before what it was in another generation, perhaps for other code. */
   #put(record: SourceRecord, shard: string, before?: KnownRecord): void {
     this.#puts.push({ record, shard });
-    const { elements: today, isWhole, highestMs, envelope } = this.oracle.read(record);
+    const { highestMs, envelope } = this.oracle.read(record);
     this.time?.put(record, shard, highestMs);
-    const read = before?.elements ?? today;
-    const passed = this.#options.isRelay ? this.#passOn(record, read) : undefined;
-    const elements = passed?.elements ?? read;
     const place = envelope === undefined ? undefined : this.#places.of(envelope);
     const lanes =
       place === undefined
         ? [shard, partitionLane(shard, record.deliveryKey ?? record.partitionKey)]
         : [place.lane];
     const markPosition = place?.position ?? record.position;
-    const homes = new Set(
-      elements.flatMap(({ key }) => {
-        if (key === undefined) return [shardItemKey(this.#generation, place?.lane ?? shard)];
-        return passed === undefined ? [itemKey(this.#generation, key)] : [];
-      }),
-    );
     const known: KnownRecord = {
       record,
       number: this.#records.length,
-      elements,
-      isWhole: before?.isWhole ?? isWhole,
-      homes: [...homes],
+      elements: [],
+      isWhole: false,
+      homes: [],
       identity: envelope?.id ?? `${lanes[0]} ${encodeMarkPosition(markPosition)}`,
       lanes,
       markPosition,
@@ -289,19 +288,52 @@ export class Checker {
       letters: [],
       isAcknowledged: false,
     };
+    this.#records.push(known);
+    const sequence = `${shard} ${record.position.sequence}`;
+    this.#bySequence.set(sequence, [...(this.#bySequence.get(sequence) ?? []), known]);
+    this.#read(known, place?.lane ?? shard, before);
+  }
+
+  /** What the record is for the code as it is now, or what it was. @param lane of the item that its letters are in. */
+  #read(known: KnownRecord, lane: string, before?: KnownRecord): void {
+    const { record } = known;
+    const { elements: today, isWhole } = this.oracle.read(record);
+    const read = before?.elements ?? today;
+    const passed = this.#options.isRelay ? this.#passOn(record, read) : undefined;
+    known.elements = passed?.elements ?? read;
+    known.isWhole = before?.isWhole ?? isWhole;
+    const homes = known.elements.flatMap(({ key }) => {
+      if (key === undefined) return [shardItemKey(this.#generation, lane)];
+      return passed === undefined ? [itemKey(this.#generation, key)] : [];
+    });
+    known.homes = [...new Set(homes)];
+    for (const home of known.homes) {
+      const list = this.#byHome.get(home);
+      if (list === undefined) this.#byHome.set(home, [known]);
+      else list.push(known);
+    }
     for (const output of passed?.outputs ?? []) {
       const id = outputId(this.#name, idParts(record, output));
       const committed = { ...output, id, pk: '', revision: undefined, isDelivered: false };
       this.#outputs.set(id, committed);
       known.outputs.push(committed);
     }
-    this.#records.push(known);
-    const sequence = `${shard} ${record.position.sequence}`;
-    this.#bySequence.set(sequence, [...(this.#bySequence.get(sequence) ?? []), known]);
-    for (const home of homes) {
-      const list = this.#byHome.get(home);
-      if (list === undefined) this.#byHome.set(home, [known]);
-      else list.push(known);
+  }
+
+  /**
+   * Newer code reads what has no fate yet otherwise: of a record with an element that had no key nothing is committed
+   * before that element's letter is.
+   */
+  codeChanged(): void {
+    for (const known of this.#records) {
+      const home = known.homes.find(isShardItem);
+      if (home === undefined || this.#isCovered(home, known)) continue;
+      for (const { id } of known.outputs.splice(0)) this.#outputs.delete(id);
+      for (const each of known.homes) {
+        const list = this.#byHome.get(each) ?? [];
+        list.splice(list.indexOf(known), 1);
+      }
+      this.#read(known, shardOfItem(home));
     }
   }
 
@@ -325,6 +357,7 @@ export class Checker {
    * @param batch the records that the writing invocation was given, in their order.
    */
   committed(item: StateItem, batch: readonly SourceRecord[], shard: string): void {
+    if (isNotice(item.pk)) return;
     const truth = this.#truth(item.pk);
     const before = this.#replace(truth, item);
     if (before !== undefined && item.revision !== before.revision + 1) {
@@ -332,6 +365,7 @@ export class Checker {
     }
     const inBatch = new Map(batch.map(({ position }, place) => [`${shard} ${position.sequence}`, place]));
     const fresh = this.#newlyCovered(truth, item, inBatch);
+    if (isShardItem(item.pk)) this.#checkSettled(before, item);
     if (fresh.length === 0 && this.time === undefined)
       this.#say('I1', `${item.pk} was written although no record ran`);
     const made: Made = { revision: item.revision, events: [], letters: [] };
@@ -821,6 +855,24 @@ export class Checker {
     );
   }
 
+  /** What is at or below the mark of a shard's own item has its fate: newer code passes it over. */
+  #checkSettled(before: StateItem | undefined, { pk, marks }: StateItem): void {
+    const lane = shardOfItem(pk);
+    const mark = marks.get(lane);
+    if (mark === undefined) return;
+    for (const known of this.#records) {
+      const isBelow = ({ position }: Mark): boolean =>
+        compareMarkPositions(known.markPosition, position) <= 0;
+      if (!known.lanes.includes(lane) || !isBelow(mark)) continue;
+      const earlier = before?.marks.get(lane);
+      if (earlier !== undefined && isBelow(earlier)) continue;
+      for (const home of known.homes) {
+        if (!this.#isCovered(home, known))
+          this.#say('I1', `the mark of ${pk} covers ${shown(known)}, which is not committed in ${home}`);
+      }
+    }
+  }
+
   /** Records that the item's marks cover now and did not before; and none may come uncovered while it can come again. */
   #newlyCovered(truth: ItemTruth, item: StateItem, inBatch: ReadonlyMap<string, number>): KnownRecord[] {
     const fresh: KnownRecord[] = [];
@@ -1032,7 +1084,12 @@ export class Checker {
   }
 }
 
-function coversRecord({ marks }: StateItem, { lanes, markPosition }: KnownRecord): boolean {
+function coversRecord(
+  { pk, marks, rejected = [] }: StateItem,
+  { lanes, markPosition }: KnownRecord,
+): boolean {
+  const isListed = rejected.some(({ position }) => compareMarkPositions(position, markPosition) === 0);
+  if (isListed && lanes.includes(shardOfItem(pk))) return true;
   return lanes.some((lane) => {
     const mark = marks.get(lane);
     return mark !== undefined && compareMarkPositions(markPosition, mark.position) <= 0;

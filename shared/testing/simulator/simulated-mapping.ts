@@ -81,13 +81,6 @@ export class SimulatedMapping {
     for (const giveUp of [...this.#outstanding.values()]) giveUp();
   }
 
-  /** It will never go on from before where it stands now. */
-  keep(): void {
-    this.#life += 1;
-    this.#kept = this.#mapping.snapshot();
-    this.restart(this.#settings, true);
-  }
-
   #handle(input: MappingInput): void {
     for (const action of this.#mapping.handle(input, this.#options.time.nowMs)) this.#act(action);
   }

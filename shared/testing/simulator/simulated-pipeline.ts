@@ -271,13 +271,14 @@ export class SimulatedPipeline {
     return areLettersGone && this.#areTimersDone && this.isIdle;
   }
 
+  /** Whether somebody is at work, be it for nobody any more. */
+  get isAtWork(): boolean {
+    return this.#operations > 0 || [...this.#processes, ...this.#retired].some(isBusy);
+  }
+
   /** Whether all records are acknowledged and nobody is at work; operators may have something to do yet. */
   get isIdle(): boolean {
-    return (
-      this.#operations === 0 &&
-      this.#halves.every(({ resources }) => resources.checker.areAllAcknowledged) &&
-      ![...this.#processes, ...this.#retired].some(isBusy)
-    );
+    return !this.isAtWork && this.#halves.every(({ resources }) => resources.checker.areAllAcknowledged);
   }
 
   get #hasSettled(): boolean {
@@ -301,8 +302,7 @@ export class SimulatedPipeline {
    */
   mend(operators: number, dropProbability: number): void {
     this.#isMended = true;
-    // What new code makes of a record that old code has rejected is not known to its keys' marks.
-    for (const { mapping } of this.#halves) mapping.keep();
+    for (const { resources } of this.#halves) resources.checker.codeChanged();
     for (let number = 0; number < operators; number++) this.#operate(dropProbability, new Set(), []);
   }
 

@@ -24,6 +24,8 @@ export interface WorldOptions {
 
 /** Between two looks at whether a world is at rest. */
 const REST_CHECK_MS = 500;
+/** Between two looks at whether it is quiet. */
+const QUIET_CHECK_MS = 100;
 /** Happenings after which a run is stuck: small worlds need some thousand. */
 const HAPPENINGS_LIMIT = 60_000;
 /** Clocks of Lambda's hosts are kept by Amazon Time Sync; the engine allows for a second between two. */
@@ -50,6 +52,8 @@ export class World {
   readonly #planRequest: PlanRequest;
   #processes = 0;
   #lateEffects = 0;
+  /** Requests that have not arrived yet. */
+  #onTheirWay = 0;
   /** What is still to come from outside. */
   #pending = 0;
   #requests = 0;
@@ -92,6 +96,21 @@ export class World {
     } else if (!this.#isOver) {
       this.time.after(REST_CHECK_MS, () => this.passAtRest(durationMs));
     }
+  }
+
+  /** Whether nobody is at work and nothing is on its way, whatever is left to do. */
+  get isQuiet(): boolean {
+    return (
+      this.#lateEffects === 0 && this.#onTheirWay === 0 && this.#pipelines.every(({ isAtWork }) => !isAtWork)
+    );
+  }
+
+  /** Something happens at this moment, or as soon after it as the world is quiet; the run is not over before. */
+  planWhenQuiet(atMs: number, happen: () => void): void {
+    this.plan(atMs, () => {
+      if (this.isQuiet) happen();
+      else this.planWhenQuiet(this.time.nowMs + this.random() * QUIET_CHECK_MS, happen);
+    });
   }
 
   /** Whether something is still to come from outside, or on its way. */
@@ -190,7 +209,11 @@ export class World {
       if (!process.isAlive) return;
       this.#requests += 1;
       const plan = this.#planRequest(process, call);
-      this.time.after(plan.thereMs, () => this.#arrive(process, call, plan, effect, resolve, reject));
+      this.#onTheirWay += 1;
+      this.time.after(plan.thereMs, () => {
+        this.#onTheirWay -= 1;
+        this.#arrive(process, call, plan, effect, resolve, reject);
+      });
     });
   }
 

@@ -43,22 +43,31 @@ export interface Gate {
 
 /** The runtime with every call of every port behind a gate. */
 export function gated(runtime: RedriveRuntime, gate: Gate): RedriveRuntime {
-  const behindGate = <T extends object>(port: T, calls: readonly (keyof T & string)[]): T => {
-    const copy = Object.create(port) as T;
-    for (const call of calls) {
-      const own = port[call] as (...given: unknown[]) => Promise<unknown>;
-      copy[call] = (async (...given: unknown[]) => {
-        await gate.before(call);
-        const result = await own.apply(port, given);
-        await gate.after(call);
-        return result;
-      }) as T[typeof call];
-    }
-    return copy;
-  };
+  const behindGate = <T extends object>(port: T, calls: readonly (keyof T & string)[]): T =>
+    new Proxy(port, {
+      get: (target, name) => {
+        const own: unknown = Reflect.get(target, name);
+        if (typeof own !== 'function') return own;
+        const call = calls.find((each) => each === name);
+        if (call === undefined) return own.bind(target) as unknown;
+        return async (...given: unknown[]) => {
+          await gate.before(call);
+          const result: unknown = await own.apply(target, given);
+          await gate.after(call);
+          return result;
+        };
+      },
+    });
   return {
     ...runtime,
-    store: behindGate(runtime.store, ['load', 'commit', 'readControl']),
+    store: behindGate(runtime.store, [
+      'load',
+      'commit',
+      'readControl',
+      'beginAttempt',
+      'createProgress',
+      'advance',
+    ]),
     deadLetters: behindGate(runtime.deadLetters, ['get', 'put', 'remove']),
     closedLetters: behindGate(runtime.closedLetters, ['put']),
     sinks: new Map(

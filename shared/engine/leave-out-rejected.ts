@@ -1,0 +1,133 @@
+import { encodeMarkPosition, type MarkPosition } from '../source/position.ts';
+import { firstRevision } from '../state/revision.ts';
+import { noticeKey, shardItemKey } from '../state/row-key.ts';
+import type { StateItem } from '../state/state-item.ts';
+import { FATE, shardWork, type BatchRun } from './batch-run.ts';
+import { isAtOrBelow } from './item-draft.ts';
+import { HORIZON_SLACK_SECONDS } from './limits.ts';
+import { RejectedRecords } from './rejected-records.ts';
+
+/**
+ * The items to read before anything is taken of a batch: that of its shard, and where it is of many lanes the notice that
+ * one of these may have an item.
+ */
+export function itemsOfRejected(run: BatchRun): string[] {
+  const { generation } = run.opened;
+  const own = shardItemKey(generation, run.batch.shard);
+  return hasOneLane(run) ? [own] : [own, noticeKey(generation)];
+}
+
+/**
+ * Takes out of the batch what has a letter without a key. Such a record may come again when newer code gives it keys, and
+ * its letter is its fate all the same: else it would be applied here, and again when its letter is redriven.
+ * @param told what there is of `itemsOfRejected`.
+ */
+export async function leaveOutRejected(run: BatchRun, told: ReadonlyMap<string, StateItem>): Promise<void> {
+  const items = await readItems(run, told);
+  if (items.size === 0) return;
+  addWorks(run, items);
+  const isRejected = rejectedIn(run, items);
+  for (const { key, elements } of run.works) {
+    if (key === undefined) continue;
+    const kept = elements.filter(({ record, number }) => !isRejected(record, number));
+    if (kept.length === elements.length) continue;
+    for (const { record, number } of elements) {
+      if (isRejected(record, number)) run.fates[record] = (run.fates[record] as number) | FATE.skipped;
+    }
+    elements.splice(0, Infinity, ...kept);
+  }
+  const places = new Map(run.records.map(({ position }, index) => [encodeMarkPosition(position), index]));
+  const kept = run.relayed.filter(({ entry: { position, element } }) => {
+    const index = places.get(encodeMarkPosition(position));
+    return index === undefined || !isRejected(index, element);
+  });
+  run.relayed.splice(0, Infinity, ...kept);
+}
+
+type IsRejected = (record: number, element: number) => boolean;
+
+/** The own items that may tell of the batch's records. */
+async function readItems(
+  run: BatchRun,
+  told: ReadonlyMap<string, StateItem>,
+): Promise<ReadonlyMap<string, StateItem>> {
+  const { generation } = run.opened;
+  const asked = itemsOfRejected(run);
+  const given = new Map([...told].filter(([pk]) => asked.includes(pk)));
+  if (given.size === 0 || hasOneLane(run)) return given;
+  return run.runtime.store.load([...lanesOf(run)].map((lane) => shardItemKey(generation, lane)));
+}
+
+/** A letter that is committed and not stored is stored with its record in hand, whatever the record is by now (I4). */
+function addWorks(run: BatchRun, items: ReadonlyMap<string, StateItem>): void {
+  const known = new Set(run.works.map(({ pk }) => pk));
+  for (const [pk, item] of items) {
+    if (!known.has(pk) && item.outbox.length > 0) run.works.push(shardWork(item));
+  }
+}
+
+function rejectedIn(run: BatchRun, items: ReadonlyMap<string, StateItem>): IsRejected {
+  const { opened, batch, records, scope } = run;
+  const { generation, progress } = opened;
+  const listed = new Map([...items].map(([pk, { rejected }]) => [pk, new RejectedRecords(rejected)]));
+  // A checkpoint may have read a key's item before this one: what the mark says of its records is not so there.
+  const isReplay = progress.phase === 'replay';
+  const isIn = (lane: string, position: MarkPosition, element: number): boolean => {
+    const pk = shardItemKey(generation, lane);
+    const item = items.get(pk);
+    if (item === undefined) return false;
+    if (!isReplay && isAtOrBelow(position, item.marks.get(lane))) return true;
+    return listed.get(pk)?.has(position, element) === true;
+  };
+  return (index, element) => {
+    const { position } = records[index] as (typeof records)[number];
+    const place = scope.places[index] as (typeof scope.places)[number];
+    return isIn(place.lane, place.position, element) || isIn(batch.shard, position, element);
+  };
+}
+
+function hasOneLane({ batch, scope }: BatchRun): boolean {
+  return scope.places.every(({ lane }) => lane === batch.shard);
+}
+
+/** The lanes of the batch, and that of its shard: what was rejected while the shard was read as one lane is there. */
+function lanesOf({ batch, scope }: BatchRun): Set<string> {
+  return new Set([batch.shard, ...scope.places.map(({ lane }) => lane)]);
+}
+
+/**
+ * That there are letters without a key: a batch of many lanes looks into all their items only where there is such a
+ * notice. It goes when nothing can come again that was rejected while it stood.
+ */
+async function readNotice({ runtime, opened }: BatchRun): Promise<StateItem | undefined> {
+  const pk = noticeKey(opened.generation);
+  return (await runtime.store.load([pk])).get(pk);
+}
+
+/** Before the first letter without a key is committed. @returns whether the notice is known to be there. */
+export async function hasGivenNotice(run: BatchRun): Promise<boolean> {
+  run.hasNotice ||= hasOneLane(run) || (await giveNotice(run));
+  return run.hasNotice;
+}
+
+async function giveNotice(run: BatchRun): Promise<boolean> {
+  const { program, clock, store } = run.runtime;
+  const nowMs = clock.nowMs();
+  const loaded = await readNotice(run);
+  const keptSeconds = program.horizonSeconds + program.definition.source.retentionHours * 3_600;
+  const nowSeconds = Math.ceil(nowMs / 1_000);
+  if (loaded?.expiresAtSeconds !== undefined && loaded.expiresAtSeconds > nowSeconds + keptSeconds)
+    return true;
+  const { generation } = run.opened;
+  const item: StateItem = {
+    pk: noticeKey(generation),
+    revision: loaded === undefined ? firstRevision(generation, nowMs) : loaded.revision + 1,
+    marks: new Map(),
+    states: new Map(),
+    versions: new Map(),
+    outbox: [],
+    expiresAtSeconds: nowSeconds + 2 * keptSeconds + HORIZON_SLACK_SECONDS,
+  };
+  const [result] = await store.commit([{ item, expectedRevision: loaded?.revision, loaded, spills: false }]);
+  return result === 'committed' || loaded !== undefined || (await readNotice(run)) !== undefined;
+}
