@@ -1,6 +1,6 @@
 import type { OperatorTimers, StatefulStage } from '../pipeline/definition.ts';
 import type { Document } from '../state/document.ts';
-import { firstEndAbove, paneMsOf, type AlignedWindows } from './window-spec.ts';
+import { firstEndAbove, lastEndOf, paneMsOf, type AlignedWindows } from './window-spec.ts';
 import { destinationKey, lateOutputs, outputMs, requireTime, type LatePolicy } from './window-operator.ts';
 
 export interface IncrementalFold {
@@ -14,7 +14,7 @@ export interface IncrementalFold {
 interface Held {
   /** Panes that are in a window that has not ended for the last time, by their start. */
   readonly panes: ReadonlyMap<number, Document>;
-  /** Of the last window that ended. */
+  /** Of the last window that ended, with what was in time for the next ones only. */
   readonly whole?: { readonly endMs: number; readonly value: Document } | undefined;
 }
 
@@ -42,7 +42,8 @@ export function incrementalWindowStage(
     dueMs: (state, firedMs) => {
       const { panes, whole } = read(state);
       const first = Math.min(...panes.keys());
-      const ofPanes = first === Infinity ? Infinity : firstEndAbove(windows, Math.max(first, firedMs));
+      const endedMs = Math.max(firedMs, whole?.endMs ?? -Infinity);
+      const ofPanes = first === Infinity ? Infinity : firstEndAbove(windows, Math.max(first, endedMs));
       const dueMs = Math.min(ofPanes, whole === undefined ? Infinity : whole.endMs + slideMs);
       return dueMs === Infinity ? undefined : dueMs;
     },
@@ -71,6 +72,24 @@ export function incrementalWindowStage(
     },
   };
 
+  /**
+   * A value that is in time for later windows only: these are made of the last that ended, which has it from now on. Where
+   * one is due that has not fired, a later one brings it with its pane.
+   */
+  const withLate = (
+    panes: Held['panes'],
+    whole: Held['whole'],
+    overMs: number,
+    add: (before: Document | undefined) => Document,
+  ): Held['whole'] => {
+    const endMs = firstEndAbove(windows, overMs) - slideMs;
+    const isDue =
+      whole === undefined
+        ? [...panes.keys()].some((start) => firstEndAbove(windows, start) <= overMs)
+        : whole.endMs < endMs;
+    return isDue ? whole : { endMs, value: add(whole?.value) };
+  };
+
   return {
     kind: 'stateful',
     name,
@@ -86,18 +105,22 @@ export function incrementalWindowStage(
       const firstMs = firstEndAbove(windows, pane);
       // It lies between two windows.
       if (firstMs - sizeMs > pane) return [];
-      if (firstMs <= overMs) {
-        return lateOutputs(name, late, firstMs, time, () => [
-          { key, window: { start: firstMs - sizeMs, end: firstMs }, value },
-        ]);
+      const lastMs = lastEndOf(windows, pane);
+      if (lastMs <= overMs) {
+        return lateOutputs(name, late, lastMs, time, () => {
+          const results: unknown[] = [];
+          for (let end = firstMs; end <= lastMs; end += slideMs)
+            results.push({ key, window: { start: end - sizeMs, end }, value });
+          return results;
+        });
       }
       const { panes, whole } = read(cell.get());
-      const before = panes.get(pane);
-      const now = new Map(panes).set(
-        pane,
-        before === undefined ? (value as Document) : reduce(before, value as Document),
+      const add = (before: Document | undefined): Document =>
+        before === undefined ? (value as Document) : reduce(before, value as Document);
+      const now = new Map(panes).set(pane, add(panes.get(pane)));
+      cell.set(
+        stateOf({ panes: now, whole: firstMs > overMs ? whole : withLate(panes, whole, overMs, add) }),
       );
-      cell.set(stateOf({ panes: now, whole }));
       return [];
     },
   };

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { collect, kinesis, pipeline, session, sliding, tumbling } from '../../../shared/index.ts';
 import { testPipeline } from '../../../shared/testing/index.ts';
@@ -187,6 +188,48 @@ describe('a sliding window with an inverse', () => {
       'a 40-50 5',
     ]);
     expect(test.state('a')).toBeUndefined();
+  });
+
+  it('has in later windows what came too late for the first of its windows', async () => {
+    const test = testPipeline<Click>(reduced(({ n }) => n !== 0));
+    await test.send(click('b', 13), click('a', 7, 3), click('b', 14), click('a', 8, 4), click('b', 30));
+    expect(shown(test.outputs()).filter((line) => line.startsWith('a'))).toEqual(['a 5-15 7']);
+    expect(test.state('a')).toBeUndefined();
+  });
+
+  it('gives what the windows give that are made anew, whatever comes late', async () => {
+    const windows = sliding(seconds(20), seconds(5));
+    const anew = clicksByUser()
+      .window(windows)
+      .reduce('w', (a, b) => ({ ...a, n: (a.n ?? 0) + (b.n ?? 0) }))
+      .map(({ value, ...rest }) => ({ ...rest, value: value.n }))
+      .to(out);
+    const fromBefore = clicksByUser()
+      .window(windows)
+      .reduce('w', (a, b) => ({ ...a, n: (a.n ?? 0) + (b.n ?? 0) }), {
+        inverse: (a, b) => ({ ...a, n: (a.n ?? 0) - (b.n ?? 0) }),
+        filter: ({ n }) => n !== 0,
+      })
+      .map(({ value, ...rest }) => ({ ...rest, value: value.n }))
+      .to(out);
+    const clicks = fc.array(
+      fc.record({
+        user: fc.constantFrom('a', 'b'),
+        at: fc.integer({ min: 0, max: 90 }),
+        n: fc.integer({ min: 1, max: 9 }),
+      }),
+      { maxLength: 25 },
+    );
+    await fc.assert(
+      fc.asyncProperty(clicks, async (given) => {
+        const [one, other] = [testPipeline<Click>(anew), testPipeline<Click>(fromBefore)];
+        // In no order, but not so that most are late for all windows.
+        const sent = given.map(({ user, at, n }, place) => click(user, at / 3 + place * 4, n));
+        for (const test of [one, other]) await test.send(...sent, click('z', 1_000));
+        expect(shown(other.outputs())).toEqual(shown(one.outputs()));
+      }),
+      { numRuns: 60 },
+    );
   });
 
   it('is refused where it cannot go from window to window', () => {
