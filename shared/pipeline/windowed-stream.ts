@@ -24,6 +24,11 @@ export interface WindowedOptions {
    * value, as a change under the key and the window's start; not with sessions, whose start may change.
    */
   emit?: 'onClose' | 'onUpdate';
+  /**
+   * Results before a window is over: at whole multiples of `every` of event time, of each window that has something new,
+   * marked `isEarly`, as events. With tumbling and sliding windows that emit `onClose`, and not with an `inverse`.
+   */
+  early?: { every: Duration };
   /** A window takes values for so long behind its end, and gives a new result with each; not with sessions. */
   allowedLateness?: Duration;
   /**
@@ -57,7 +62,7 @@ export class WindowedStream<T> {
     options: WindowedOptions,
     then: (stage: StatefulStage) => KeyedStream<unknown, true>,
   ) {
-    const { emit = 'onClose', late = 'drop', allowedLateness } = options;
+    const { emit = 'onClose', late = 'drop', early, allowedLateness } = options;
     if (emit !== 'onClose' && emit !== 'onUpdate') {
       throw new TypeError(`'emit' of a window is ${JSON.stringify(emit)}; it is 'onClose' or 'onUpdate'.`);
     }
@@ -68,6 +73,13 @@ export class WindowedStream<T> {
           'them one, and nothing would take back the results of both. Give the watermark a larger lateness.',
       );
     }
+    if (early !== undefined && (windows.kind === 'session' || emit === 'onUpdate')) {
+      const why =
+        windows.kind === 'session'
+          ? 'a session may become one with another, and nothing would take its early result back'
+          : "'onUpdate' gives a result with every value";
+      throw new TypeError(`'early' of a window is given, and ${why}. Leave it out.`);
+    }
     this.#windows = windows;
     this.#options = options;
     this.#then = then;
@@ -77,7 +89,7 @@ export class WindowedStream<T> {
    * One value out of all of a window, two by two. With `inverse`, each window is made of the one before it: what left is
    * taken out, what came is added, as in Spark's `reduceByKeyAndWindow`; a key then gives a result at every slide, until
    * `filter` drops it.
-   * @throws TypeError for an inverse of sessions, or together with `onUpdate` or `allowedLateness`.
+   * @throws TypeError for an inverse of sessions, or together with `onUpdate`, `early` or `allowedLateness`.
    */
   reduce(
     name: string,
@@ -142,13 +154,14 @@ export class WindowedStream<T> {
     filter: InverseOptions<T>['filter'],
     { version = 1 }: WindowOperatorOptions,
   ): KeyedStream<WindowResult<T>, true> {
-    const { emit = 'onClose', late = 'drop', allowedLateness } = this.#options;
+    const { emit = 'onClose', late = 'drop', early, allowedLateness } = this.#options;
     const windows = this.#windows;
     requireVersion(name, version);
-    if (windows.kind === 'session' || emit === 'onUpdate' || allowedLateness !== undefined) {
+    const isCorrected = early !== undefined || allowedLateness !== undefined;
+    if (windows.kind === 'session' || emit === 'onUpdate' || isCorrected) {
       throw new TypeError(
         `Operator '${name}' has an 'inverse', which goes from window to window: it takes tumbling or sliding windows, ` +
-          "'onClose', and no 'allowedLateness'.",
+          "'onClose', and neither 'early' nor 'allowedLateness'.",
       );
     }
     const stage = incrementalWindowStage(
@@ -173,7 +186,7 @@ export class WindowedStream<T> {
     fold: WindowFold,
     { version = 1 }: WindowOperatorOptions = {},
   ): KeyedStream<WindowResult<R>, true> {
-    const { emit = 'onClose', late = 'drop', allowedLateness } = this.#options;
+    const { emit = 'onClose', late = 'drop', early, allowedLateness } = this.#options;
     const windows = this.#windows as Windows<unknown>;
     requireVersion(name, version);
     if (windows.kind === 'session') {
@@ -184,7 +197,8 @@ export class WindowedStream<T> {
     }
     const allowedLatenessMs =
       allowedLateness === undefined ? 0 : secondsOf("'allowedLateness' of a window", allowedLateness) * 1_000;
-    const settings = { emit, late, allowedLatenessMs };
+    const earlyMs = early && secondsOf("'early.every' of a window", early.every) * 1_000;
+    const settings = { emit, late, earlyMs, allowedLatenessMs };
     return this.#then(alignedWindowStage(name, version, windows, fold, settings)) as KeyedStream<
       WindowResult<R>,
       true

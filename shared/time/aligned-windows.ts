@@ -1,4 +1,4 @@
-import type { OperatorTimers, StatefulStage } from '../pipeline/definition.ts';
+import type { OperatorTimers, StatefulStage, ValueTime } from '../pipeline/definition.ts';
 import type { Document } from '../state/document.ts';
 import { firstEndAbove, lastEndOf, paneMsOf, type AlignedWindows } from './window-spec.ts';
 import {
@@ -14,12 +14,14 @@ import {
 /**
  * Values are kept in panes, of which each is in a window whole or not at all: a value is added once, however many windows
  * it is in. The state has a pane's accumulator by its start. A value that came too late for some windows of its pane and
- * in time for others is in a pane of its own, `start>end`, which is in no window that ends at or before that end.
+ * in time for others is in a pane of its own, `start>end`, which is in no window that ends at or before that end. A name
+ * ends in `*time` while the pane has something of which an early result is due then.
  */
 interface Pane {
-  readonly name: string;
   readonly startMs: number;
   readonly aboveMs: number;
+  /** Infinity where nothing is new in it, or no early results are asked for. */
+  readonly earlyMs: number;
   readonly accumulator: Document;
 }
 
@@ -29,7 +31,7 @@ export function alignedWindowStage(
   version: number,
   windows: AlignedWindows,
   fold: WindowFold,
-  { emit, allowedLatenessMs, late }: WindowSettings,
+  { emit, earlyMs, allowedLatenessMs, late }: WindowSettings,
 ): StatefulStage {
   const paneMs = paneMsOf(windows);
   const isUpdating = emit === 'onUpdate';
@@ -51,13 +53,31 @@ export function alignedWindowStage(
     return results;
   };
 
+  /** When an early result is due of what comes now; Infinity where the windows give their last results before. */
+  const earlyOf = (startMs: number, { overMs, firedMs }: ValueTime): number => {
+    if (earlyMs === undefined) return Infinity;
+    const atMs = Math.floor(Math.max(startMs, overMs, firedMs) / earlyMs) * earlyMs + earlyMs;
+    return atMs < lastEndOf(windows, startMs) ? atMs : Infinity;
+  };
+  /** Of all windows that are not over and have something new. */
+  const earlyResults = (key: string, panes: readonly Pane[], dueMs: number): unknown[] => {
+    const ends = new Set<number>();
+    for (const pane of panes.filter((each) => each.earlyMs <= dueMs)) {
+      const fromMs = firstEndAbove(windows, Math.max(dueMs, pane.aboveMs, pane.startMs));
+      for (let end = fromMs; end <= lastEnd(pane); end += windows.slideMs) ends.add(end);
+    }
+    return [...ends]
+      .toSorted((a, b) => a - b)
+      .flatMap((end) => resultOf(key, panes, end).map((result) => ({ ...result, isEarly: true as const })));
+  };
+
   const timers: OperatorTimers = {
     dueMs: (state, firedMs) => {
       let dueMs: number | undefined;
       for (const pane of panesOf(state)) {
         const nextMs = firstEndAbove(windows, Math.max(firedMs, pane.aboveMs, pane.startMs));
         const isWaiting = !isUpdating && nextMs <= lastEnd(pane);
-        const own = isWaiting ? nextMs : lastEnd(pane) + allowedLatenessMs;
+        const own = Math.min(isWaiting ? nextMs : lastEnd(pane) + allowedLatenessMs, pane.earlyMs);
         if (dueMs === undefined || own < dueMs) dueMs = own;
       }
       return dueMs;
@@ -65,8 +85,10 @@ export function alignedWindowStage(
     fire: (key, dueMs, cell) => {
       const panes = panesOf(cell.get());
       const isEnd = !isUpdating && firstEndAbove(windows, dueMs - 1) === dueMs;
-      const results = isEnd ? resultOf(key, panes, dueMs) : [];
-      const left = panes.filter((pane) => lastEnd(pane) + allowedLatenessMs > dueMs);
+      const results = [...(isEnd ? resultOf(key, panes, dueMs) : []), ...earlyResults(key, panes, dueMs)];
+      const left = panes
+        .filter((pane) => lastEnd(pane) + allowedLatenessMs > dueMs)
+        .map((pane) => (pane.earlyMs <= dueMs ? { ...pane, earlyMs: Infinity } : pane));
       if (left.length === 0) cell.remove();
       else cell.set(stateOf(left));
       return results;
@@ -93,20 +115,21 @@ export function alignedWindowStage(
       if (lastMs <= closedMs) {
         return lateOutputs(name, late, lastMs, time, () => {
           const accumulator = fold.add(undefined, value);
-          return resultsOf(key, [{ name: '', startMs, aboveMs: -Infinity, accumulator }], firstMs, lastMs);
+          const pane = { startMs, aboveMs: -Infinity, earlyMs: Infinity, accumulator };
+          return resultsOf(key, [pane], firstMs, lastMs);
         });
       }
       const openMs = firstEndAbove(windows, Math.max(closedMs, startMs));
       const aboveMs = openMs > firstMs ? openMs - windows.slideMs : -Infinity;
-      const paneName = openMs > firstMs ? `${startMs}>${aboveMs}` : String(startMs);
-      const before = panesOf(cell.get());
-      const pane = {
-        name: paneName,
+      const all = panesOf(cell.get());
+      const before = all.find((each) => each.startMs === startMs && each.aboveMs === aboveMs);
+      const pane: Pane = {
         startMs,
         aboveMs,
-        accumulator: fold.add(before.find((each) => each.name === paneName)?.accumulator, value),
+        earlyMs: Math.min(before?.earlyMs ?? Infinity, earlyOf(startMs, time)),
+        accumulator: fold.add(before?.accumulator, value),
       };
-      const panes = inOrder([...before.filter((each) => each.name !== paneName), pane]);
+      const panes = inOrder([...all.filter((each) => each !== before), pane]);
       cell.set(stateOf(panes));
       // Windows that have fired and are still taken give a corrected result.
       return resultsOf(key, panes, openMs, isUpdating ? lastMs : Math.min(lastMs, firedMs));
@@ -118,11 +141,12 @@ function panesOf(state: Document | undefined): readonly Pane[] {
   const panes = Object.entries((state ?? {}) as { readonly [pane: string]: Document });
   return inOrder(
     panes.map(([name, accumulator]): Pane => {
-      const [start = '', above] = name.split('>');
+      const [place = '', early] = name.split('*');
+      const [start, above] = place.split('>');
       return {
-        name,
         startMs: Number(start),
         aboveMs: above === undefined ? -Infinity : Number(above),
+        earlyMs: early === undefined ? Infinity : Number(early),
         accumulator,
       };
     }),
@@ -135,5 +159,11 @@ function inOrder(panes: readonly Pane[]): readonly Pane[] {
 }
 
 function stateOf(panes: readonly Pane[]): Document {
-  return Object.fromEntries(panes.map(({ name, accumulator }) => [name, accumulator]));
+  return Object.fromEntries(
+    panes.map(({ startMs, aboveMs, earlyMs, accumulator }) => {
+      const above = aboveMs === -Infinity ? '' : `>${aboveMs}`;
+      const early = earlyMs === Infinity ? '' : `*${earlyMs}`;
+      return [`${startMs}${above}${early}`, accumulator];
+    }),
+  );
 }

@@ -14,6 +14,8 @@ export interface WindowResult<R> {
   readonly key: string;
   readonly window: WindowBounds;
   readonly value: R;
+  /** What the window has so far; there will be another result of it. Only where early results are asked for. */
+  readonly isEarly?: true;
 }
 
 /** How values become one accumulator, and two accumulators one. */
@@ -26,6 +28,8 @@ export interface WindowFold {
 export interface WindowSettings {
   /** `onClose`: one result when the window is over. `onUpdate`: one with every value. */
   readonly emit: 'onClose' | 'onUpdate';
+  /** At whole multiples of it windows that have something new give a result so far, milliseconds of event time. */
+  readonly earlyMs: number | undefined;
   /** How long a window takes values behind its end, milliseconds; each that comes when it has fired gives a new result. */
   readonly allowedLatenessMs: number;
   /** What becomes of a value that comes too late for all of its windows. */

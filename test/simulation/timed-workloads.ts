@@ -88,6 +88,16 @@ const updatedIds = timed('updated', 1)
   .aggregate('ids', ids)
   .to(kinesis(SINK));
 
+/** Results before the windows are over. */
+const earlyIds = timed('early', 2)
+  .map(idOf)
+  .window(sliding({ seconds: 10 }, { seconds: 5 }), {
+    early: { every: { seconds: 3 } },
+    allowedLateness: { seconds: 4 },
+  })
+  .aggregate('ids', ids)
+  .to(kinesis(SINK, byKey));
+
 /** A window over the results of windows, and a change for each of those. */
 const twice = timed('twice', 2)
   .map(idOf)
@@ -266,4 +276,15 @@ export const TIMED: readonly Workload[] = [
   { pipeline: timedOut, leastRoomBytes: 4_000 },
   { pipeline: inverted, leastRoomBytes: 4_000 },
   { pipeline: batches, leastRoomBytes: 4_000 },
+  {
+    pipeline: earlyIds,
+    leastRoomBytes: 4_000,
+    windows: rule({
+      sizeMs: 10_000,
+      slideMs: 5_000,
+      earlyMs: 3_000,
+      allowedLatenessMs: 4_000,
+      late: 'drop',
+    }),
+  },
 ];

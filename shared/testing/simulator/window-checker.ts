@@ -12,6 +12,8 @@ export interface WindowRule {
   readonly gapMs?: number;
   readonly allowedLatenessMs?: number;
   readonly emitsUpdates?: boolean;
+  /** Between early results, milliseconds. */
+  readonly earlyMs?: number;
   readonly late: 'drop' | 'deadLetter' | 'accept';
   /** The name of a value. */
   readonly nameOf: (value: unknown) => string;
@@ -23,6 +25,8 @@ interface Taken {
   readonly eventMs: number;
   /** A window that ends above it has the value. */
   readonly aboveMs: number;
+  /** When an early result is due that has it; Infinity where there is none, or it has been. */
+  earlyMs: number;
 }
 
 interface Session {
@@ -43,6 +47,7 @@ interface KeyWindows {
 interface Result {
   readonly window: { readonly start: number; readonly end: number };
   readonly value: readonly string[];
+  readonly isEarly?: true;
 }
 
 /**
@@ -89,7 +94,36 @@ export class WindowChecker {
       if (windows.closed.has(name)) this.#say('window', `key ${key} closes ${name} twice`);
       windows.closed.add(name);
     }
-    this.#compare(key, `at ${dueMs}`, expected, results);
+    this.#compare(key, `at ${dueMs}`, [...expected, ...this.#early(windows, dueMs)], results);
+  }
+
+  /** Of windows that are not over: what they have so far, where something of it is new. */
+  #early({ taken }: KeyWindows, dueMs: number): Result[] {
+    const { sizeMs = 1, slideMs = sizeMs } = this.#rule;
+    const ends = new Set<number>();
+    const openEnds = ({ eventMs, aboveMs }: Taken): number[] =>
+      endsOf(eventMs, sizeMs, slideMs).filter((end) => end > aboveMs);
+    // What is in the same windows is told together, whatever its lane was at.
+    const told = new Set(
+      taken.filter(({ earlyMs }) => earlyMs <= dueMs).map((each) => openEnds(each).join()),
+    );
+    for (const value of taken) {
+      const own = openEnds(value);
+      if (!told.has(own.join())) continue;
+      value.earlyMs = Infinity;
+      for (const end of own) if (end > dueMs) ends.add(end);
+    }
+    return [...ends].flatMap((end) => this.#whole(taken, end)).map((each) => ({ ...each, isEarly: true }));
+  }
+
+  /** At the next whole multiple behind the last edge of a window, of windows whose size is a multiple of the slide. */
+  #earlyOf(eventMs: number, overMs: number, firedMs: number): number {
+    const { earlyMs, sizeMs = 1, slideMs = sizeMs } = this.#rule;
+    if (earlyMs === undefined) return Infinity;
+    const ends = endsOf(eventMs, sizeMs, slideMs);
+    const fromMs = Math.max(Math.floor(eventMs / slideMs) * slideMs, overMs, firedMs);
+    const atMs = (Math.floor(fromMs / earlyMs) + 1) * earlyMs;
+    return atMs < Math.max(...ends) ? atMs : Infinity;
   }
 
   /** The aligned window that ends so. */
@@ -137,19 +171,18 @@ export class WindowChecker {
 
   #aligned(windows: KeyWindows, name: string, eventMs: number, overMs: number): Result[] {
     const { sizeMs = 1, slideMs = sizeMs, allowedLatenessMs = 0, emitsUpdates, late } = this.#rule;
-    const ends: number[] = [];
-    for (let end = Math.floor(eventMs / slideMs) * slideMs + sizeMs; end > eventMs; end -= slideMs)
-      ends.unshift(end);
+    const ends = endsOf(eventMs, sizeMs, slideMs);
     const aboveMs = overMs - allowedLatenessMs;
     const open = ends.filter((end) => end > aboveMs);
     if (open.length === 0) {
       if (late === 'deadLetter' && ends.length > 0)
         this.#say('window', `${name} is late, and no dead letter`);
       return late === 'accept'
-        ? ends.flatMap((end) => this.#whole([{ name, eventMs, aboveMs: -Infinity }], end))
+        ? ends.flatMap((end) => this.#whole([{ name, eventMs, aboveMs: -Infinity, earlyMs: Infinity }], end))
         : [];
     }
-    windows.taken.push({ name, eventMs, aboveMs });
+    const earlyMs = this.#earlyOf(eventMs, overMs, windows.firedMs);
+    windows.taken.push({ name, eventMs, aboveMs, earlyMs });
     const shown = open.filter((end) => emitsUpdates === true || windows.firedMs >= end);
     return shown.flatMap((end) => this.#whole(windows.taken, end));
   }
@@ -192,6 +225,14 @@ function resultsOf(outputs: readonly OracleOutput[], sink: string): Result[] {
   return outputs.filter((output) => output.sink === sink).map(({ value }) => value as Result);
 }
 
-function shown({ window: { start, end }, value }: Result): string {
-  return `[${start},${end}) ${[...value].sort().join()}`;
+/** Of the windows that a time is in, ascending. */
+function endsOf(eventMs: number, sizeMs: number, slideMs: number): number[] {
+  const ends: number[] = [];
+  for (let end = Math.floor(eventMs / slideMs) * slideMs + sizeMs; end > eventMs; end -= slideMs)
+    ends.unshift(end);
+  return ends;
+}
+
+function shown({ window: { start, end }, value, isEarly }: Result): string {
+  return `[${start},${end}) ${[...value].sort().join()}${isEarly === true ? ' early' : ''}`;
 }

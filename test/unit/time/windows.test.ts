@@ -155,6 +155,59 @@ describe('sliding windows', () => {
   });
 });
 
+describe('early results', () => {
+  const early = (size: number, slide = size) =>
+    clicksByUser()
+      .window(sliding(seconds(size), seconds(slide)), { early: { every: seconds(10) } })
+      .count('w')
+      .map(({ isEarly, value, ...rest }) => ({
+        ...rest,
+        value: isEarly === true ? `${value} so far` : value,
+      }))
+      .to(out);
+
+  it('come at whole intervals of event time, of windows that have something new, and the last one as ever', async () => {
+    const test = testPipeline<Click>(early(60));
+    await test.send(click('a', 1), click('a', 5), click('b', 3), click('a', 13));
+    // Nothing new comes of b.
+    await test.send(click('a', 33), click('a', 65));
+    expect(shown(test.outputs())).toEqual([
+      'a 0-60 "3 so far"',
+      'a 0-60 "4 so far"',
+      'a 0-60 4',
+      'b 0-60 "1 so far"',
+      'b 0-60 1',
+    ]);
+    expect(test.outputs().every(({ isChange }) => !isChange)).toBe(true);
+  });
+
+  it('are of all windows that a value is in and that are not over', async () => {
+    const test = testPipeline<Click>(early(30, 15));
+    await test.send(click('a', 16), click('b', 23), click('b', 50));
+    expect(shown(test.outputs()).filter((line) => line.startsWith('a'))).toEqual([
+      'a 0-30 "1 so far"',
+      'a 0-30 1',
+      'a 15-45 "1 so far"',
+      'a 15-45 1',
+    ]);
+  });
+
+  it('are refused where nothing would take them back, or none would be early', () => {
+    const every = { early: { every: seconds(10) } };
+    expect(() => clicksByUser().window(session(seconds(5)), every)).toThrow(
+      /'early' .* a session may become/,
+    );
+    expect(() => clicksByUser().window(tumbling(seconds(60)), { ...every, emit: 'onUpdate' })).toThrow(
+      /'onUpdate' gives a result with every value/,
+    );
+    expect(() =>
+      clicksByUser()
+        .window(tumbling(seconds(60)), every)
+        .reduce('w', (a) => a, { inverse: (a) => a }),
+    ).toThrow(/neither 'early' nor 'allowedLateness'/);
+  });
+});
+
 describe('a sliding window with an inverse', () => {
   const reduced = (filter?: (value: Click) => boolean) =>
     clicksByUser()
