@@ -33,7 +33,15 @@ async function main(argv: readonly string[]): Promise<number> {
   };
   process.once('exit', onExit);
   try {
-    const [first, ...following] = chainTo(PIPELINES, options.pipeline);
+    const [first, ...others] = chainTo(PIPELINES, options.pipeline);
+    const place = others.findIndex(({ forkOf }) => forkOf !== undefined);
+    const following = place === -1 ? others : others.slice(0, place);
+    const forks = others.slice(following.length).map(nameOf);
+    if (forks.length > 0 && options.chaos !== undefined) {
+      throw new UsageError(
+        `--chaos compares what is processed, and ${options.pipeline} awaits its fork: leave it out.`,
+      );
+    }
     const chain = [first.pipeline, ...following.map(({ pipeline }) => pipeline)] as const;
     if (options.chaos !== undefined) requireComparable(chain);
     requireOneBatch(chain, options.parallelizationFactor);
@@ -43,6 +51,7 @@ async function main(argv: readonly string[]): Promise<number> {
       raw: process.stderr,
       colors: picocolors.createColors(isColoured),
       interruption,
+      forks,
     });
     if (options.json) process.stdout.write(`${JSON.stringify(figures)}\n`);
     return isRight ? EXIT.fine : EXIT.failed;

@@ -86,6 +86,7 @@ export async function open(
     const control = await readControl(runtime);
     if (control.generation !== generation) continue;
     if (begun.kind === 'sealed') return refused('the shard is sealed: a rewind is under way');
+    if (control.phase === 'awaitsFork') return refused('the pipeline awaits its fork (tidemark fork)');
     if (control.phase !== 'live') return refused(`the pipeline is in phase '${control.phase}'`);
     const { rank, epoch } = control;
     await store.createProgress(generation, batch.shard, {
