@@ -23,6 +23,7 @@ export async function operate(args: readonly string[], diesAt?: string): Promise
   const said = { isDone: true, out: [] as string[], people: [] as string[], error: undefined as unknown };
   const { signal } = new AbortController();
   const context: OperatorContext = {
+    isRead: () => true,
     out: (line) => void said.out.push(line),
     people: (line) => {
       said.people.push(line);
