@@ -108,6 +108,8 @@ describe('the operator of a pipeline on the local cloud', () => {
         generation: 1,
         phase: 'live',
         records: 300,
+        behind: { records: 0, isAtLeast: false, oldestMs: 0 },
+        throughput: { recordsPerSecond: 0 },
         lastCheckpoint: id,
         running: [],
       });

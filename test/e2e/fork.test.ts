@@ -1,27 +1,12 @@
-import { mkdirSync } from 'node:fs';
-import path from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import airportDelays from '../../functions/airport-delays/pipeline.ts';
-import { keyStates, stateLine } from '../../infra/cli/state-lines.ts';
-import { scanStates } from '../../infra/cli/state-scan.ts';
-import { startEngines, type Engines } from '../../infra/local/engines/engines.ts';
-import { startLocalCloud, type LocalCloud } from '../../infra/local/local-cloud.ts';
-import { OrderedProducer } from '../../infra/local/producer/ordered-producer.ts';
-import { routeOf } from '../../infra/local/producer/partition-key.ts';
-import { synthesizePipelines } from '../../infra/synthesis.ts';
-import type { StatefulPipelineProps } from '../../infra/constructs/stateful-pipeline-props.ts';
-import type { Pipeline } from '../../shared/pipeline/definition.ts';
-import { MemoryBlobStore } from '../../shared/state/memory-blob-store.ts';
-import { systemClock } from '../../shared/time/clock.ts';
 import { countedFlights } from './fixtures/counted-flights.ts';
 import { stagingDelays } from './fixtures/staging-delays.ts';
 import { expectedDump, flightLines, originsOf } from './flights.ts';
 import { Death, json, operate } from './operate.ts';
+import { deployed, OperatedCloud } from './operated-cloud.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const [OLD, NEW, OTHER] = ['airport-delays', 'staging-delays', 'counted-flights'];
 const FLIGHTS = flightLines(2_000);
 const CHECKPOINTED = 300;
@@ -36,39 +21,9 @@ interface Counted {
   readonly state: number | { readonly count?: number };
 }
 
-function deployed(pipeline: Pipeline, file: string, forkOf?: Pipeline): StatefulPipelineProps {
-  return { pipeline, handlerFile: path.join(ROOT, file), ...(forkOf && { forkOf }) };
-}
-
 describe('a fork on the local cloud', () => {
-  let engines: Engines;
-  let cloud: LocalCloud;
-  const sent: string[] = [];
-  const temporaryBefore = process.env['TMPDIR'];
-  let producer: OrderedProducer;
-
-  async function send(lines: readonly string[]): Promise<void> {
-    for (const line of lines) {
-      const data = Buffer.from(line);
-      await producer.send({ data, partitionKey: routeOf(airportDelays.definition, data).partitionKey });
-      sent.push(line);
-    }
-    await producer.flush();
-  }
-
-  async function dump(pipeline: Pipeline): Promise<string> {
-    const { name } = pipeline.definition;
-    const found = cloud.pipelines.find((each) => each.name === name);
-    const table = found?.resources.stateTableName ?? '';
-    const states = await scanStates(engines.clients().dynamodb, table, new MemoryBlobStore());
-    return keyStates(pipeline.definition, states)
-      .map((state) => `${stateLine(state)}\n`)
-      .join('');
-  }
-
-  async function status(pipeline: string): Promise<Record<string, unknown>> {
-    return json(await operate(['status', pipeline]));
-  }
+  const here = new OperatedCloud(folder, SHARDS);
+  const { sent } = here;
 
   /** Sends flights, round and round, for as long as something is under way. */
   async function whileSending<Result>(work: Promise<Result>): Promise<Result> {
@@ -77,53 +32,24 @@ describe('a fork on the local cloud', () => {
     over.catch(() => undefined);
     while (!isOver) {
       const from = sent.length % FLIGHTS.length;
-      await send(FLIGHTS.slice(from, from + BURST));
+      await here.send(FLIGHTS.slice(from, from + BURST));
     }
     return over;
   }
 
   beforeAll(async () => {
-    // The operator's command finds clouds by it.
-    process.env['TMPDIR'] = folder;
-    mkdirSync(path.join(folder, 'kept'));
-    engines = await startEngines({ dynamo: 'dynalite', onNotice: () => undefined });
-    const assemblyDirectory = path.join(folder, 'assembly');
-    const all = [
+    await here.deploy(
       deployed(airportDelays, 'functions/airport-delays/handler.ts'),
       deployed(stagingDelays, 'test/e2e/fixtures/staging-delays.ts', airportDelays),
       deployed(countedFlights, 'test/e2e/fixtures/counted-flights.ts', airportDelays),
-    ];
-    synthesizePipelines(all, {
-      checkSchemas: false,
-      outdir: assemblyDirectory,
-      overrides: { shardCount: SHARDS },
-    });
-    cloud = await startLocalCloud({
-      pipelines: all.map(({ pipeline }) => pipeline.definition.name),
-      dynamo: 'dynalite',
-      ground: { engines, assemblyDirectory, release: async () => undefined },
-      clock: systemClock,
-      onNotice: () => undefined,
-      onLog: () => undefined,
-      onFailure: () => undefined,
-    });
-    producer = new OrderedProducer({
-      client: engines.clients().kinesis,
-      streamName: cloud.pipelines[0]?.resources.streamName ?? '',
-      wait: (ms) => wait(ms),
-    });
-    await send(FLIGHTS.slice(0, CHECKPOINTED));
-    await cloud.untilDrained(producer.lastSent, [OLD]);
+    );
+    await here.send(FLIGHTS.slice(0, CHECKPOINTED));
+    await here.untilDrained(OLD);
     expect((await operate(['checkpoint', 'take', OLD, '--savepoint', 'good'])).isDone).toBe(true);
-    await send(FLIGHTS.slice(CHECKPOINTED, 2 * CHECKPOINTED));
-    await cloud.untilDrained(producer.lastSent, [OLD]);
+    await here.send(FLIGHTS.slice(CHECKPOINTED, 2 * CHECKPOINTED));
+    await here.untilDrained(OLD);
   }, LIMIT_MS);
-  afterAll(async () => {
-    await cloud.stop();
-    await engines.stop();
-    if (temporaryBefore === undefined) delete process.env['TMPDIR'];
-    else process.env['TMPDIR'] = temporaryBefore;
-  }, LIMIT_MS);
+  afterAll(() => here.stop(), LIMIT_MS);
 
   it(
     'is refused into itself, into a pipeline at work, from what is not there, and to code that knows no such state',
@@ -143,10 +69,15 @@ describe('a fork on the local cloud', () => {
 
       // None of this has written anything.
       for (const pipeline of [NEW, OTHER]) {
-        expect(await status(pipeline)).toMatchObject({ generation: 1, phase: 'awaitsFork', records: 0 });
+        expect(await here.status(pipeline)).toMatchObject({
+          generation: 1,
+          phase: 'awaitsFork',
+          records: 0,
+          behind: { records: sent.length, isAtLeast: false },
+        });
         expect((await operate(['checkpoint', 'list', pipeline])).out).toEqual([]);
       }
-      expect(await dump(stagingDelays)).toBe('');
+      expect(await here.dump(stagingDelays)).toBe('');
     },
     LIMIT_MS,
   );
@@ -164,7 +95,7 @@ describe('a fork on the local cloud', () => {
             outcome: 'undone',
             generation: 1,
           });
-          expect(await status(NEW)).toMatchObject({ generation: 1, phase: 'awaitsFork', running: [] });
+          expect(await here.status(NEW)).toMatchObject({ generation: 1, phase: 'awaitsFork', running: [] });
 
           expect((await operate(fork, 'Sealing')).error).toBeInstanceOf(Death);
           const second = await operate(fork);
@@ -177,11 +108,11 @@ describe('a fork on the local cloud', () => {
         })(),
       );
       expect(json(ended)).toMatchObject({ outcome: 'done' });
-      await cloud.untilDrained(producer.lastSent, [OLD, NEW]);
+      await here.untilDrained(OLD, NEW);
       expect(sent.length).toBeGreaterThan(2 * CHECKPOINTED);
-      expect(await dump(airportDelays)).toBe(expectedDump(sent));
-      expect(await dump(stagingDelays)).toBe(expectedDump(sent));
-      expect(await status(NEW)).toMatchObject({ phase: 'live', running: [], records: sent.length });
+      expect(await here.dump(airportDelays)).toBe(expectedDump(sent));
+      expect(await here.dump(stagingDelays)).toBe(expectedDump(sent));
+      expect(await here.status(NEW)).toMatchObject({ phase: 'live', running: [], records: sent.length });
 
       const again = await operate(fork);
       expect(again.isDone).toBe(false);
@@ -195,9 +126,9 @@ describe('a fork on the local cloud', () => {
     async () => {
       const done = await operate(['fork', OLD, '--to', NEW, '--from', 'good', '--replace', '--yes']);
       expect(json(done)).toMatchObject({ outcome: 'done', items: originsOf(FLIGHTS.slice(0, CHECKPOINTED)) });
-      await send(FLIGHTS.slice(0, BURST));
-      await cloud.untilDrained(producer.lastSent, [OLD, NEW]);
-      expect(await dump(stagingDelays)).toBe(expectedDump(sent));
+      await here.send(FLIGHTS.slice(0, BURST));
+      await here.untilDrained(OLD, NEW);
+      expect(await here.dump(stagingDelays)).toBe(expectedDump(sent));
     },
     LIMIT_MS,
   );
@@ -207,9 +138,9 @@ describe('a fork on the local cloud', () => {
     async () => {
       const done = await operate(['fork', OLD, '--to', OTHER, '--drop-operator', 'delays', '--yes']);
       expect(json(done)).toMatchObject({ outcome: 'done' });
-      await cloud.untilDrained(producer.lastSent);
+      await here.untilDrained();
       // What is not wanted is carried along, unused.
-      const states = (await dump(countedFlights))
+      const states = (await here.dump(countedFlights))
         .trimEnd()
         .split('\n')
         .map((line) => JSON.parse(line) as Counted);

@@ -81,7 +81,7 @@ describe('a bad deployment on the local cloud', () => {
   }
 
   async function status(): Promise<Record<string, unknown>> {
-    return json(await operate(['status', NAME]));
+    return json(await operate(['status', NAME, '--over', '0']));
   }
 
   function mappingStates(): string[] {
