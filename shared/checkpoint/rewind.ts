@@ -11,6 +11,7 @@ import { incompatibilities } from './compatibility.ts';
 import { forkProblems } from './fork.ts';
 import type { Manifest } from './manifest.ts';
 import { findGaps, replayShard, type ReplayGap, type ReplayReport } from './replay.ts';
+import { rejectedBefore } from './rejected-before.ts';
 import type { ReplaySource, SourceShard } from './replay-source.ts';
 import { restorePart, verifySegment, type RestoredPart, type VerifiedSegment } from './restore.ts';
 
@@ -303,6 +304,7 @@ export async function replay(
       until: task.until,
       ...(task.untilTime !== undefined && { untilTime: task.untilTime }),
       allowsGap: allowsGap === true,
+      isRejected: await rejectedBefore(runtime, to, task.shard),
     },
     deadlineMs,
     keepGoing,
