@@ -34,7 +34,26 @@ export function upstreamOf(deployed: Deployed, reader: StatefulPipelineProps): U
 }
 
 /**
- * The pipeline with all that feed it, each behind the one that feeds it.
+ * The pipeline of which this one is a fork, where it reads the stream that the other's stack makes; `undefined` where the
+ * stream is given, or made by a third.
+ */
+export function streamOwnerOf(
+  deployed: Deployed,
+  { forkOf, stream, pipeline }: StatefulPipelineProps,
+): StatefulPipelineProps | undefined {
+  if (forkOf === undefined || stream !== undefined) return undefined;
+  if (outerSourceOf(pipeline.definition).chained !== undefined) return undefined;
+  const { name } = forkOf.definition;
+  const owner = deployed.find((each) => nameOf(each) === name);
+  if (owner !== undefined) return owner;
+  throw new Error(
+    `Pipeline ${JSON.stringify(nameOf({ pipeline }))} is a fork of ${JSON.stringify(name)}, which is not deployed here: list ` +
+      'it in infra/pipelines.ts, or give the stream that both read as "stream".',
+  );
+}
+
+/**
+ * The pipeline with all that feed it, or whose stream it shares, each behind the one that it needs.
  * @throws Error when there is no such pipeline, or when it feeds itself.
  */
 export function chainTo(
@@ -50,7 +69,7 @@ export function chainTo(
   }
   const chain: [StatefulPipelineProps, ...StatefulPipelineProps[]] = [last];
   for (;;) {
-    const next = upstreamOf(deployed, chain[0])?.deployed;
+    const next = upstreamOf(deployed, chain[0])?.deployed ?? streamOwnerOf(deployed, chain[0]);
     if (next === undefined) return chain;
     if (chain.includes(next)) {
       const circle = [next, ...chain].map(nameOf).join(' -> ');

@@ -34,7 +34,8 @@ export class PipelineStack extends Stack {
     }
     // For stacks that read them. Exported whether or not one does, so that a reader can come and go without a
     // deployment of this stack; while one reads, CloudFormation refuses to replace or remove the stream.
-    for (const stream of this.pipeline.sinks.createdStreams) {
+    const source = props.stream === undefined ? [this.pipeline.stream] : [];
+    for (const stream of [...source, ...this.pipeline.sinks.createdStreams]) {
       this.exportValue(stream.streamArn);
       this.exportValue(stream.streamName);
     }

@@ -1,7 +1,7 @@
 import { App, AssetStaging, Validations } from 'aws-cdk-lib';
 import type { CloudAssembly } from 'aws-cdk-lib/cx-api';
 import { AwsSolutionsChecks } from 'cdk-nag';
-import { chainProblems, chainTo, nameOf, sinkRetentionHours, upstreamOf } from './chain.ts';
+import { chainProblems, chainTo, nameOf, sinkRetentionHours, streamOwnerOf, upstreamOf } from './chain.ts';
 import { refuse } from './constructs/refuse-wrong-settings.ts';
 import type { StatefulPipelineProps } from './constructs/stateful-pipeline-props.ts';
 import { PipelineStack } from './stack.ts';
@@ -64,7 +64,10 @@ export function synthesizePipelines(
   refuseEqualNames(deployed);
   const changed = deployed.map((props) => {
     const { shardCount, ...others } = overrides;
-    const isMade = shardCount !== undefined && upstreamOf(deployed, props) === undefined;
+    const isMade =
+      shardCount !== undefined &&
+      upstreamOf(deployed, props) === undefined &&
+      streamOwnerOf(deployed, props) === undefined;
     return { ...props, ...others, ...(isMade && { shardCount }) };
   });
   const stacks = new Map<StatefulPipelineProps, PipelineStack>();
@@ -85,8 +88,10 @@ function pipelineStack(
 ): PipelineStack {
   refuse(nameOf(props), [...chainProblems(deployed, props)]);
   const upstream = upstreamOf(deployed, props);
+  const owner = streamOwnerOf(deployed, props);
   const stream =
-    upstream && stacks.get(upstream.deployed)?.pipeline.sinks.streams.get(upstream.sinks[0].name);
+    (upstream && stacks.get(upstream.deployed)?.pipeline.sinks.streams.get(upstream.sinks[0].name)) ??
+    (owner && stacks.get(owner)?.pipeline.stream);
   return new PipelineStack(app, {
     ...props,
     ...(stream && { stream }),

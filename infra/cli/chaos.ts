@@ -10,6 +10,7 @@ import { PIPELINES } from '../pipelines.ts';
 import { requireComparable } from './event-time-limits.ts';
 import { type ChaosOptions, readChaosOptions, replayCommand } from './chaos-options.ts';
 import { chaosReport, faultTable, type SeedResult, seedResult } from './chaos-report.ts';
+import { letReaderGo } from './gone-reader.ts';
 import { type Interruption, listenForInterruption } from './interruption.ts';
 import { formatted, type PeopleStream } from './progress-display.ts';
 import { runLocally } from './run-local.ts';
@@ -44,6 +45,7 @@ async function main(argv: readonly string[]): Promise<number> {
     () => systemClock.nowMs(),
     () => people.write('\nStopping … (Ctrl-C again ends at once)\n'),
   );
+  letReaderGo(process.stdout, () => interruption.request());
   const say = (text: string): void => void people.write(`${text}\n`);
   let results: readonly SeedResult[];
   try {
@@ -185,4 +187,6 @@ async function runSeed(
 
 // Said once by every client that is loaded: the Node that runs here is the user's own choice.
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
+letReaderGo(process.stdout);
+letReaderGo(process.stderr);
 process.exitCode = await main(process.argv.slice(2));

@@ -243,7 +243,7 @@ async function remove(
 }
 
 async function diff(
-  { out, people, interruption, fail }: OperatorContext,
+  { out, isRead, people, interruption, fail }: OperatorContext,
   access: PipelineAccess,
   from: string,
   to: string,
@@ -254,6 +254,7 @@ async function diff(
   const counts: Record<KeyDifference['kind'], number> = { added: 0, removed: 0, changed: 0 };
   let shown = 0;
   for await (const { key, kind } of diffCheckpoints(store, before, after)) {
+    if (!isRead()) return;
     if (interruption.signal.aborted) return fail();
     counts[kind] += 1;
     if (json === true) out(JSON.stringify({ key, kind }));

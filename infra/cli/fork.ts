@@ -17,35 +17,36 @@ import type { OperatorContext } from './operator-context.ts';
 import { checkpointsOf, type PipelineAccess } from './pipeline-access.ts';
 import { progressBar } from './progress-bar.ts';
 import { formatted } from './progress-display.ts';
-import { drive, groundOf, howToGoOn, sayRefusal } from './rewind.ts';
+import { drive, droppable, groundOf, howToGoOn, sayRefusal } from './rewind.ts';
 import { UsageError } from './usage-error.ts';
 
 interface ForkOptions extends LocatedOptions {
   readonly to: string;
   readonly from: string;
   readonly allowGap?: boolean;
+  readonly dropOperator?: readonly string[];
   readonly replace?: boolean;
   readonly yes?: boolean;
 }
 
 /** `tidemark fork`: another pipeline goes on from a checkpoint of this one. */
 export function forkCommand(context: OperatorContext, command: Command): Command {
-  return ofPipeline(
-    command,
-    'lets another pipeline, which is deployed and reads the same stream from its oldest record on, go on from a checkpoint of this one',
+  return droppable(
+    ofPipeline(
+      command,
+      'lets another pipeline, which is deployed with "forkOf" and reads the same stream, go on from a checkpoint of this one',
+    ),
   )
     .requiredOption('--to <new>', 'the name of the other pipeline')
     .option('--from <checkpoint>', 'its id, the name of a savepoint, or "latest"', 'latest')
     .option('--allow-gap', 'go on without the records that the stream does not hold any more')
-    .option(
-      '--replace',
-      'also where the other pipeline has processed records: its state is left for this one',
-    )
+    .option('--replace', 'also where the other pipeline processes records by itself: its state is left')
     .option('--yes', 'do not ask')
     .addHelpText(
       'after',
       '\nThe other pipeline publishes to its own sinks under its own name, what each key gets behind the checkpoint. What ' +
-        'is interrupted is gone on with by "rewind NEW --resume", or taken back by "rewind NEW --undo".',
+        'is interrupted is gone on with by "rewind NEW --resume", or taken back by "rewind NEW --undo"; where nothing had ' +
+        'begun yet, by "fork" again.',
     )
     .action(async (pipeline: string, options: ForkOptions) => {
       if (pipeline === options.to) throw new UsageError('A pipeline is not forked into itself: rewind it.');
@@ -62,16 +63,15 @@ async function fork(
   options: ForkOptions,
 ): Promise<void> {
   const { people, fail, nowMs } = context;
-  const current = new CurrentState(to);
-  const control = await current.control();
+  const control = await new CurrentState(to).control();
   if (control?.rewind !== undefined) {
     people(`A rewind of ${to.pipeline} is under way. ${howToGoOn(to.pipeline, options)}`);
     return fail();
   }
-  const processed = control === undefined ? [] : await current.shards(control.generation);
-  if (processed.length > 0 && options.replace !== true) {
+  if (control?.phase === 'live' && options.replace !== true) {
     people(
-      `${to.pipeline} has processed records of ${processed.length} shards already. --replace leaves its state for that ` +
+      `${to.pipeline} processes records by itself, in generation ${control.generation}. A fork goes into a pipeline that ` +
+        `has not begun: deploy one with forkOf '${from.pipeline}'. --replace leaves what state ${to.pipeline} has for that ` +
         'of the checkpoint; what it has published stays published.',
     );
     return fail();
@@ -87,25 +87,41 @@ async function fork(
     return fail();
   }
   const manifest = await openCheckpoint(checkpointsOf(from), options.from);
+  const choices = {
+    outputs: 'same',
+    forks: options.replace === true ? 'replace' : 'new',
+    ...(options.allowGap === true && { allowsGap: true }),
+    ...(options.dropOperator !== undefined && { dropped: options.dropOperator }),
+  } as const;
+  const ground = groundOf(context, to);
+  // Before anything is copied, and without its parts, of which there may be more than an event takes.
+  const objection = await ground.ask({
+    step: 'judge',
+    manifest: { ...manifest, parts: [] },
+    request: choices,
+  });
+  if (objection !== null) {
+    sayRefusal(context, objection, manifest, options.json === true);
+    return fail();
+  }
   const { id, items } = manifest;
   const what =
     `Let ${to.pipeline} go on from ${id} of ${from.pipeline}, ${ageOf(id, nowMs())} old, with ${formatted(items)} ` +
-    `items?${processed.length > 0 ? ' Its own state is left.' : ''}`;
+    `items?${control?.phase === 'live' ? ' Its own state is left.' : ''}`;
   if (options.yes !== true && !(await confirmed(context, what))) {
     people('Nothing was begun.');
     return fail();
   }
+  people(`Copying ${id} of ${from.pipeline} …`);
   const own = await copied(context, from, to, manifest);
-  const ground = groundOf(context, to);
   const begun = await ground.ask({
     step: 'begin',
     request: {
+      ...choices,
       id: randomUUID(),
       holder: ground.holder,
       checkpoint: id,
-      outputs: 'same',
       mappings: mappings.map((mapping) => mapping.id),
-      ...(options.allowGap === true && { allowsGap: true }),
     },
   });
   if (begun.kind !== 'at') {
@@ -136,6 +152,7 @@ async function copied(
         closedLetters: new S3DeadLetterStore(to.s3, to.bucket, closedLetterPrefix(to.pipeline)),
       },
       manifest,
+      context.nowMs(),
       (news) => {
         bar.step(news.parts - parts, `${formatted(news.letters)} dead letters`);
         ({ parts } = news);

@@ -7,6 +7,11 @@ export interface Interruption {
   release(): void;
 }
 
+/** One that listens for signals, and takes the wish from elsewhere too. */
+export interface InterruptionListener extends Interruption {
+  request(): void;
+}
+
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** A terminal signals every process of the group, and a process above this one may pass its own on: that is one wish. */
 const SAME_WISH_MS = 700;
@@ -17,7 +22,7 @@ const FORCED_EXIT_CODE = 130;
  * Listens for the signals that ask a process to end. The second wish ends it at once; engines and functions end by
  * themselves when this process is gone.
  */
-export function listenForInterruption(nowMs: () => number, onFirst: () => void): Interruption {
+export function listenForInterruption(nowMs: () => number, onFirst: () => void): InterruptionListener {
   const controller = new AbortController();
   let firstMs: number | undefined;
   const take = (): void => {
@@ -33,6 +38,9 @@ export function listenForInterruption(nowMs: () => number, onFirst: () => void):
   const { signal } = controller;
   return {
     signal,
+    request: () => {
+      if (firstMs === undefined) take();
+    },
     requested: new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true })),
     release: () => {
       for (const name of SIGNALS) process.off(name, take);

@@ -20,14 +20,14 @@ export function ofPipeline(command: Command, description: string): Command {
   return located(command.description(description).argument('<pipeline>', 'its name'));
 }
 
-export async function withAccess(
+export async function withAccess<Result>(
   pipeline: string,
   where: Whereabouts,
-  run: (access: PipelineAccess) => Promise<void>,
-): Promise<void> {
+  run: (access: PipelineAccess) => Promise<Result>,
+): Promise<Result> {
   const access = await accessPipeline(pipeline, where);
   try {
-    await run(access);
+    return await run(access);
   } finally {
     access.close();
   }

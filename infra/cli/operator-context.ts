@@ -4,6 +4,8 @@ import type { Interruption } from './interruption.ts';
 export interface OperatorContext {
   /** A line of what was asked for. */
   readonly out: (line: string) => void;
+  /** Whether somebody reads `out` still; where nobody does, what only gives out lines ends. */
+  readonly isRead: () => boolean;
   /** A line for people, which a script does not read. */
   readonly people: (line: string) => void;
   /** Where a bar can be drawn; undefined where there is no terminal. */

@@ -111,13 +111,16 @@ export function restoreCommand(context: OperatorContext, command: Command): Comm
 }
 
 function beginning(command: Command): Command {
-  return command
-    .option(
-      '--drop-operator <name>',
-      'of an operator that the code does not have any more, whose state is not wanted; may be given several times',
-      (name: string, before: readonly string[] = []) => [...before, name],
-    )
-    .option('--yes', 'do not ask');
+  return droppable(command).option('--yes', 'do not ask');
+}
+
+/** Gives a command the option that lets a checkpoint's state go unused. */
+export function droppable(command: Command): Command {
+  return command.option(
+    '--drop-operator <name>',
+    'of an operator that the code does not have any more, whose state is not wanted; may be given several times',
+    (name: string, before: readonly string[] = []) => [...before, name],
+  );
 }
 
 const OUTPUTS_EXPLAINED = `Outputs of records that are processed again (--outputs):

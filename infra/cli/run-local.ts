@@ -42,6 +42,8 @@ export interface RunSurroundings {
   readonly raw: NodeJS.WritableStream;
   readonly colors: Colors;
   readonly interruption: Interruption;
+  /** Names of pipelines that run beside the chain, and of which each awaits its fork from a pipeline of the chain. */
+  readonly forks?: readonly string[];
   /** Engines and a synthesized app for more than one run; without them the run brings its own. */
   readonly ground?: LocalGround;
 }
@@ -68,7 +70,7 @@ export async function runLocally(
   chain: readonly [Pipeline, ...Pipeline[]],
   surroundings: RunSurroundings,
 ): Promise<RunResult> {
-  const { clock, people, raw, colors, interruption, ground } = surroundings;
+  const { clock, people, raw, colors, interruption, ground, forks = [] } = surroundings;
   const [{ definition }] = chain;
   const definitions = chain.map((each) => each.definition);
   const input = limited(await openInput(options.input, definition.name), options.records);
@@ -79,7 +81,8 @@ export async function runLocally(
   const sentLines = options.persist === undefined ? undefined : new SentLines(options.persist);
   const skip = sentLines?.toSkip(input) ?? 0;
   const keys = new DistinctKeys();
-  const logs = new Map(definitions.map(({ name }) => [name, new FunctionLog()]));
+  const names = definitions.map(({ name }) => name);
+  const logs = new Map([...names, ...forks].map((name) => [name, new FunctionLog()]));
   const logOf = (name: string): FunctionLog => logs.get(name) as FunctionLog;
   let fail: (error: Error) => void = () => undefined;
   const failed = new Promise<never>((_, reject) => (fail = reject));
@@ -96,7 +99,7 @@ export async function runLocally(
     deadLetters: logOf(definition.name).sums().deadLetters,
     keys: String(keys),
     shards: shardsOf(cloud?.pipelines[0]),
-    following: (cloud?.pipelines.slice(1) ?? []).map((each) => ({
+    following: (cloud?.pipelines.slice(1, chain.length) ?? []).map((each) => ({
       name: each.name,
       applied: logOf(each.name).sums().applied,
       shards: shardsOf(each),
@@ -110,13 +113,13 @@ export async function runLocally(
     isQuiet: chaos !== undefined,
   });
 
-  const title = definitions.map(({ name }) => name).join(' → ');
+  const title = [names.join(' → '), ...forks].join(', ');
   say(
-    `${colors.bold(title)}: synthesizing ${chain.length > 1 ? 'the stacks' : 'the stack'} and starting the local cloud …`,
+    `${colors.bold(title)}: synthesizing ${chain.length + forks.length > 1 ? 'the stacks' : 'the stack'} and starting the local cloud …`,
   );
   try {
     cloud = await startLocalCloud({
-      pipelines: definitions.map(({ name }) => name),
+      pipelines: [...names, ...forks],
       overrides: {
         ...(options.shards !== undefined && { shardCount: options.shards }),
         ...(options.batchSize !== undefined && { batchSize: options.batchSize }),
@@ -152,7 +155,7 @@ export async function runLocally(
     );
     const looking = setInterval(() => {
       keepSent();
-      stallWatch.look(running.cloud.pipelines.flatMap(shardsOf), clock.nowMs());
+      stallWatch.look(running.cloud.pipelines.slice(0, chain.length).flatMap(shardsOf), clock.nowMs());
     }, LOOK_INTERVAL_MS);
     const startMs = clock.nowMs();
     let reached: readonly TimeReached[] = [];
@@ -182,11 +185,13 @@ export async function runLocally(
       });
       fed.catch(() => undefined);
       await Promise.race([fed, failed]);
-      const drained = cloud.untilDrained(producer.lastSent);
+      const drained = cloud.untilDrained(producer.lastSent, names);
       await Promise.race([drained, interruption.requested, failed]);
       if (!interruption.signal.aborted) {
         const { lastSent } = producer;
-        const fired = fireTimers(cloud.pipelines, definitions, () => running.cloud.untilDrained(lastSent));
+        const fired = fireTimers(cloud.pipelines.slice(0, chain.length), definitions, () =>
+          running.cloud.untilDrained(lastSent, names),
+        );
         fired.catch(() => undefined);
         await Promise.race([fired.then((times) => (reached = times)), interruption.requested, failed]);
       }
@@ -200,6 +205,9 @@ export async function runLocally(
     if (options.untilDrained || interruption.signal.aborted) await cloud.stopProcessing();
     const result = await report(running, seconds, reached);
     if (options.untilDrained || interruption.signal.aborted) return result;
+    for (const fork of forks) {
+      say(`${fork} runs beside it: until "tidemark fork … --to ${fork}" it awaits its checkpoint.`);
+    }
     sayWhereItIs(cloud, say, colors);
     await Promise.race([interruption.requested, failed]);
     return result;

@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { Colors } from 'picocolors/types.js';
 import type { PipelineDefinition } from '../../shared/pipeline/definition.ts';
 import type { FunctionLog } from '../local/function-log.ts';
-import type { LocalCloud } from '../local/local-cloud.ts';
+import type { LocalCloud, LocalPipeline } from '../local/local-cloud.ts';
 import { faultWords } from './chaos-report.ts';
 import { compareStates, type StateComparison } from './compare-states.ts';
 import type { ExpectedResult } from './plain-chain.ts';
@@ -35,7 +35,7 @@ export interface PipelineResult {
   readonly figures: PipelineFigures;
 }
 
-/** Reads what the pipelines of a run came to, in the order of the chain. */
+/** Reads what the pipelines of the chain came to, which are the first of the cloud's, in their order. */
 export async function readResults(
   cloud: LocalCloud,
   chain: readonly PipelineDefinition[],
@@ -43,12 +43,12 @@ export async function readResults(
 ): Promise<PipelineResult[]> {
   const { dynamodb, s3 } = cloud.engines.clients();
   return Promise.all(
-    cloud.pipelines.map(async (pipeline, place) => {
+    chain.map(async (definition, place) => {
+      const pipeline = cloud.pipelines[place] as LocalPipeline;
       const { name, resources } = pipeline;
       const spilled = new S3BlobStore(s3, resources.bucketName, spilledPrefix(name));
       const states = await scanStates(dynamodb, resources.stateTableName, spilled);
       const deadLetters = await countDeadLetters(s3, resources.bucketName, name);
-      const definition = chain[place] as PipelineDefinition;
       const tables = await readSinkTables(dynamodb, pipeline, definition);
       const sums = (logs.get(name) as FunctionLog).sums();
       const figures = pipelineFigures({ deadLetters, keys: states.size }, sums, pipeline.mappingStatuses());

@@ -3,6 +3,7 @@ import { systemClock } from '../../shared/time/clock.ts';
 import { chainTo, nameOf } from '../chain.ts';
 import { PIPELINES } from '../pipelines.ts';
 import { requireComparable, requireOneBatch } from './event-time-limits.ts';
+import { letReaderGo } from './gone-reader.ts';
 import { listenForInterruption } from './interruption.ts';
 import type { PeopleStream } from './progress-display.ts';
 import { runLocally } from './run-local.ts';
@@ -27,13 +28,22 @@ async function main(argv: readonly string[]): Promise<number> {
     () => systemClock.nowMs(),
     () => people.write('\nStopping … (Ctrl-C again ends at once)\n'),
   );
+  letReaderGo(process.stdout, () => interruption.request());
   // The pipeline's stateless steps run here too, to find partition keys, and the user's code may end any process.
   const onExit = (): void => {
     if (!interruption.signal.aborted) process.stderr.write(ENDED_BY_USER_CODE);
   };
   process.once('exit', onExit);
   try {
-    const [first, ...following] = chainTo(PIPELINES, options.pipeline);
+    const [first, ...others] = chainTo(PIPELINES, options.pipeline);
+    const place = others.findIndex(({ forkOf }) => forkOf !== undefined);
+    const following = place === -1 ? others : others.slice(0, place);
+    const forks = others.slice(following.length).map(nameOf);
+    if (forks.length > 0 && options.chaos !== undefined) {
+      throw new UsageError(
+        `--chaos compares what is processed, and ${options.pipeline} awaits its fork: leave it out.`,
+      );
+    }
     const chain = [first.pipeline, ...following.map(({ pipeline }) => pipeline)] as const;
     if (options.chaos !== undefined) requireComparable(chain);
     requireOneBatch(chain, options.parallelizationFactor);
@@ -43,6 +53,7 @@ async function main(argv: readonly string[]): Promise<number> {
       raw: process.stderr,
       colors: picocolors.createColors(isColoured),
       interruption,
+      forks,
     });
     if (options.json) process.stdout.write(`${JSON.stringify(figures)}\n`);
     return isRight ? EXIT.fine : EXIT.failed;
@@ -70,4 +81,6 @@ function fail(error: unknown): number {
 
 // Said once by every client that is loaded: the Node that runs here is the user's own choice.
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
+letReaderGo(process.stdout);
+letReaderGo(process.stderr);
 process.exitCode = await main(process.argv.slice(2));

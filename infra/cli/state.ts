@@ -99,12 +99,13 @@ async function list(
 }
 
 async function exportAll(
-  { out, people, interruption, fail }: OperatorContext,
+  { out, isRead, people, interruption, fail }: OperatorContext,
   access: PipelineAccess,
   { at: which }: StateOptions,
 ): Promise<void> {
   let count = 0;
   for await (const each of statesOf(access, which, '')) {
+    if (!isRead()) return;
     if (interruption.signal.aborted) {
       people(`Interrupted after ${count} keys.`);
       return fail();

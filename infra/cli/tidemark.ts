@@ -4,6 +4,7 @@ import { systemClock } from '../../shared/time/clock.ts';
 import { checkpointCommand } from './checkpoints.ts';
 import { deadLettersCommand } from './deadletters.ts';
 import { forkCommand } from './fork.ts';
+import { letReaderGo } from './gone-reader.ts';
 import { listenForInterruption } from './interruption.ts';
 import type { OperatorContext } from './operator-context.ts';
 import { positionsCommand } from './positions.ts';
@@ -21,7 +22,10 @@ async function main(argv: readonly string[]): Promise<number> {
     () => systemClock.nowMs(),
     () => process.stderr.write('\nStopping when what is under way has ended … (Ctrl-C again ends at once)\n'),
   );
+  const isRead = letReaderGo(process.stdout);
+  letReaderGo(process.stderr);
   const context: OperatorContext = {
+    isRead,
     out: (line) => process.stdout.write(`${line}\n`),
     people: (line) => process.stderr.write(`${line}\n`),
     bars: process.stderr.isTTY ? process.stderr : undefined,

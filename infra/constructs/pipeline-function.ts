@@ -64,6 +64,7 @@ export function pipelineFunction(
       ...props.environment,
       ...variables(name, props.parallelizationFactor ?? DEFAULTS.parallelizationFactor, surroundings),
       ...checkpointVariables(props.checkpoints),
+      ...(props.forkOf && { [ENVIRONMENT.forkOf]: props.forkOf.definition.name }),
       [ENVIRONMENT.code]: code.digest,
     },
   });

@@ -45,6 +45,7 @@ export function refuseWrongSettings(props: StatefulPipelineProps): void {
     ...sinkProblems(props),
     ...streamProblems(props),
     ...mappingProblems(props),
+    ...forkProblems(props),
     ...functionProblems(props),
     ...alarmProblems(props),
     ...checkpointProblems(props),
@@ -260,6 +261,33 @@ function* mappingProblems(props: StatefulPipelineProps): Generator<string> {
     yield (
       `startingPositionTimestamp is ${timestamp}, but startingPosition is ` +
       `${props.startingPosition ?? 'TRIM_HORIZON'}: set startingPosition to AT_TIMESTAMP or remove the timestamp.`
+    );
+  }
+}
+
+function* forkProblems({ pipeline, forkOf, startingPosition }: StatefulPipelineProps): Generator<string> {
+  if (forkOf === undefined) return;
+  const { name, repartition } = pipeline.definition;
+  if (forkOf.definition.name === name) {
+    yield `forkOf is the pipeline itself; it must be another one: name this one otherwise, or remove forkOf.`;
+  }
+  if (repartition !== undefined || forkOf.definition.repartition !== undefined) {
+    yield (
+      'forkOf is set, and this pipeline or that one has a repartition, whose internal stream is in no checkpoint: ' +
+      'remove forkOf, and let this pipeline build its state from the stream.'
+    );
+  }
+  if (startingPosition !== undefined && startingPosition !== StartingPosition.TRIM_HORIZON) {
+    yield (
+      `startingPosition is ${startingPosition}, and with forkOf only TRIM_HORIZON is allowed: records between the ` +
+      'checkpoint and there would be missing. Remove startingPosition; what the checkpoint has is skipped.'
+    );
+  }
+  const [own, other] = [outerSourceOf(pipeline.definition), outerSourceOf(forkOf.definition)];
+  if (own.stream !== other.stream) {
+    yield (
+      `It reads ${JSON.stringify(own.stream)}, and ${JSON.stringify(forkOf.definition.name)}, of which it is a fork, reads ` +
+      `${JSON.stringify(other.stream)}: positions of one stream mean nothing in another. Read the same stream.`
     );
   }
 }

@@ -48,6 +48,12 @@ export interface StatefulPipelineProps {
   /** Shards of the created source stream, when it is provisioned. */
   readonly shardCount?: number;
 
+  /**
+   * The pipeline goes on from a checkpoint of this one, and reads the same stream. It processes nothing until
+   * `tidemark fork` has given it a checkpoint; afterwards this changes nothing more.
+   */
+  readonly forkOf?: Pipeline;
+
   /** Existing streams, by the name of the Kinesis sink. Default: created. */
   readonly sinkStreams?: Readonly<Record<string, IStream>>;
   /**

@@ -77,8 +77,9 @@ export interface LocalCloud {
   /**
    * Resolves when every shard of every mapping is read to its end and acknowledged, nothing is in flight, and the
    * positions in the first source stream are acknowledged too.
+   * @param pipelines whose mappings are looked at, by name; all unless given: one that awaits its fork drains nothing.
    */
-  untilDrained(sent: SentPositions): Promise<void>;
+  untilDrained(sent: SentPositions, pipelines?: readonly string[]): Promise<void>;
   /**
    * Ends the mappings: what is in flight gets some seconds to end, and what does not is delivered again by the next
    * run. State and streams can still be read. Safe to call twice.
@@ -295,11 +296,12 @@ class RunningCloud implements LocalCloud {
     return this.#lambda.figures();
   }
 
-  untilDrained(sent: SentPositions): Promise<void> {
+  untilDrained(sent: SentPositions, pipelines = this.#options.pipelines): Promise<void> {
     const drainage = new Drainage();
+    const watched = this.pipelines.filter(({ name }) => pipelines.includes(name));
     return new Promise((resolve) => {
       const check = (): void => {
-        const statuses = this.#mappings.map(({ driver }) => driver.status());
+        const statuses = watched.flatMap((pipeline) => pipeline.mappingStatuses());
         if (!drainage.isDrained(statuses, sent, this.#options.clock.nowMs())) return;
         this.#waiting.delete(check);
         resolve();
@@ -399,9 +401,10 @@ function functionArnOf(mapping: LocalMapping, { functions, stackName }: LocalSta
 }
 
 function controlOf(mapping: LocalMapping, driver: MappingDriver, stack: LocalStack): MappingControl {
-  const { id, streamArn, functionName } = mapping;
+  const { id, streamArn, functionName, properties } = mapping;
   return {
     id,
+    startingPosition: String(properties['StartingPosition']),
     streamArn,
     functionName,
     functionArn: functionArnOf(mapping, stack),

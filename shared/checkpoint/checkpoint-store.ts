@@ -9,6 +9,8 @@ export function checkpointPrefix(pipeline: string): string {
 export const MANIFEST_NAME = 'manifest.json';
 /** How far its taking is, until the manifest is there. */
 export const WORK_NAME = 'work.json';
+/** Until when somebody reads the checkpoint. */
+export const HOLD_NAME = 'hold.json';
 
 /** How far the taking of a checkpoint is, as text, with what tells this version of it from others. */
 export interface KeptWork {
@@ -51,6 +53,15 @@ export interface CheckpointStore {
   getWork(id: string): Promise<KeptWork | undefined>;
 
   removeWork(id: string): Promise<void>;
+
+  /**
+   * Says that somebody reads the checkpoint: retention leaves it alone until then. Another hold takes its place.
+   * @param untilMs milliseconds since the epoch.
+   */
+  putHold(id: string, untilMs: number): Promise<void>;
+
+  /** @returns until when it is held, milliseconds since the epoch; `undefined` where it was never. */
+  getHold(id: string): Promise<number | undefined>;
 
   /** Every folder, the oldest first: checkpoints, what is being taken, and what is left over. */
   folders(): Promise<string[]>;

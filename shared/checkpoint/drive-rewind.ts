@@ -97,7 +97,7 @@ async function turn(options: DriveOptions, control: Control): Promise<DriveOutco
   const { steps, mapping, undoes = false, whenLive } = options;
   const version = control.version ?? 0;
   const step = control.rewind?.step;
-  if (control.phase === 'live') {
+  if (control.phase !== 'replay') {
     if (step === 'release') await whenLive?.(control);
     await mapping.enable();
     return endingOf(await steps.finish(version));

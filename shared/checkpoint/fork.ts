@@ -7,14 +7,16 @@ import type { CheckpointStore } from './checkpoint-store.ts';
 import type { Manifest } from './manifest.ts';
 import type { SourceShard } from './replay-source.ts';
 
+/** Longer than a copy takes: nobody takes the hold back. */
+const HOLD_MS = 7 * 24 * 3_600_000;
 /** Letters that are copied side by side. */
 const LETTERS_IN_FLIGHT = 16;
 
 /** A pipeline's checkpoints and letters, to whoever may read them. */
 export interface ForkSource {
-  readonly checkpoints: Pick<CheckpointStore, 'getPart'>;
+  readonly checkpoints: Pick<CheckpointStore, 'getPart' | 'hasManifest' | 'putHold'>;
   readonly deadLetters: Pick<DeadLetterStore, 'list' | 'get'>;
-  readonly closedLetters: Pick<DeadLetterStore, 'list' | 'get'>;
+  readonly closedLetters: DeadLetterStore;
 }
 
 export interface ForkTarget {
@@ -34,19 +36,31 @@ export interface ForkNews {
  * manifest last, so that it does not exist before it is whole; done again, the same is written again.
  *
  * It is done under the operator's own permissions. The other pipeline's function reads its own folders and no others.
- * @throws CheckpointError where a part is gone.
+ *
+ * The checkpoint is held meanwhile, so that its own pipeline does not take it for one that need not be kept. Where it
+ * is removed all the same, by hand or in the moment before, nothing of the copy counts: letters that a checkpoint needs
+ * are kept for as long as its manifest is there, so that this is asked last.
+ * @param nowMs milliseconds since the epoch.
+ * @throws CheckpointError where the checkpoint, or a part of it, is gone.
  */
 export async function copyCheckpoint(
   from: ForkSource,
   to: ForkTarget,
   manifest: Manifest,
+  nowMs: number,
   onNews: (news: ForkNews) => void = () => undefined,
 ): Promise<Manifest> {
   const { id, parts, pipeline, generation } = manifest;
   const copied = { parts: 0, letters: 0 };
+  await from.checkpoints.putHold(id, nowMs + HOLD_MS);
   const kept = lettersOfFork(to.closedLetters, id);
-  // One that is closed meanwhile is put to the closed ones before it leaves the open ones.
-  for (const store of [from.deadLetters, from.closedLetters]) {
+  // One that is closed meanwhile is put to the closed ones before it leaves the open ones. Those of a checkpoint that is a
+  // copy itself lie where that copy put them: the generation is not one of this pipeline.
+  const stores =
+    manifest.forkedFrom === undefined
+      ? [from.deadLetters, from.closedLetters]
+      : [lettersOfFork(from.closedLetters, id)];
+  for (const store of stores) {
     for await (const page of store.list(deadLetterNamesOf(generation))) {
       await inParallel(page, LETTERS_IN_FLIGHT, async ({ name }) => {
         const letter = await store.get(name);
@@ -71,6 +85,11 @@ export async function copyCheckpoint(
     savepoint: savepointOfFork(pipeline),
     forkedFrom: pipeline,
   };
+  if (!(await from.checkpoints.hasManifest(id))) {
+    throw new CheckpointError(
+      `Checkpoint ${id} of pipeline '${pipeline}' was removed while it was copied: fork from another one.`,
+    );
+  }
   await to.checkpoints.putManifest(own);
   return own;
 }

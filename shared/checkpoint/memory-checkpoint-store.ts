@@ -1,4 +1,10 @@
-import { MANIFEST_NAME, WORK_NAME, type CheckpointStore, type KeptWork } from './checkpoint-store.ts';
+import {
+  HOLD_NAME,
+  MANIFEST_NAME,
+  WORK_NAME,
+  type CheckpointStore,
+  type KeptWork,
+} from './checkpoint-store.ts';
 import type { Manifest } from './manifest.ts';
 import { manifestText, readManifest } from './manifest-text.ts';
 
@@ -46,6 +52,15 @@ export class MemoryCheckpointStore implements CheckpointStore {
 
   async removeWork(id: string): Promise<void> {
     this.objects.delete(`${id}/${WORK_NAME}`);
+  }
+
+  async putHold(id: string, untilMs: number): Promise<void> {
+    this.objects.set(`${id}/${HOLD_NAME}`, Buffer.from(String(untilMs)));
+  }
+
+  async getHold(id: string): Promise<number | undefined> {
+    const text = this.#text(`${id}/${HOLD_NAME}`);
+    return text === undefined ? undefined : Number(text);
   }
 
   async folders(): Promise<string[]> {

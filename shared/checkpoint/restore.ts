@@ -90,7 +90,7 @@ export async function restorePart(
     const items = group;
     group = [];
     await write(items);
-    const open = items.filter((item) => hasOpenLetters(item.letters) || isBeingRedriven(item));
+    const open = items.filter(hasLetters);
     await inParallel(open, LETTERS_IN_FLIGHT, (item) => copyLetters(runtime, item, manifest));
   };
   for (const line of await readPart(checkpoints, manifest.id, part)) {
@@ -103,6 +103,12 @@ export async function restorePart(
   }
   await endGroup();
   return { lines, isDone: true };
+}
+
+/** Whether letters are to be copied with the item: those of a shard also where they are closed. */
+function hasLetters(item: StateItem): boolean {
+  const isOfShard = keyOfItem(item.pk) === undefined && item.letters !== undefined;
+  return isOfShard || hasOpenLetters(item.letters) || isBeingRedriven(item);
 }
 
 /** Whether something of a redrive is left in the item, which only another redrive of the same letter brings to its end. */
@@ -128,23 +134,24 @@ async function copyLetters(
   const copied = new Set<number>();
   const stores = forkedFrom === undefined ? [deadLetters, closedLetters] : [lettersOfFork(closedLetters, id)];
   for (const store of stores) {
-    const copy = async (name: string, owner: string): Promise<boolean> => {
+    const copy = async (name: string, owner: string, isClosed = false): Promise<boolean> => {
       const letter = await store.get(name);
       // Two keys may have one hash, and letters without a key lie beside those of other shards.
       if (letter === undefined || letter.item !== `${from}/${owner}`) return false;
       const newName = `${generation}${name.slice(name.indexOf('/'))}`;
-      await deadLetters.put(newName, {
-        ...without(letter, 'closed'),
-        generation,
-        item: `${generation}/${owner}`,
-      });
+      const own = { ...letter, generation, item: `${generation}/${owner}` };
+      if (isClosed) await closedLetters.put(newName, own);
+      else await deadLetters.put(newName, without(own, 'closed'));
       return true;
     };
     for await (const page of store.list(prefix)) {
       for (const { name } of page) {
         const named = readDeadLetterName(name);
         if (named === undefined) continue;
-        if (letterStatus(letters, named.number) !== 'open' && !isPending(item, named)) continue;
+        const status = letterStatus(letters, named.number);
+        // Of a record without a key the replay is to know that it was a letter: its keys' items do not.
+        if (key === undefined && status === 'closed') await copy(name, sourceOf(pk), true);
+        if (status !== 'open' && !isPending(item, named)) continue;
         if (key !== undefined && copied.has(named.number)) continue;
         if (await copy(name, sourceOf(pk))) copied.add(named.number);
       }

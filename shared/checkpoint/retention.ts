@@ -19,7 +19,7 @@ export interface RetentionOptions {
 
 /**
  * Removes checkpoints that need not be kept, and what is left of those that were never finished. The newest is never
- * removed, nor one whose manifest cannot be read: it may be a savepoint of a later version.
+ * removed, nor one whose manifest cannot be read: it may be a savepoint of a later version; nor one that is held.
  * @returns the ids that were removed.
  */
 export async function applyRetention(options: RetentionOptions): Promise<string[]> {
@@ -31,6 +31,7 @@ export async function applyRetention(options: RetentionOptions): Promise<string[
   const removed: string[] = [];
   for (const id of ids) {
     if (kept.has(id) || inUse.has(id) || (await mayBeSavepoint(checkpoints, id))) continue;
+    if (((await checkpoints.getHold(id)) ?? 0) > nowMs) continue;
     await checkpoints.remove(id);
     removed.push(id);
   }

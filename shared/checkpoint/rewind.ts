@@ -11,6 +11,7 @@ import { incompatibilities } from './compatibility.ts';
 import { forkProblems } from './fork.ts';
 import type { Manifest } from './manifest.ts';
 import { findGaps, replayShard, type ReplayGap, type ReplayReport } from './replay.ts';
+import { rejectedBefore } from './rejected-before.ts';
 import type { ReplaySource, SourceShard } from './replay-source.ts';
 import { restorePart, verifySegment, type RestoredPart, type VerifiedSegment } from './restore.ts';
 
@@ -51,6 +52,11 @@ export interface RewindRequest {
   readonly skipsReplay?: boolean;
   /** Operators whose state the code does not have and is not wanted. */
   readonly dropped?: readonly string[];
+  /**
+   * The first step of a fork: into a pipeline that has begun nothing (`new`), or also into one that processes records
+   * already, whose state is left (`replace`).
+   */
+  readonly forks?: 'new' | 'replace';
 }
 
 /**
@@ -59,35 +65,18 @@ export interface RewindRequest {
  */
 export async function beginRewind(rewinder: Rewinder, request: RewindRequest): Promise<RewindAnswer> {
   const { runtime, generations, checkpoints } = rewinder;
-  const { store, program, clock } = runtime;
+  const { store, clock } = runtime;
   let control = await store.readControl();
   if (control.rewind?.id === request.id) return { kind: 'at', control };
-  if (control.rewind !== undefined) {
-    return refused(`rewind ${control.rewind.id} is under way: resume or undo it`);
-  }
-  if (control.phase !== 'live') return refused(`the pipeline is in phase '${control.phase}'`);
   const manifest = await checkpoints.getManifest(request.checkpoint);
   if (manifest === undefined) return refused(`there is no checkpoint ${request.checkpoint}`);
-  const isByPartition = control.isByPartition === true || manifest.isByPartition;
-  const reasons = incompatibilities(manifest, program, new Set(request.dropped));
-  if (manifest.forkedFrom !== undefined) {
-    reasons.push(...forkProblems(manifest, program, await rewinder.source.shards()));
-    // Its marks are of such lanes, also those of shards that were opened behind its positions.
-    if (manifest.isByPartition && reasons.length === 0) control = await store.readControl(true);
-  }
-  if (control.nextGeneration + 2 > MAX_GENERATION) {
-    reasons.push(`generation ${control.nextGeneration} is the last one; fork into a new pipeline`);
-  }
-  if (request.outputs === 'suppress' && isByPartition) {
-    reasons.push(
-      'with a ParallelizationFactor above 1 the seals do not tell what was published, and what is suppressed might ' +
-        'never be: choose other outputs',
-    );
-  }
-  if (reasons.length > 0) return { kind: 'refused', reasons };
-  if (request.allowsGap !== true && request.skipsReplay !== true) {
-    const gaps = await findGaps({ ...rewinder, store }, manifest, control.generation);
-    if (gaps.length > 0) return { kind: 'gaps', gaps };
+  const objection = await objectionTo(rewinder, control, manifest, request);
+  if (objection !== undefined) return objection;
+  // Its marks are of such lanes, also those of shards that were opened behind its positions.
+  if (manifest.forkedFrom !== undefined && manifest.isByPartition) {
+    const { version } = control;
+    control = await store.readControl(true);
+    if (control.version !== version) return SUPERSEDED;
   }
   const { generation, nextGeneration, epoch } = control;
   const rewind: RewindWork = {
@@ -103,6 +92,7 @@ export async function beginRewind(rewinder: Rewinder, request: RewindRequest): P
     ...(epoch !== undefined && { epochBefore: epoch }),
     ...(request.allowsGap === true && { allowsGap: true }),
     ...(request.skipsReplay === true && { skipsReplay: true }),
+    ...(control.phase === 'awaitsFork' && { awaitedFork: true }),
   };
   // Whoever takes a checkpoint now loses the row, and gives up.
   const begun = await generations.replaceControl(control, {
@@ -115,6 +105,62 @@ export async function beginRewind(rewinder: Rewinder, request: RewindRequest): P
   // Somebody else wrote the row, or this call's own first try did.
   const current = await store.readControl();
   return current.rewind?.id === request.id ? { kind: 'at', control: current } : SUPERSEDED;
+}
+
+/** What speaks against a rewind. Nothing is written to find it out. */
+async function objectionTo(
+  rewinder: Rewinder,
+  control: Control,
+  manifest: Manifest,
+  request: Omit<RewindRequest, 'id' | 'holder' | 'checkpoint'>,
+): Promise<RewindRefusal | undefined> {
+  const { runtime, source } = rewinder;
+  const { store, program } = runtime;
+  const isFork = manifest.forkedFrom !== undefined;
+  if (control.rewind !== undefined) {
+    return refused(`rewind ${control.rewind.id} is under way: resume or undo it`);
+  }
+  if (control.phase !== 'live' && !(control.phase === 'awaitsFork' && isFork)) {
+    return refused(`the pipeline is in phase '${control.phase}'`);
+  }
+  const reasons = incompatibilities(manifest, program, new Set(request.dropped));
+  if (isFork) reasons.push(...forkProblems(manifest, program, await source.shards()));
+  if (request.forks === 'new' && control.phase === 'live') {
+    reasons.push(
+      'this pipeline was not deployed to await a fork, and processes records by itself: whoever wants its state ' +
+        'to be left for that of the checkpoint says --replace',
+    );
+  }
+  if (control.nextGeneration + 2 > MAX_GENERATION) {
+    reasons.push(`generation ${control.nextGeneration} is the last one; fork into a new pipeline`);
+  }
+  if (request.outputs === 'suppress' && (control.isByPartition === true || manifest.isByPartition)) {
+    reasons.push(
+      'with a ParallelizationFactor above 1 the seals do not tell what was published, and what is suppressed might ' +
+        'never be: choose other outputs',
+    );
+  }
+  if (reasons.length > 0) return { kind: 'refused', reasons };
+  if (request.allowsGap === true || request.skipsReplay === true) return undefined;
+  const gaps = await findGaps({ ...rewinder, store }, manifest, control.generation);
+  return gaps.length > 0 ? { kind: 'gaps', gaps } : undefined;
+}
+
+/**
+ * Whether this pipeline can go on from another's checkpoint, asked before anything of that is copied.
+ * @param manifest the other pipeline's; its parts are not looked at.
+ * @returns nothing where nothing speaks against it.
+ */
+export async function judgeFork(
+  rewinder: Rewinder,
+  manifest: Manifest,
+  request: Pick<RewindRequest, 'outputs' | 'allowsGap' | 'dropped' | 'forks'>,
+): Promise<RewindRefusal | undefined> {
+  const { store, program } = rewinder.runtime;
+  const { name: pipeline } = program.definition;
+  if (manifest.pipeline === pipeline) return refused('a pipeline is not forked into itself: rewind it');
+  const own = { ...manifest, pipeline, forkedFrom: manifest.pipeline };
+  return objectionTo(rewinder, await store.readControl(), own, request);
 }
 
 /** Takes a rewind over: whoever had it fails at the next thing that could do harm. */
@@ -258,6 +304,7 @@ export async function replay(
       until: task.until,
       ...(task.untilTime !== undefined && { untilTime: task.untilTime }),
       allowsGap: allowsGap === true,
+      isRejected: await rejectedBefore(runtime, to, task.shard),
     },
     deadlineMs,
     keepGoing,
@@ -319,18 +366,19 @@ export async function undo(rewinder: Rewinder, version: number): Promise<RewindA
     if (began.kind !== 'at') return began;
     current = began.control as typeof current;
   }
-  if (current.phase === 'live') return { kind: 'at', control: current };
+  if (current.phase !== 'replay') return { kind: 'at', control: current };
   const { rank } = current;
   const change = { kind: 'unseal', ...(rank !== undefined && { rank }) } as const;
   if (!(await changeAll(rewinder, rewind.from, change, current.version ?? 0))) return SUPERSEDED;
-  return goOn(rewinder.generations, current, { ...current, phase: 'live' });
+  const phase = rewind.awaitedFork === true ? 'awaitsFork' : 'live';
+  return goOn(rewinder.generations, current, { ...current, phase });
 }
 
 /** The mapping is enabled: nothing is left to do. */
 export async function finish(rewinder: Rewinder, version: number): Promise<RewindAnswer> {
   const control = await expected(rewinder, version, ['release', 'undo']);
   if (control === undefined) return SUPERSEDED;
-  if (control.phase !== 'live') return refused(`the pipeline is in phase '${control.phase}'`);
+  if (control.phase === 'replay') return refused(`the pipeline is in phase '${control.phase}'`);
   const { rewind, left = [] } = control;
   const generation = rewind.step === 'undo' ? rewind.to : rewind.from;
   return goOn(rewinder.generations, control, {

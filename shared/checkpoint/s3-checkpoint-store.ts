@@ -10,6 +10,7 @@ import {
 } from '@aws-sdk/client-s3';
 import {
   checkpointPrefix,
+  HOLD_NAME,
   MANIFEST_NAME,
   WORK_NAME,
   type CheckpointStore,
@@ -74,6 +75,21 @@ export class S3CheckpointStore implements CheckpointStore {
 
   async removeWork(id: string): Promise<void> {
     await this.#client.send(new DeleteObjectCommand(this.#object(id, WORK_NAME)));
+  }
+
+  async putHold(id: string, untilMs: number): Promise<void> {
+    await this.#client.send(
+      new PutObjectCommand({
+        ...this.#object(id, HOLD_NAME),
+        Body: JSON.stringify({ untilMs }),
+        ContentType: 'application/json',
+      }),
+    );
+  }
+
+  async getHold(id: string): Promise<number | undefined> {
+    const found = await this.#get(id, HOLD_NAME);
+    return found && (JSON.parse(Buffer.from(found.bytes).toString()) as { untilMs: number }).untilMs;
   }
 
   async folders(): Promise<string[]> {

@@ -99,7 +99,8 @@ export async function processBatch(
     first,
     ...(done && { position: done.position, arrivalMs: done.arrivalMs }),
     ...(time !== undefined && { time }),
-    records: finished,
+    // What was below the progress was counted when it was done.
+    records: Math.max(0, finished - (batch.records.length - records.length)),
     endedTurns: [...endedTurns, ...forgottenTurns(runtime, opened, isByPartition)],
   });
   if (advanced === 'sealed') failedFrom = first;

@@ -58,6 +58,7 @@ export async function makeContainer(
     client: dynamodb,
     table: settings.stateTable,
     writes: settings.writes,
+    awaitsFork: settings.awaitsFork,
     delay: (ms) => wait(ms),
     onFailure: (error) =>
       logger.warn('A write of state is in doubt; its item is read again', { error: String(error) }),

@@ -21,6 +21,8 @@ export const ENVIRONMENT = {
   bucket: 'TIDEMARK_BUCKET',
   /** ParallelizationFactor of the event source mapping, 1 to 10. */
   parallelizationFactor: 'TIDEMARK_PARALLELIZATION_FACTOR',
+  /** Present in a pipeline that goes on from a checkpoint of another: the other's name. Nothing is processed before. */
+  forkOf: 'TIDEMARK_FORK_OF',
   /** `partiql` (25 conditional writes to a request, AWS) or `single` (engines without PartiQL). */
   writes: 'TIDEMARK_WRITES',
 } as const;

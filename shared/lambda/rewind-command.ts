@@ -1,4 +1,5 @@
 import { redoClosedLetters, type RedoReport } from '../checkpoint/redo-letters.ts';
+import type { Manifest } from '../checkpoint/manifest.ts';
 import type { ReplayReport } from '../checkpoint/replay.ts';
 import type { RestoredPart, VerifiedSegment } from '../checkpoint/restore.ts';
 import * as steps from '../checkpoint/rewind.ts';
@@ -23,6 +24,8 @@ export type RewindEvent = { readonly tidemark: 'rewind' } & RewindStepRequest;
 
 export type RewindStepRequest =
   | { readonly step: 'about' | 'control' | 'replays' }
+  /** @param manifest of another pipeline's checkpoint; it may be without its parts. */
+  | { readonly step: 'judge'; readonly manifest: Manifest; readonly request: ForkRequest }
   | { readonly step: 'begin'; readonly request: RewindRequest }
   | { readonly step: 'parts'; readonly checkpoint: string }
   | { readonly step: 'takeOver'; readonly holder: string }
@@ -48,6 +51,8 @@ export type RewindStepRequest =
   /** @param after where the call before ended, empty at the beginning. */
   | { readonly step: 'redo'; readonly version: number; readonly after: string };
 
+type ForkRequest = Parameters<typeof steps.judgeFork>[2];
+
 /** What the function that is deployed says of itself. */
 export interface AboutFunction {
   readonly pipeline: string;
@@ -60,6 +65,8 @@ export interface AboutFunction {
 /** The answer by step. */
 export interface RewindAnswers {
   readonly about: AboutFunction;
+  /** Nothing where the fork can begin. */
+  readonly judge: RewindRefusal | null;
   readonly begin: RewindAnswer;
   readonly control: Control;
   readonly parts: readonly { readonly lines: number }[];
@@ -89,6 +96,7 @@ const FIELDS: Readonly<
   Record<keyof RewindAnswers, Readonly<Record<string, 'string' | 'number' | 'object'>>>
 > = {
   about: {},
+  judge: { manifest: 'object', request: 'object' },
   begin: { request: 'object' },
   control: {},
   parts: { checkpoint: 'string' },
@@ -123,6 +131,8 @@ export async function rewindCommand(event: object, context: CommandContext): Pro
   const untilMs = Math.min(deadlineMs - DEADLINE_MARGIN_MS, runtime.clock.nowMs() + STEP_MS);
   const keepGoing = (): boolean => runtime.clock.nowMs() < untilMs;
   switch (asked.step) {
+    case 'judge':
+      return (await steps.judgeFork(rewinder, asked.manifest, asked.request)) ?? null;
     case 'begin': {
       const answer = await steps.beginRewind(rewinder, asked.request);
       runtime.log.warn(`A rewind was asked for: ${answer.kind}`, { checkpoint: asked.request.checkpoint });

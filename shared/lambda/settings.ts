@@ -19,6 +19,8 @@ export interface Settings {
   readonly checkpointReadUnits: number;
   /** Physical name of the stream or table, by sink name; of a repartition's internal stream by its name. */
   readonly sinks: ReadonlyMap<string, string>;
+  /** Whether a new table waits until the pipeline is made a fork of another. */
+  readonly awaitsFork: boolean;
 }
 
 const PARALLELIZATION_FACTORS = { lowest: 1, highest: 10 } as const;
@@ -88,5 +90,6 @@ export function readSettings(
     retention,
     checkpointReadUnits,
     sinks,
+    awaitsFork: (environment[ENVIRONMENT.forkOf] ?? '') !== '',
   };
 }

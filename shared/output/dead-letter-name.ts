@@ -18,7 +18,7 @@ export interface NamedLetter {
 }
 
 /** Stands in names where the hash of a key would; no hash is as short. */
-const NO_KEY = 'no-key';
+export const NO_KEY = 'no-key';
 
 /** Ten billion letters of one key come first. */
 const NUMBER_DIGITS = 10;

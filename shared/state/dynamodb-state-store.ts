@@ -32,7 +32,7 @@ import {
   decodeProgress,
   encodeControl,
   encodeTime,
-  FIRST_CONTROL,
+  firstControl,
   newProgressRow,
   PROGRESS,
   turnDeadlines,
@@ -71,6 +71,8 @@ export interface DynamoDbStateStoreOptions {
   readonly delay: (ms: number) => Promise<void>;
   /** Told the reason of each `failed`: for logs. */
   readonly onFailure?: (error: Error) => void;
+  /** Whether a table without a control row is that of a pipeline that awaits its fork. */
+  readonly awaitsFork?: boolean;
 }
 
 /** Operands in one update expression, well below DynamoDB's limits of 300 operators and 4 KB. */
@@ -80,10 +82,12 @@ const MAX_REMOVALS_PER_UPDATE = 100;
 export class DynamoDbStateStore implements StateStore {
   readonly #table: DynamoDbTable;
   readonly #writes: WriteMode;
+  readonly #awaitsFork: boolean;
   /** By progress row: attempts that the next advance removes. */
   readonly #forgotten = new Map<string, readonly string[]>();
 
-  constructor({ client, table, writes, delay, onFailure }: DynamoDbStateStoreOptions) {
+  constructor(options: DynamoDbStateStoreOptions) {
+    const { client, table, writes, delay, onFailure, awaitsFork = false } = options;
     this.#table = {
       client,
       name: table,
@@ -92,6 +96,7 @@ export class DynamoDbStateStore implements StateStore {
       onFailure: onFailure ?? (() => undefined),
     };
     this.#writes = writes;
+    this.#awaitsFork = awaitsFork;
   }
 
   async load(pks: readonly string[]): Promise<Map<string, StateItem>> {
@@ -121,9 +126,10 @@ export class DynamoDbStateStore implements StateStore {
   async #controlMadeWhereMissing(): Promise<Control> {
     const row = await this.#read(CONTROL_KEY);
     if (row !== undefined) return decodeControl(row);
-    if (await this.#putNew(encodeControl(FIRST_CONTROL))) return FIRST_CONTROL;
+    const first = firstControl(this.#awaitsFork);
+    if (await this.#putNew(encodeControl(first))) return first;
     // Another container made it in between.
-    return decodeControl((await this.#read(CONTROL_KEY)) ?? encodeControl(FIRST_CONTROL));
+    return decodeControl((await this.#read(CONTROL_KEY)) ?? encodeControl(first));
   }
 
   async beginAttempt(

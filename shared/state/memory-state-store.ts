@@ -14,7 +14,7 @@ import {
   decodeProgress,
   encodeControl,
   encodeTime,
-  FIRST_CONTROL,
+  firstControl,
   isSealed,
   newProgressRow,
   PROGRESS,
@@ -46,8 +46,14 @@ export class MemoryStateStore implements StateStore {
   /** By key: for a `MemoryGenerationStore` on the same table. */
   readonly rows = new Map<string, Row>();
   readonly #costs = new CostCounter();
+  readonly #awaitsFork: boolean;
   /** By progress row: attempts that the next advance removes. */
   readonly #forgotten = new Map<string, readonly string[]>();
+
+  /** @param awaitsFork see `DynamoDbStateStoreOptions`. */
+  constructor({ awaitsFork = false }: { readonly awaitsFork?: boolean } = {}) {
+    this.#awaitsFork = awaitsFork;
+  }
 
   async load(pks: readonly string[]): Promise<Map<string, StateItem>> {
     const unique = new Set(pks);
@@ -82,7 +88,10 @@ export class MemoryStateStore implements StateStore {
     const row = this.#read(CONTROL_KEY);
     const known = row === undefined ? undefined : decodeControl(row);
     if (known !== undefined && (known.isByPartition === true || !isByPartition)) return known;
-    const control: Control = { ...(known ?? FIRST_CONTROL), ...(isByPartition && { isByPartition }) };
+    const control: Control = {
+      ...(known ?? firstControl(this.#awaitsFork)),
+      ...(isByPartition && { isByPartition }),
+    };
     this.#costs.add({ writeRequests: 1 });
     this.#write(CONTROL_KEY, encodeControl(control));
     return control;
@@ -121,8 +130,9 @@ export class MemoryStateStore implements StateStore {
     // A transaction costs twice, for the row that is checked and for the rows that are written.
     this.#costs.add({ writes: 1, writeRequests: 1, wcu: 6 });
     const row = this.rows.get(CONTROL_KEY);
-    const control = row === undefined ? FIRST_CONTROL : decodeControl(row);
-    if (row === undefined || control.generation !== generation) return 'refused';
+    if (row === undefined) return 'refused';
+    const control = decodeControl(row);
+    if (control.generation !== generation) return 'refused';
     if (control.phase !== 'live' || control.rank !== given.rank) return 'refused';
     return this.insertProgress(generation, shard, given) ? 'created' : 'exists';
   }

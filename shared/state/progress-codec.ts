@@ -9,6 +9,7 @@ import type {
   LeftGeneration,
   NewProgress,
   Phase,
+  PipelinePhase,
   Progress,
   RewindWork,
 } from './state-store.ts';
@@ -84,6 +85,10 @@ export const CONTROL = {
 
 /** What a table without a control row begins with. */
 export const FIRST_CONTROL: Control = { generation: 1, nextGeneration: 2, phase: 'live' };
+
+export function firstControl(awaitsFork: boolean): Control {
+  return awaitsFork ? { ...FIRST_CONTROL, phase: 'awaitsFork' } : FIRST_CONTROL;
+}
 
 /** A progress row before the first batch of its generation. */
 export function newProgressRow(pk: string, given: NewProgress): Row {
@@ -174,7 +179,7 @@ export function decodeControl(row: Row): Control {
   return {
     generation: Number(generation),
     nextGeneration: Number(nextGeneration),
-    phase: phaseOf(row[CONTROL.phase], row),
+    phase: pipelinePhaseOf(row[CONTROL.phase], row),
     ...(row[CONTROL.byPartition]?.BOOL === true && { isByPartition: true }),
     ...(row[CONTROL.version] !== undefined && { version: Number(row[CONTROL.version]?.N) }),
     ...(row[CONTROL.epoch] !== undefined && { epoch: Number(row[CONTROL.epoch]?.N) }),
@@ -207,6 +212,10 @@ function deadlinesOf(value: AttributeValue | undefined): Map<string, readonly nu
 /** The deadlines of one turn, milliseconds since the epoch. */
 export function turnDeadlines(value: AttributeValue | undefined): number[] {
   return (value?.L ?? []).map(({ N }) => Number(N));
+}
+
+function pipelinePhaseOf(value: AttributeValue | undefined, row: Row): PipelinePhase {
+  return value?.S === 'awaitsFork' ? value.S : phaseOf(value, row);
 }
 
 function phaseOf(value: AttributeValue | undefined, row: Row): Phase {

@@ -5,12 +5,15 @@ import type { StateItem } from './state-item.ts';
 /** `live`: the mapping's events are processed. `replay`: only those of a rewind are. */
 export type Phase = 'live' | 'replay';
 
+/** Of a pipeline: `awaitsFork` in one that is to go on from another's checkpoint, and processes nothing before. */
+export type PipelinePhase = Phase | 'awaitsFork';
+
 /** Row `c`: which generation is current. */
 export interface Control {
   readonly generation: number;
   /** The next one; never used twice. */
   readonly nextGeneration: number;
-  readonly phase: Phase;
+  readonly phase: PipelinePhase;
   /**
    * Present once a function whose mapping has a ParallelizationFactor above 1 has begun to work: from then on every
    * shard's lanes are by partition key, also of shards that nobody has read yet. Function and mapping are not changed
@@ -91,6 +94,8 @@ export interface RewindWork {
   readonly allowsGap?: true;
   /** The state goes back, and the stream goes on from where it is. */
   readonly skipsReplay?: true;
+  /** The pipeline awaited its fork when it began: it does so again where it is undone. */
+  readonly awaitedFork?: true;
 }
 
 /** Per shard and generation: how far the shard has come, and what is known of attempts that died. */
@@ -229,7 +234,8 @@ export interface StateStore {
   commit(writes: readonly ItemWrite[]): Promise<CommitResult[]>;
 
   /**
-   * The control row; made with generation 1 where there is none.
+   * The control row; made with generation 1 where there is none, in phase `live`, or `awaitsFork` where the store was
+   * told so when it was made.
    * @param isByPartition whether the mapping's ParallelizationFactor is above 1; noted for good before it answers.
    */
   readControl(isByPartition?: boolean): Promise<Control>;

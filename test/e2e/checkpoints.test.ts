@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -29,6 +30,24 @@ async function tidemark(...args: readonly string[]): Promise<Answer> {
         resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr }),
     );
   });
+}
+
+/** The same with a reader that is gone before anything is written. */
+async function unread(...args: readonly string[]): Promise<Omit<Answer, 'stdout'>> {
+  const child = spawn(
+    process.execPath,
+    ['--import', 'tsx', 'infra/cli/tidemark.ts', ...args, '--local', '--json'],
+    {
+      cwd: ROOT,
+      env: { ...process.env, TMPDIR: folder },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
+  child.stdout.destroy();
+  let stderr = '';
+  child.stderr.on('data', (text: Buffer) => (stderr += text.toString()));
+  const [code] = (await once(child, 'close')) as [number];
+  return { code, stderr };
 }
 
 function lines(stdout: string): string[] {
@@ -71,6 +90,12 @@ describe('the operator of a pipeline on the local cloud', () => {
         .sort((a, b) => (a.key < b.key ? -1 : 1));
       expect(`${dump.map((each) => JSON.stringify(each)).join('\n')}\n`).toBe(expectedDump(FLIGHTS));
 
+      // A reader that has had enough, as `head` has.
+      const exportUnread = await unread('state', 'export', 'airport-delays');
+      expect(exportUnread.code).toBe(0);
+      expect(exportUnread.stderr).not.toContain('EPIPE');
+      expect(await unread('status', 'airport-delays')).toEqual({ code: 0, stderr: '' });
+
       const [now, then] = await Promise.all([
         tidemark('state', 'get', 'airport-delays', 'ORD'),
         tidemark('state', 'get', 'airport-delays', 'ORD', '--at', id),
@@ -83,6 +108,8 @@ describe('the operator of a pipeline on the local cloud', () => {
         generation: 1,
         phase: 'live',
         records: 300,
+        behind: { records: 0, isAtLeast: false, oldestMs: 0 },
+        throughput: { recordsPerSecond: 0 },
         lastCheckpoint: id,
         running: [],
       });

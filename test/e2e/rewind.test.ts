@@ -4,15 +4,10 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import airportDelays from '../../functions/airport-delays/pipeline.ts';
-import { checkpointCommand } from '../../infra/cli/checkpoints.ts';
-import type { OperatorContext } from '../../infra/cli/operator-context.ts';
-import { restoreCommand, rewindCommand } from '../../infra/cli/rewind.ts';
 import { keyStates, stateLine } from '../../infra/cli/state-lines.ts';
 import { scanStates } from '../../infra/cli/state-scan.ts';
-import { statusCommand } from '../../infra/cli/status.ts';
 import { startEngines, type Engines } from '../../infra/local/engines/engines.ts';
 import { startLocalCloud, type LocalCloud } from '../../infra/local/local-cloud.ts';
 import { OrderedProducer } from '../../infra/local/producer/ordered-producer.ts';
@@ -21,6 +16,7 @@ import { synthesizePipelines } from '../../infra/synthesis.ts';
 import { MemoryBlobStore } from '../../shared/state/memory-blob-store.ts';
 import { systemClock } from '../../shared/time/clock.ts';
 import { expectedDump, flightLines, originsOf } from './flights.ts';
+import { Death, json, operate } from './operate.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -35,54 +31,6 @@ const HANDLERS = {
 } as const;
 
 const folder = temporaryFolder();
-
-/** What a command of the operator said, and whether it said that all is done. */
-interface Said {
-  readonly isDone: boolean;
-  readonly out: readonly string[];
-  readonly people: readonly string[];
-  readonly error: unknown;
-}
-
-class Death extends Error {}
-
-/** A command in this process. @param diesAt the operator's process is gone when people are told this. */
-async function operate(args: readonly string[], diesAt?: string): Promise<Said> {
-  const said = { isDone: true, out: [] as string[], people: [] as string[], error: undefined as unknown };
-  const { signal } = new AbortController();
-  const context: OperatorContext = {
-    out: (line) => void said.out.push(line),
-    people: (line) => {
-      said.people.push(line);
-      if (diesAt !== undefined && line.includes(diesAt)) throw new Death(line);
-    },
-    bars: undefined,
-    input: process.stdin,
-    question: process.stderr,
-    interruption: { signal, requested: new Promise(() => undefined), release: () => undefined },
-    nowMs: () => systemClock.nowMs(),
-    fail: () => void (said.isDone = false),
-  };
-  const command = new Command('tidemark')
-    .addCommand(rewindCommand(context, new Command('rewind')))
-    .addCommand(restoreCommand(context, new Command('restore')))
-    .addCommand(statusCommand(context, new Command('status')))
-    .addCommand(checkpointCommand(context));
-  try {
-    await command.parseAsync([...args, '--local', '--json'], { from: 'user' });
-  } catch (error) {
-    said.error = error;
-    said.isDone = false;
-  }
-  return said;
-}
-
-function json(said: Said): Record<string, unknown> {
-  const line = said.out.at(-1);
-  if (line === undefined)
-    throw new Error(`Nothing was said: ${said.people.join('\n')}`, { cause: said.error });
-  return JSON.parse(line) as Record<string, unknown>;
-}
 
 describe('a bad deployment on the local cloud', () => {
   let engines: Engines;
@@ -133,7 +81,7 @@ describe('a bad deployment on the local cloud', () => {
   }
 
   async function status(): Promise<Record<string, unknown>> {
-    return json(await operate(['status', NAME]));
+    return json(await operate(['status', NAME, '--over', '0']));
   }
 
   function mappingStates(): string[] {

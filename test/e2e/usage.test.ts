@@ -1,5 +1,10 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { start } from './start-command.ts';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 describe('npm start, used wrongly', () => {
   it.each([
@@ -27,6 +32,21 @@ describe('npm start, used wrongly', () => {
     expect(exitCode).toBe(2);
     expect(stderr).toContain('allowed are auto, java, dynalite');
   });
+
+  it.each(['start.ts', 'chaos.ts', 'tidemark.ts'])(
+    '%s lets a reader go who has had enough',
+    async (command) => {
+      const child = spawn(process.execPath, ['--import', 'tsx', `infra/cli/${command}`, '--help'], {
+        cwd: ROOT,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      child.stdout.destroy();
+      let stderr = '';
+      child.stderr.on('data', (text: Buffer) => (stderr += text.toString()));
+      const [code] = (await once(child, 'close')) as [number];
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    },
+  );
 
   it('explains itself', async () => {
     const { exitCode, stdout } = await start(['--help']);

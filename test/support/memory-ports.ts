@@ -59,8 +59,9 @@ export function testWorld(
   pipeline: Pipeline,
   changes: Partial<RedriveRuntime> = {},
   limits: Partial<EngineLimits> = {},
+  awaitsFork = false,
 ): TestWorld {
-  const store = new MemoryStateStore();
+  const store = new MemoryStateStore({ awaitsFork });
   const blobs = new MemoryBlobStore(() => world.nowMs);
   const letters = new Map<string, DeadLetter>();
   const closedLetters = new Map<string, DeadLetter>();

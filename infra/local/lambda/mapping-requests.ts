@@ -7,6 +7,8 @@ export interface MappingControl {
   readonly streamArn: string;
   readonly functionArn: string;
   readonly functionName: string;
+  /** Where it began to read, in the words of the API. */
+  readonly startingPosition: string;
   status(): MappingStatus;
   enable(): void;
   disable(): void;
@@ -76,6 +78,7 @@ function described(mapping: MappingControl): object {
     EventSourceArn: mapping.streamArn,
     FunctionArn: mapping.functionArn,
     State: state,
+    StartingPosition: mapping.startingPosition,
     LastProcessingResult: lastProcessingResult,
   };
 }

@@ -75,6 +75,18 @@ export function checkpointStoreContract(make: () => Promise<CheckpointStore>): v
     expect(await store.getWork(A)).toBeUndefined();
   });
 
+  it('is held until the last time that was said, for as long as it is there', async () => {
+    const store = await make();
+    await store.putManifest(manifest(A));
+    expect(await store.getHold(A)).toBeUndefined();
+    await store.putHold(A, 5);
+    await store.putHold(A, 1_800_000_000_000);
+    expect(await store.getHold(A)).toBe(1_800_000_000_000);
+    await store.remove(A);
+    expect(await store.getHold(A)).toBeUndefined();
+    expect(await store.folders()).toEqual([]);
+  });
+
   it('lists folders in the order of time, and tells which of them are checkpoints', async () => {
     const store = await make();
     expect(await store.folders()).toEqual([]);

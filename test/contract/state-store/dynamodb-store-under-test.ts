@@ -13,16 +13,18 @@ export function storesOn(
   engine: () => DynamoDbEngine,
   writes: WriteMode,
   hasTime = true,
-): () => Promise<
+): (
+  awaitsFork?: boolean,
+) => Promise<
   Awaited<ReturnType<StateStoreUnderTest['make']>> & Awaited<ReturnType<GenerationStoreUnderTest['make']>>
 > {
-  return async () => {
+  return async (awaitsFork = false) => {
     const { client } = engine();
     const table = `state-${++tables}`;
     await engine().createTable(table, hasTime);
     const delay = async (): Promise<void> => undefined;
     return {
-      store: new DynamoDbStateStore({ client, table, writes, delay }),
+      store: new DynamoDbStateStore({ client, table, writes, delay, awaitsFork }),
       generations: new DynamoDbGenerationStore({ client, table, writes, delay }),
       setControl: async (control) => {
         await client.send(new PutItemCommand({ TableName: table, Item: encodeControl(control) }));

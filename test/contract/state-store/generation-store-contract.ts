@@ -7,7 +7,8 @@ import type { Control, StateStore } from '../../../shared/state/state-store.ts';
 import { without } from '../../../shared/state/without.ts';
 
 export interface GenerationStoreUnderTest {
-  readonly make: () => Promise<{ store: StateStore; generations: GenerationStore }>;
+  /** @param awaitsFork whether the first control row is that of a pipeline that awaits its fork. */
+  readonly make: (awaitsFork?: boolean) => Promise<{ store: StateStore; generations: GenerationStore }>;
 }
 
 function item(pk: string, text = ''): StateItem {
@@ -147,6 +148,16 @@ export function generationStoreContract({ make }: GenerationStoreUnderTest): voi
     });
     expect(await store.readControl()).toEqual(ended);
     expect(await generations.replaceControl(begun, begun)).toBeUndefined();
+  });
+
+  it('begins nothing in a pipeline that awaits its fork, until the control row says otherwise', async () => {
+    const { store, generations } = await make(true);
+    const control = await store.readControl(true);
+    expect(control).toEqual({ generation: 1, nextGeneration: 2, phase: 'awaitsFork', isByPartition: true });
+    expect(await store.createProgress(1, 'shard')).toBe('refused');
+    expect(await generations.replaceControl(control, { ...control, phase: 'live' })).toBeDefined();
+    expect((await store.readControl()).phase).toBe('live');
+    expect(await store.createProgress(1, 'shard')).toBe('created');
   });
 
   it('replaces a control row that is not there yet', async () => {

@@ -8,8 +8,8 @@ import { stateStoreContract, type StateStoreUnderTest } from './state-store-cont
 import { timeContract } from './time-contract.ts';
 
 describe('MemoryStateStore', () => {
-  const make = async () => {
-    const store = new MemoryStateStore();
+  const make = async (awaitsFork = false) => {
+    const store = new MemoryStateStore({ awaitsFork });
     return {
       store,
       generations: new MemoryGenerationStore(store),
@@ -19,7 +19,7 @@ describe('MemoryStateStore', () => {
   spillingContract(make);
   generationStoreContract({ make });
   const under: StateStoreUnderTest = {
-    make,
+    make: () => make(),
     writesPerRequest: 25,
     // What AWS documents: twice for the row that is checked, and for each that is written.
     createProgress: { reads: 0, rcu: 0, wcu: 6 },

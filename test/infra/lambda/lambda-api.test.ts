@@ -21,6 +21,7 @@ const MAPPING: MappingControl = {
   streamArn: 'arn:aws:kinesis:us-east-1:000000000000:stream/s',
   functionArn: 'arn:aws:lambda:us-east-1:000000000000:function:f',
   functionName: 'f',
+  startingPosition: 'TRIM_HORIZON',
   status: () => ({ state, lastProcessingResult: 'OK' }) as MappingStatus,
   enable: () => (state = 'Enabled'),
   // Something is under way.
@@ -66,6 +67,7 @@ describe('Lambda’s API of event source mappings on this machine', () => {
         FunctionArn: MAPPING.functionArn,
         State: 'Enabled',
         LastProcessingResult: 'OK',
+        StartingPosition: 'TRIM_HORIZON',
       },
     ];
     expect(await list('f')).toEqual(listed);

@@ -1,11 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { copyCheckpoint, lettersOfFork } from '../../../shared/checkpoint/fork.ts';
 import type { Manifest } from '../../../shared/checkpoint/manifest.ts';
-import { beginRewind, takeOver } from '../../../shared/checkpoint/rewind.ts';
+import { applyRetention } from '../../../shared/checkpoint/retention.ts';
+import { beginRewind, judgeFork, takeOver } from '../../../shared/checkpoint/rewind.ts';
+import type { RewindNews } from '../../../shared/checkpoint/drive-rewind.ts';
+import { processBatch } from '../../../shared/engine/process-batch.ts';
 import { programOf } from '../../../shared/engine/program.ts';
 import { kinesis, pipeline, type Pipeline } from '../../../shared/index.ts';
 import { processLetters } from '../../../shared/engine/redrive.ts';
-import { sourceRecord, wholeItems } from '../../support/memory-ports.ts';
+import { recordBatch, sourceRecord, wholeItems } from '../../support/memory-ports.ts';
 import {
   checkpoint,
   contents,
@@ -47,7 +50,8 @@ const SHARDS = [0, 1].map((shard) =>
     }),
   ),
 );
-const REQUEST = { id: 'r', holder: 'h', checkpoint: 'c', outputs: 'same' } as const;
+const REWIND = { holder: 'h', outputs: 'same' } as const;
+const REQUEST = { ...REWIND, id: 'r', checkpoint: 'c', forks: 'new' } as const;
 type Options = Parameters<typeof rewindWorld>[2];
 
 /** A pipeline that has taken a checkpoint behind record 3 of each shard, in its third generation, and gone on to 6. */
@@ -59,13 +63,24 @@ async function older(
   for (const id of ['one', 'two']) {
     await checkpoint(world, id);
     const rewinder = rewinderOf(world);
-    await beginRewind(rewinder, { ...REQUEST, id, checkpoint: id });
+    await beginRewind(rewinder, { ...REWIND, id, checkpoint: id });
     await drive(world, rewinder, { id, holder: 'h' });
   }
   const manifest = await checkpoint(world, 'c');
   expect(manifest.generation).toBe(3);
   for (const shard of [0, 1]) await process(world, shard, 3, 6);
   return { world, manifest };
+}
+
+/** A pipeline that processes nothing before it is a fork. */
+function awaiting(of: Pipeline, options?: Options): RewindWorld {
+  return rewindWorld(of, SHARDS, { ...options, awaitsFork: true });
+}
+
+/** What a live batch is answered. */
+async function failedFrom({ world }: RewindWorld, shard: number): Promise<unknown> {
+  const batch = recordBatch(shard, SHARDS[shard] ?? []);
+  return (await processBatch(world.runtime, batch, world.nowMs + 60_000)).failedFrom;
 }
 
 function copy(from: RewindWorld, to: RewindWorld, manifest: Manifest, toll?: Toll): Promise<Manifest> {
@@ -79,13 +94,14 @@ function copy(from: RewindWorld, to: RewindWorld, manifest: Manifest, toll?: Tol
       closedLetters: toll === undefined ? closedLetters : tolled(closedLetters, 'letters', toll),
     },
     manifest,
+    to.world.nowMs,
   );
 }
 
 async function forked(world: RewindWorld, changes: object = {}): Promise<void> {
   const rewinder = rewinderOf(world);
   expect(await beginRewind(rewinder, { ...REQUEST, ...changes })).toMatchObject({ kind: 'at' });
-  expect(await drive(world, rewinder, REQUEST)).toEqual({ kind: 'finished' });
+  expect(await drive(world, rewinder, { ...REQUEST, ...changes })).toEqual({ kind: 'finished' });
 }
 
 /** The states and marks of all keys; the ids of outputs say which pipeline made them. */
@@ -103,7 +119,7 @@ describe('a fork', () => {
     ['knows by marks what it has where lanes are by partition key', { parallelizationFactor: 2 }],
   ])('%s (I8)', async (_, options) => {
     const { world: old, manifest } = await older(options);
-    const world = rewindWorld(listing('new'), SHARDS, options);
+    const world = awaiting(listing('new'), options);
     await copy(old, world, manifest);
     await forked(world);
     expect(world.isEnabled).toBe(true);
@@ -120,7 +136,7 @@ describe('a fork', () => {
 
   it('leaves lanes by partition key as they are, whatever the new mapping has', async () => {
     const { world: old, manifest } = await older({ parallelizationFactor: 2 });
-    const world = rewindWorld(listing('new'), SHARDS);
+    const world = awaiting(listing('new'));
     await copy(old, world, manifest);
     await forked(world);
     expect((await world.world.store.readControl()).isByPartition).toBe(true);
@@ -136,7 +152,7 @@ describe('a fork', () => {
     expect(await processLetters(mended, request, old.world.nowMs + 60_000)).toMatchObject([
       { outcome: 'redriven' },
     ]);
-    const world = rewindWorld(listing('new', true), SHARDS);
+    const world = awaiting(listing('new', true));
     await copy(old, world, manifest);
     await forked(world);
     const names = [...world.world.letters.keys()];
@@ -150,33 +166,163 @@ describe('a fork', () => {
     expect(results.map(({ outcome }) => outcome)).toEqual(['redriven', 'redriven']);
   });
 
-  it('replays what the pipeline has processed before, in a generation that is left', async () => {
+  it('replays what the pipeline has processed by itself, where its state may be left', async () => {
     const { world: old, manifest } = await older();
     const world = rewindWorld(listing('new'), SHARDS);
     for (const shard of [0, 1]) await process(world, shard, 2, 6);
     await copy(old, world, manifest);
-    await forked(world);
+    const before = new Map(world.world.store.rows);
+    expect(await beginRewind(rewinderOf(world), REQUEST)).toEqual({
+      kind: 'refused',
+      reasons: [expect.stringContaining('processes records by itself')],
+    });
+    expect(world.world.store.rows).toEqual(before);
+    await forked(world, { forks: 'replace' });
     expect(statesOf(world, 2)).toEqual(statesOf(old, 3));
+  });
+
+  it('processes nothing before, and nothing once it is taken back', async () => {
+    const { world: old, manifest } = await older();
+    const world = awaiting(listing('new'));
+    for (const shard of [0, 1]) expect(await failedFrom(world, shard)).toEqual(SHARDS[shard]?.[0]?.position);
+    await copy(old, world, manifest);
+    const rewinder = rewinderOf(world);
+    await beginRewind(rewinder, REQUEST);
+    expect(await drive(world, rewinder, { ...REQUEST, undoes: true })).toEqual({ kind: 'finished' });
+    expect((await world.world.store.readControl()).phase).toBe('awaitsFork');
+    for (const shard of [0, 1]) expect(await failedFrom(world, shard)).toBeDefined();
+    expect(wholeItems(world.world).size).toBe(0);
+
+    await forked(world, { id: 'again' });
+    for (const shard of [0, 1]) await process(world, shard, 0, 6);
+    const { generation } = await world.world.store.readControl();
+    expect(statesOf(world, generation)).toEqual(statesOf(old, 3));
+  });
+
+  it('is taken back once its state is restored, and begun again', async () => {
+    const { world: old, manifest } = await older();
+    const world = awaiting(listing('new'));
+    await copy(old, world, manifest);
+    const rewinder = rewinderOf(world);
+    await beginRewind(rewinder, REQUEST);
+    const dies = (news: RewindNews): void => {
+      if (news.kind === 'step' && news.control.rewind?.step === 'replay') throw new Error('dies');
+    };
+    await expect(drive(world, rewinder, { ...REQUEST, onNews: dies })).rejects.toThrow('dies');
+    expect(await drive(world, rewinder, { ...REQUEST, undoes: true })).toEqual({ kind: 'finished' });
+    expect(await failedFrom(world, 0)).toBeDefined();
+    await forked(world, { id: 'again' });
+    for (const shard of [0, 1]) await process(world, shard, 0, 6);
+    const { generation } = await world.world.store.readControl();
+    expect(statesOf(world, generation)).toEqual(statesOf(old, 3));
+  });
+
+  it('goes back to the checkpoint that it began with by a rewind like any other', async () => {
+    const { world: old, manifest } = await older();
+    const world = awaiting(listing('new'));
+    await copy(old, world, manifest);
+    await forked(world);
+    for (const shard of [0, 1]) await process(world, shard, 0, 6);
+    const rewinder = rewinderOf(world);
+    await beginRewind(rewinder, { ...REWIND, id: 'back', checkpoint: 'c' });
+    expect(await drive(world, rewinder, { id: 'back', holder: 'h' })).toEqual({ kind: 'finished' });
+    expect(statesOf(world, 3)).toEqual(statesOf(old, 3));
+  });
+
+  it('is judged before anything is copied, and writes nothing', async () => {
+    const { world: old, manifest } = await older();
+    const world = awaiting(listing('new'));
+    await world.world.store.readControl();
+    const before = new Map(world.world.store.rows);
+    const choices = { outputs: 'same', forks: 'new' } as const;
+    expect(await judgeFork(rewinderOf(world), { ...manifest, parts: [] }, choices)).toBeUndefined();
+    const unknown = [{ name: 'other', version: 1 }];
+    expect(await judgeFork(rewinderOf(world), { ...manifest, operators: unknown }, choices)).toMatchObject({
+      kind: 'refused',
+    });
+    expect(await judgeFork(rewinderOf(old), manifest, choices)).toEqual({
+      kind: 'refused',
+      reasons: [expect.stringContaining('not forked into itself')],
+    });
+    world.trimmed.set(0, 4);
+    expect(await judgeFork(rewinderOf(world), manifest, choices)).toMatchObject({ kind: 'gaps' });
+    expect(world.world.store.rows).toEqual(before);
+    expect(world.checkpoints.objects.size).toBe(0);
+  });
+
+  it('keeps its source from retention while it copies', async () => {
+    const { world: old, manifest } = await older();
+    const world = awaiting(listing('new'));
+    for (const id of [...(await old.checkpoints.folders())]) {
+      if (id !== 'c') await old.checkpoints.remove(id);
+    }
+    await checkpoint(old, 'd');
+    const nowMs = world.world.nowMs;
+    const tidy = (atMs: number): Promise<string[]> =>
+      applyRetention({
+        checkpoints: old.checkpoints,
+        retention: { keepLast: 1, keepDaily: 1 },
+        nowMs: atMs,
+        resumableMs: 0,
+        inUse: new Set(),
+      });
+    let removed: string[] | undefined;
+    await copy(old, world, manifest, () => {
+      removed ??= [];
+      void tidy(nowMs).then((ids) => removed?.push(...ids));
+    });
+    expect(removed).toEqual([]);
+    await forked(world);
+    expect(await tidy(nowMs + 8 * 24 * 3_600_000)).toEqual(['c']);
+  });
+
+  it('is none where its source is removed by hand while it is copied', async () => {
+    const { world: old, manifest } = await older();
+    const world = awaiting(listing('new'));
+    // The manifest goes first; letters may go from then on.
+    old.checkpoints.objects.delete('c/manifest.json');
+    await expect(copy(old, world, manifest)).rejects.toThrow('was removed while it was copied');
+    expect(await world.checkpoints.hasManifest('c')).toBe(false);
+  });
+
+  it('has a fork of its own from the same checkpoint, with its letters', async () => {
+    const { world: old, manifest } = await older();
+    const middle = awaiting(listing('new'));
+    const copied = await copy(old, middle, manifest);
+    await forked(middle);
+    for (const shard of [0, 1]) await process(middle, shard, 0, 6);
+    const world = awaiting(listing('newest'));
+    const { world: target, checkpoints } = world;
+    await copyCheckpoint(
+      { ...middle.world.runtime, checkpoints: middle.checkpoints },
+      { pipeline: 'newest', checkpoints, closedLetters: target.runtime.closedLetters },
+      copied,
+      target.nowMs,
+    );
+    await forked(world);
+    for (const shard of [0, 1]) await process(world, shard, 0, 6);
+    expect(statesOf(world, 2)).toEqual(statesOf(old, 3));
+    expect([...target.letters.values()].map(({ pipeline: name }) => name)).toEqual(['newest', 'newest']);
   });
 
   it('is refused where the stream does not reach back to the checkpoint, unless that is allowed', async () => {
     const { world: old, manifest } = await older();
-    const world = rewindWorld(listing('new'), SHARDS);
+    const world = awaiting(listing('new'));
     world.trimmed.set(0, 4);
     await copy(old, world, manifest);
+    await world.world.store.readControl();
     const before = new Map(world.world.store.rows);
     expect(await beginRewind(rewinderOf(world), REQUEST)).toMatchObject({
       kind: 'gaps',
       gaps: [{ oldest: SHARDS[0]?.[4]?.position.sequence }],
     });
-    expect(statesOf(world, 2)).toEqual([]);
-    expect(before.size).toBe(0);
+    expect(world.world.store.rows).toEqual(before);
     await forked(world, { allowsGap: true });
   });
 
   it('is refused in another stream, with a repartition, and to code that does not know its state', async () => {
     const { world: old, manifest } = await older();
-    const world = rewindWorld(listing('new'), SHARDS);
+    const world = awaiting(listing('new'));
     const elsewhere = manifest.shards.map((shard) => ({ ...shard, stream: 'another' }));
     await copy(old, world, { ...manifest, shards: elsewhere });
     expect(await beginRewind(rewinderOf(world), REQUEST)).toEqual({
@@ -189,7 +335,7 @@ describe('a fork', () => {
       .keyBy(({ key }) => key)
       .mapWithState<number, number>('count', (_, state) => (state.get() ?? 0) + 1)
       .to(kinesis('events'));
-    const next = rewindWorld(other, SHARDS);
+    const next = awaiting(other);
     await copy(old, next, manifest);
     expect(await beginRewind(rewinderOf(next), REQUEST)).toEqual({
       kind: 'refused',
@@ -204,7 +350,7 @@ describe('a fork', () => {
     for (const moment of ['before', 'after'] as const) {
       for (let at = 1; ; at++) {
         const { world: old, manifest } = await older();
-        const world = rewindWorld(listing('new'), SHARDS);
+        const world = awaiting(listing('new'));
         let requests = 0;
         const dies: Toll = (_, when) => {
           if (when === 'before') requests += 1;
@@ -230,7 +376,7 @@ describe('a fork', () => {
   it('is gone on with where it was interrupted at any request', async () => {
     for (let at = 0; ; at += 3) {
       const { world: old, manifest } = await older();
-      const world = rewindWorld(listing('new'), SHARDS);
+      const world = awaiting(listing('new'));
       await copy(old, world, manifest);
       let requests = 0;
       const dies: Toll = (_, when) => {
@@ -260,7 +406,7 @@ describe('a fork', () => {
 
   it('keeps letters of the other pipeline where no generation of its own finds them', async () => {
     const { world: old, manifest } = await older();
-    const world = rewindWorld(listing('new'), SHARDS);
+    const world = awaiting(listing('new'));
     await copy(old, world, manifest);
     const kept: string[] = [];
     for await (const page of lettersOfFork(world.world.runtime.closedLetters, 'c').list('3/')) {

@@ -90,7 +90,7 @@ async function close(
 ): Promise<void> {
   for (const id of ids) {
     world.world.nowMs += 1;
-    const [name = ''] = [...world.world.letters.keys()].filter((each) => {
+    const [name = ''] = [...world.world.letters.keys()].reverse().filter((each) => {
       return readDeadLetterName(each)?.position.sequence === RECORDS[id]?.position.sequence;
     });
     const request = { action, names: [name], isForced: true, session: `s${(sessions += 1)}` };
@@ -273,6 +273,61 @@ describe('letters that were closed behind the checkpoint', () => {
     });
     expect(new Set(afters).size).toBeGreaterThanOrEqual(4);
     expect(lists(world, 2)).toMatchObject({ a: [0, 5, 1, 4], none: [3] });
+  });
+});
+
+describe('letters that the checkpoint’s scan saw beyond its positions', () => {
+  /** Positions first, and then the items, when the shard has long gone on. */
+  async function scannedLate(code: Code, read = 2): Promise<RewindWorld> {
+    const world = rewindWorld(listing(code), [RECORDS]);
+    await process(world, 0, 0, read);
+    const early = await checkpoint(world, 'early');
+    await process(world, 0, read, AT_CHECKPOINT);
+    const late = await checkpoint(world, 'late');
+    for (const { name } of late.parts) {
+      const packed = await world.checkpoints.getPart('late', name);
+      await world.checkpoints.putPart('c', name, packed ?? new Uint8Array());
+    }
+    await world.checkpoints.putManifest({ ...late, id: 'c', shards: early.shards });
+    await process(world, 0, AT_CHECKPOINT, RECORDS.length);
+    deploy(world, { ...code, isMended: true });
+    return world;
+  }
+
+  it('are applied once by the rewind, whether the replay gives them a key or not', async () => {
+    const world = await scannedLate({});
+    await close(world, 'redrive', 4, 1, 3);
+    await close(world, 'drop', 2);
+    const before = counted(world);
+    await rewound(world);
+    expect(lists(world, 2)).toEqual({ a: [0, 5, 4, 1], b: [6, 7], none: [3] });
+    expect(open(world, 2)).toEqual([]);
+    expect(counted(world)).toEqual(before);
+  });
+
+  it('are not applied again where they were closed before the scan came to them', async () => {
+    const world = rewindWorld(listing(), [RECORDS]);
+    await process(world, 0, 0, 2);
+    const early = await checkpoint(world, 'early');
+    await process(world, 0, 2, AT_CHECKPOINT);
+    deploy(world, { isMended: true });
+    await close(world, 'redrive', 3);
+    const late = await checkpoint(world, 'late');
+    for (const { name } of late.parts) {
+      const packed = await world.checkpoints.getPart('late', name);
+      await world.checkpoints.putPart('c', name, packed ?? new Uint8Array());
+    }
+    await world.checkpoints.putManifest({ ...late, id: 'c', shards: early.shards });
+    await process(world, 0, AT_CHECKPOINT, RECORDS.length);
+    await rewound(world);
+    expect(lists(world, 2)).toMatchObject({ none: [3] });
+  });
+
+  it('are not applied where they stay open, and once by whoever redrives them then', async () => {
+    const world = await scannedLate({});
+    await rewound(world);
+    await close(world, 'redrive', 3);
+    expect(lists(world, 2)).toMatchObject({ none: [3] });
   });
 });
 

@@ -46,6 +46,7 @@ export function rewindWorld(
     readonly parents?: ReadonlyMap<number, readonly number[]>;
     readonly inlineStateBytes?: number;
     readonly parallelizationFactor?: number;
+    readonly awaitsFork?: boolean;
   } = {},
 ): RewindWorld {
   const { inlineStateBytes, parallelizationFactor = 1 } = options;
@@ -53,6 +54,7 @@ export function rewindWorld(
     pipeline,
     { parallelizationFactor },
     inlineStateBytes === undefined ? {} : { inlineStateBytes },
+    options.awaitsFork,
   );
   return {
     world,

@@ -183,7 +183,10 @@ describe('a step of a rewind', () => {
   });
 
   it.each([
-    [{ step: 'jump' }, 'The event asks for the step "jump" of a rewind; there are: about, begin, control'],
+    [
+      { step: 'jump' },
+      'The event asks for the step "jump" of a rewind; there are: about, judge, begin, control',
+    ],
     [{}, 'The event asks for the step undefined of a rewind'],
     [{ step: 'seal' }, "the step 'seal' of a rewind with 'version' undefined; it is a number"],
     [{ step: 'begin', request: null }, "the step 'begin' of a rewind with 'request' null; it is an object"],

@@ -28,11 +28,18 @@ describe('the settings of a function', () => {
       streamArns: [],
       retention: { keepLast: 24, keepDaily: 7 },
       checkpointReadUnits: 3_000,
+      awaitsFork: false,
       sinks: new Map([
         ['by-day', 'by-day-4711'],
         ['totals', 'totals-4711'],
       ]),
     });
+  });
+
+  it('say whether a new pipeline awaits its fork', () => {
+    const awaits = (of: string): boolean =>
+      readSettings(definition, { ...COMPLETE, TIDEMARK_FORK_OF: of }).awaitsFork;
+    expect([awaits('orders-before'), awaits('')]).toEqual([true, false]);
   });
 
   it('name every variable that is missing or wrong in one error', () => {
