@@ -1,4 +1,4 @@
-import { isOfOneElement } from '../engine/redrive.ts';
+import { isOfOneElement } from '../engine/rejected-records.ts';
 import type { RejectedBefore } from '../engine/open.ts';
 import type { RedriveRuntime } from '../engine/runtime.ts';
 import { deadLetterNamesOf, NO_KEY, readDeadLetterName } from '../output/dead-letter-name.ts';
@@ -23,7 +23,7 @@ export async function rejectedBefore(
   const parts = new Set<string>();
   const add = (position: Position, element: number, stage: DeadLetterStage): void => {
     const place = encodePosition(position);
-    if (isOfOneElement({ stage })) parts.add(`${place} ${element}`);
+    if (isOfOneElement(stage)) parts.add(`${place} ${element}`);
     else whole.add(place);
   };
   for (const store of [runtime.deadLetters, runtime.closedLetters]) {

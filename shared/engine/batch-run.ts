@@ -86,7 +86,7 @@ export function group(
   readonly decoded: number;
   readonly places: readonly MarkPlace[];
 } {
-  const { generation, killers, isByPartition, clock, isRejected } = opened;
+  const { generation, killers, isByPartition, clock } = opened;
   const { relay } = runtime.program;
   const deliveries: Delivery[] = [];
   const isChained = runtime.program.definition.source.chained !== undefined;
@@ -127,7 +127,6 @@ export function group(
       record,
       index,
       (key, element) => {
-        if (key !== undefined && isRejected?.(record.position, element.number) === true) return;
         if (key === undefined) add(shardItems, place.lane, undefined, element);
         else if (relay === undefined) add(works, key, key, element);
         else {

@@ -24,7 +24,7 @@ export function itemsOfRejected(run: BatchRun): string[] {
  */
 export async function leaveOutRejected(run: BatchRun, told: ReadonlyMap<string, StateItem>): Promise<void> {
   const items = await readItems(run, told);
-  if (items.size === 0) return;
+  if (items.size === 0 && run.opened.isRejected === undefined) return;
   addWorks(run, items);
   const isRejected = rejectedIn(run, items);
   for (const { key, elements } of run.works) {
@@ -82,7 +82,8 @@ function rejectedIn(run: BatchRun, items: ReadonlyMap<string, StateItem>): IsRej
   return (index, element) => {
     const { position } = records[index] as (typeof records)[number];
     const place = scope.places[index] as (typeof scope.places)[number];
-    return isIn(place.lane, place.position, element) || isIn(batch.shard, position, element);
+    if (isIn(place.lane, place.position, element) || isIn(batch.shard, position, element)) return true;
+    return opened.isRejected?.(position, element) === true;
   };
 }
 
