@@ -54,8 +54,8 @@ async function givenLocalStack(given: string): Promise<LocalStack> {
   } catch (error) {
     throw new NoLocalStackError(
       `LOCALSTACK_ENDPOINT is ${JSON.stringify(given)}, and no LocalStack answers there ` +
-        `(${error instanceof Error ? error.message : String(error)}). Start it, or leave the variable out to have one ` +
-        'started in Docker.',
+        `(${error instanceof Error ? error.message : String(error)}). Start it, or say where one is; npm run ` +
+        'test:localstack starts one in Docker where the variable is not set.',
       { cause: error },
     );
   }
