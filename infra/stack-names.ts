@@ -1,6 +1,18 @@
-/** The id of a pipeline's stack, by which the operator's command finds it. */
-export function stackIdOf(pipelineName: string): string {
-  return `Tidemark-${pipelineName}`;
+/** What an environment may be called: it is a part of stack names, between hyphens. */
+const ENVIRONMENT_NAME = /^[A-Za-z][A-Za-z0-9]{0,19}$/;
+
+/**
+ * The id of a pipeline's stack, by which the operator's command finds it.
+ * @param environment where one account has several of each, such as `prod`.
+ * @throws Error where that is no name for one.
+ */
+export function stackIdOf(pipelineName: string, environment?: string): string {
+  if (environment === undefined) return `Tidemark-${pipelineName}`;
+  if (ENVIRONMENT_NAME.test(environment)) return `Tidemark-${environment}-${pipelineName}`;
+  throw new Error(
+    `The environment is ${JSON.stringify(environment)}; allowed are 1 to 20 letters and digits, a letter first, ` +
+      'such as prod: stack names hold it.',
+  );
 }
 
 /** The outputs of a pipeline's stack: physical names, for people and for the operator's command. */
@@ -10,6 +22,8 @@ export const OUTPUTS = {
   streams: 'StreamNames',
   stateTable: 'StateTableName',
   bucket: 'BucketName',
+  /** Where its outputs go: `sink=physical name`, with commas between. */
+  sinks: 'SinkNames',
   function: 'FunctionName',
   mapping: 'EventSourceMappingId',
   dashboard: 'DashboardName',

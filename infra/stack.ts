@@ -2,6 +2,7 @@ import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { StatefulPipeline } from './constructs/stateful-pipeline.ts';
 import type { StatefulPipelineProps } from './constructs/stateful-pipeline-props.ts';
+import type { SinkDestinations } from './constructs/sink-destinations.ts';
 import { OUTPUTS, stackIdOf } from './stack-names.ts';
 
 /**
@@ -11,26 +12,33 @@ import { OUTPUTS, stackIdOf } from './stack-names.ts';
 export class PipelineStack extends Stack {
   readonly pipeline: StatefulPipeline;
 
-  constructor(scope: Construct, props: StatefulPipelineProps & StackProps) {
+  /** @param environment see `stackIdOf`. */
+  constructor(scope: Construct, props: StatefulPipelineProps & StackProps, environment?: string) {
     const { name } = props.pipeline.definition;
-    super(scope, stackIdOf(name), {
+    super(scope, stackIdOf(name, environment), {
       ...props,
       description: props.description ?? `Tidemark pipeline ${name}`,
-      tags: { 'tidemark:pipeline': name, ...props.tags },
+      tags: {
+        'tidemark:pipeline': name,
+        ...(environment !== undefined && { 'tidemark:environment': environment }),
+        ...props.tags,
+      },
     });
     this.pipeline = new StatefulPipeline(this, 'Pipeline', props);
 
-    const values: Record<keyof typeof OUTPUTS, string> = {
+    const values: Record<keyof typeof OUTPUTS, string | undefined> = {
       stream: this.pipeline.stream.streamName,
       streams: this.pipeline.streamNames.join(','),
       stateTable: this.pipeline.stateTable.tableName,
       bucket: this.pipeline.bucket.bucketName,
+      sinks: sinkNames(this.pipeline.sinks),
       function: this.pipeline.function.functionName,
       mapping: this.pipeline.mapping.eventSourceMappingId,
       dashboard: this.pipeline.dashboard.dashboardName,
     };
     for (const [output, id] of Object.entries(OUTPUTS)) {
-      new CfnOutput(this, id, { value: values[output as keyof typeof OUTPUTS] });
+      const value = values[output as keyof typeof OUTPUTS];
+      if (value !== undefined) new CfnOutput(this, id, { value });
     }
     // For stacks that read them. Exported whether or not one does, so that a reader can come and go without a
     // deployment of this stack; while one reads, CloudFormation refuses to replace or remove the stream.
@@ -40,4 +48,13 @@ export class PipelineStack extends Stack {
       this.exportValue(stream.streamName);
     }
   }
+}
+
+/** CloudFormation takes no empty output: `undefined` where no sink has a stream or a table. */
+function sinkNames({ streams, tables }: SinkDestinations): string | undefined {
+  const names = [
+    ...[...streams].map(([sink, { streamName }]) => `${sink}=${streamName}`),
+    ...[...tables].map(([sink, { tableName }]) => `${sink}=${tableName}`),
+  ];
+  return names.length === 0 ? undefined : names.join(',');
 }

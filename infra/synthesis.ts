@@ -13,7 +13,15 @@ export interface SynthesisOptions {
   /** Default: what the CDK command line says, else a temporary folder. */
   readonly outdir?: string;
   /** Settings that replace those of every pipeline; `shardCount` only where the source stream is made. */
-  readonly overrides?: Pick<StatefulPipelineProps, 'shardCount' | 'batchSize' | 'parallelizationFactor'>;
+  readonly overrides?: Pick<
+    StatefulPipelineProps,
+    'shardCount' | 'batchSize' | 'maximumBatchingWindow' | 'parallelizationFactor' | 'removalPolicy'
+  >;
+  /**
+   * A part of every stack's name, for several deployments in one account. Default: what the command line gives with
+   * `-c env=…`, else none.
+   */
+  readonly environment?: string;
   /**
    * Whether CDK checks the templates against CloudFormation's resource schemas, which takes some seconds of loading
    * in a new process. Default: true. Rules and settings are always checked.
@@ -70,10 +78,11 @@ export function synthesizePipelines(
       streamOwnerOf(deployed, props) === undefined;
     return { ...props, ...others, ...(isMade && { shardCount }) };
   });
+  const environment = options.environment ?? contextText(app, 'env');
   const stacks = new Map<StatefulPipelineProps, PipelineStack>();
   for (const name of pipelines) {
     for (const props of chainTo(changed, name)) {
-      if (!stacks.has(props)) stacks.set(props, pipelineStack(app, changed, props, stacks));
+      if (!stacks.has(props)) stacks.set(props, pipelineStack(app, changed, props, stacks, environment));
     }
   }
   return app.synth();
@@ -85,6 +94,7 @@ function pipelineStack(
   deployed: readonly StatefulPipelineProps[],
   props: StatefulPipelineProps,
   stacks: ReadonlyMap<StatefulPipelineProps, PipelineStack>,
+  environment: string | undefined,
 ): PipelineStack {
   refuse(nameOf(props), [...chainProblems(deployed, props)]);
   const upstream = upstreamOf(deployed, props);
@@ -92,11 +102,20 @@ function pipelineStack(
   const stream =
     (upstream && stacks.get(upstream.deployed)?.pipeline.sinks.streams.get(upstream.sinks[0].name)) ??
     (owner && stacks.get(owner)?.pipeline.stream);
-  return new PipelineStack(app, {
-    ...props,
-    ...(stream && { stream }),
-    sinkRetentionHours: sinkRetentionHours(deployed, props),
-  });
+  return new PipelineStack(
+    app,
+    {
+      ...props,
+      ...(stream && { stream }),
+      sinkRetentionHours: sinkRetentionHours(deployed, props),
+    },
+    environment,
+  );
+}
+
+function contextText(app: App, name: string): string | undefined {
+  const value: unknown = app.node.tryGetContext(name);
+  return value === undefined || typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 function refuseEqualNames(deployed: readonly StatefulPipelineProps[]): void {

@@ -108,7 +108,8 @@ function selecting({ nowMs }: OperatorContext, command: Command, description: st
     .option('--json', 'for a script: JSON on standard output, all else on standard error')
     .option('--local', 'of the local cloud that "npm start" runs on this machine')
     .option('--profile <name>', 'AWS profile')
-    .option('--region <name>', 'AWS region');
+    .option('--region <name>', 'AWS region')
+    .option('--env <name>', 'the environment that it was deployed for with "-c env=…"');
 }
 
 function filterOf(

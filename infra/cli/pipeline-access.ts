@@ -20,6 +20,8 @@ export interface Whereabouts {
   readonly local?: boolean;
   readonly profile?: string;
   readonly region?: string;
+  /** The environment that its stack was deployed for with `-c env=…`. */
+  readonly env?: string;
 }
 
 /** A deployed pipeline, as an operator's command sees it. */
@@ -30,6 +32,8 @@ export interface PipelineAccess {
   readonly stateTable: string;
   /** Of all streams that it reads. */
   readonly streams: readonly string[];
+  /** Physical names of the streams and tables of its sinks, by sink name. */
+  readonly sinks: ReadonlyMap<string, string>;
   readonly s3: S3Client;
   readonly dynamodb: DynamoDBClient;
   readonly kinesis: KinesisClient;
@@ -55,7 +59,7 @@ export async function accessPipeline(pipeline: string, where: Whereabouts): Prom
   // What the SDK reads by itself, in every client.
   if (where.profile !== undefined) process.env['AWS_PROFILE'] = where.profile;
   if (where.region !== undefined) process.env['AWS_REGION'] = where.region;
-  return access(pipeline, await deployedOutputs(pipeline), {}, {}, {}, {});
+  return access(pipeline, await deployedOutputs(stackIdOf(pipeline, where.env)), {}, {}, {}, {});
 }
 
 function localAccess(pipeline: string): PipelineAccess {
@@ -112,6 +116,10 @@ function access(
     get streams() {
       return output(OUTPUTS.streams).split(',');
     },
+    get sinks() {
+      const names = (outputs[OUTPUTS.sinks] ?? '').split(',').filter((each) => each !== '');
+      return new Map(names.map((each) => each.split('=', 2) as [string, string]));
+    },
     s3,
     lambda,
     dynamodb,
@@ -125,9 +133,8 @@ function access(
   };
 }
 
-async function deployedOutputs(pipeline: string): Promise<Record<string, string>> {
+async function deployedOutputs(stackName: string): Promise<Record<string, string>> {
   const client = new CloudFormationClient({});
-  const stackName = stackIdOf(pipeline);
   try {
     const { Stacks = [] } = await client.send(new DescribeStacksCommand({ StackName: stackName }));
     const outputs = Stacks[0]?.Outputs ?? [];
@@ -137,8 +144,8 @@ async function deployedOutputs(pipeline: string): Promise<Record<string, string>
   } catch (error) {
     if (error instanceof Error && error.name === 'ValidationError' && /does not exist/.test(error.message)) {
       throw new UsageError(
-        `There is no stack ${stackName} in this account and region. Is the pipeline's name right, and --profile and ` +
-          '--region? --local asks the local cloud.',
+        `There is no stack ${stackName} in this account and region. Is the pipeline's name right, and --profile, --region ` +
+          'and --env? --local asks the local cloud.',
       );
     }
     throw error;
@@ -165,8 +172,9 @@ export async function pipelineNames(where: Whereabouts): Promise<string[]> {
   try {
     for await (const { Stacks = [] } of paginateDescribeStacks({ client }, {})) {
       for (const { Tags = [] } of Stacks) {
-        const name = Tags.find(({ Key }) => Key === 'tidemark:pipeline')?.Value;
-        if (name !== undefined) names.add(name);
+        const tag = (key: string) => Tags.find(({ Key }) => Key === key)?.Value;
+        const name = tag('tidemark:pipeline');
+        if (name !== undefined && tag('tidemark:environment') === where.env) names.add(name);
       }
     }
     return [...names].sort();

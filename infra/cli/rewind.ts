@@ -532,6 +532,7 @@ export function howToGoOn(pipeline: string, where: Whereabouts): string {
     ...(where.local === true ? ['--local'] : []),
     ...(where.profile === undefined ? [] : ['--profile', where.profile]),
     ...(where.region === undefined ? [] : ['--region', where.region]),
+    ...(where.env === undefined ? [] : ['--env', where.env]),
   ];
   const command = (what: string): string =>
     ['npm run tidemark -- rewind', pipeline, what, ...place].join(' ');

@@ -34,7 +34,8 @@ function isTable(sink: { readonly kind: string }): sink is DynamoDbSink {
   return sink.kind === 'dynamodb';
 }
 
-async function rowsOf(client: DynamoDBClient, table: string): Promise<KeyState[]> {
+/** Reads one of them, by its physical name. */
+export async function rowsOf(client: DynamoDBClient, table: string): Promise<KeyState[]> {
   const rows: KeyState[] = [];
   for await (const { Items = [] } of paginateScan({ client }, { TableName: table, ConsistentRead: true })) {
     for (const { pk, value } of Items) {

@@ -3,7 +3,7 @@ import airportDelays from '../../functions/airport-delays/pipeline.ts';
 import { countedFlights } from './fixtures/counted-flights.ts';
 import { stagingDelays } from './fixtures/staging-delays.ts';
 import { expectedDump, flightLines, originsOf } from './flights.ts';
-import { Death, json, operate } from './operate.ts';
+import { Death, json, operate } from '../support/operate.ts';
 import { deployed, OperatedCloud } from './operated-cloud.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 

@@ -9,7 +9,7 @@ import airportDelays from '../../functions/airport-delays/pipeline.ts';
 import { untilActive } from '../../infra/local/provision/until-active.ts';
 import { keptFlights } from './fixtures/kept-flights.ts';
 import { expectedDump, flightLines } from './flights.ts';
-import { json, operate } from './operate.ts';
+import { json, operate } from '../support/operate.ts';
 import { deployed, OperatedCloud } from './operated-cloud.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 

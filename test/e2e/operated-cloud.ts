@@ -13,7 +13,7 @@ import { synthesizePipelines } from '../../infra/synthesis.ts';
 import type { Pipeline } from '../../shared/pipeline/definition.ts';
 import { MemoryBlobStore } from '../../shared/state/memory-blob-store.ts';
 import { systemClock } from '../../shared/time/clock.ts';
-import { json, operate } from './operate.ts';
+import { json, operate } from '../support/operate.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 

@@ -16,7 +16,7 @@ import { synthesizePipelines } from '../../infra/synthesis.ts';
 import { MemoryBlobStore } from '../../shared/state/memory-blob-store.ts';
 import { systemClock } from '../../shared/time/clock.ts';
 import { expectedDump, flightLines, originsOf } from './flights.ts';
-import { Death, json, operate } from './operate.ts';
+import { Death, json, operate } from '../support/operate.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));

@@ -1,9 +1,11 @@
 import { Command } from 'commander';
 import { checkpointCommand } from '../../infra/cli/checkpoints.ts';
+import { deadLettersCommand } from '../../infra/cli/deadletters.ts';
 import { forkCommand } from '../../infra/cli/fork.ts';
 import type { OperatorContext } from '../../infra/cli/operator-context.ts';
 import { positionsCommand } from '../../infra/cli/positions.ts';
 import { restoreCommand, rewindCommand } from '../../infra/cli/rewind.ts';
+import { stateCommand } from '../../infra/cli/state.ts';
 import { statusCommand } from '../../infra/cli/status.ts';
 import { systemClock } from '../../shared/time/clock.ts';
 
@@ -18,8 +20,15 @@ export interface Said {
 /** The operator's process is gone. */
 export class Death extends Error {}
 
-/** A command of the operator in this process. @param diesAt it is gone when people are told this. */
-export async function operate(args: readonly string[], diesAt?: string): Promise<Said> {
+/**
+ * A command of the operator in this process.
+ * @param diesAt it is gone when people are told this. @param where the pipeline is.
+ */
+export async function operate(
+  args: readonly string[],
+  diesAt?: string,
+  where: readonly string[] = ['--local'],
+): Promise<Said> {
   const said = { isDone: true, out: [] as string[], people: [] as string[], error: undefined as unknown };
   const { signal } = new AbortController();
   const context: OperatorContext = {
@@ -42,9 +51,11 @@ export async function operate(args: readonly string[], diesAt?: string): Promise
     .addCommand(forkCommand(context, new Command('fork')))
     .addCommand(statusCommand(context, new Command('status')))
     .addCommand(positionsCommand(context, new Command('positions')))
+    .addCommand(stateCommand(context))
+    .addCommand(deadLettersCommand(context))
     .addCommand(checkpointCommand(context));
   try {
-    await command.parseAsync([...args, '--local', '--json'], { from: 'user' });
+    await command.parseAsync([...args, ...where, '--json'], { from: 'user' });
   } catch (error) {
     said.error = error;
     said.isDone = false;

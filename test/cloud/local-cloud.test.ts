@@ -1,0 +1,4 @@
+import { describeCloud } from './cloud-suite.ts';
+import { ownCloud } from './local-functions.ts';
+
+describeCloud(ownCloud());
