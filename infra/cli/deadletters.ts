@@ -1,7 +1,7 @@
 import Table from 'cli-table3';
 import { Command, InvalidArgumentError } from 'commander';
 import { isUtf8 } from 'node:buffer';
-import type { LetterOutcome, LetterResult } from '../../shared/engine/redrive.ts';
+import type { LetterOutcome, LetterResult } from '../../shared/engine/letter-results.ts';
 import type { DeadLetter } from '../../shared/output/dead-letter-store.ts';
 import { deadLetterPrefix, S3DeadLetterStore } from '../../shared/output/s3-dead-letters.ts';
 import { confirmed } from './confirmation.ts';

@@ -1,5 +1,5 @@
 import type { LambdaClient } from '@aws-sdk/client-lambda';
-import type { LetterResult } from '../../shared/engine/redrive.ts';
+import type { LetterResult } from '../../shared/engine/letter-results.ts';
 import type { LettersAnswer, LettersEvent } from '../../shared/lambda/letters-command.ts';
 import { invokeFunction } from './invoke-function.ts';
 

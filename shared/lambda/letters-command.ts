@@ -1,4 +1,5 @@
-import { processLetters, type LetterResult, type LettersRequest } from '../engine/redrive.ts';
+import type { LetterResult, LettersRequest } from '../engine/letter-results.ts';
+import { processLetters } from '../engine/redrive.ts';
 import type { CommandContext } from './commands.ts';
 
 /** The event that asks a pipeline's function to redrive or drop dead letters. */

@@ -16,7 +16,9 @@ const BATCH = 'shared/engine/process-batch.ts';
 const OUTBOX = 'shared/engine/outbox-draft.ts';
 const DRAFT = 'shared/engine/item-draft.ts';
 const MEMORY = 'shared/state/memory-state-store.ts';
-const REDRIVE = 'shared/engine/redrive.ts';
+const REDRIVE = 'shared/engine/letter-work.ts';
+const REDRIVE_ALL = 'shared/engine/redrive.ts';
+const LETTER_RESULTS = 'shared/engine/letter-results.ts';
 const LEAVE_OUT = 'shared/engine/leave-out-rejected.ts';
 const SPILLING = 'shared/state/spilling-state-store.ts';
 const FIRE = 'shared/engine/fire-due.ts';
@@ -424,14 +426,14 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   broken(
     'closes a letter of a relay without holding what is to be put',
     1_000,
-    ['shared/engine/redrive.ts', 'isLetter(entry, number)), ...entries],', 'isLetter(entry, number))],'],
+    ['shared/engine/letter-work.ts', 'isLetter(entry, number)), ...entries],', 'isLetter(entry, number))],'],
     FOCUS.repartitioned,
   ),
   broken(
     'puts what a relay rejected under a new lane each time that it is redriven',
     1_000,
     [
-      'shared/engine/redrive.ts',
+      'shared/engine/letter-work.ts',
       "if (entry.kind === 'output') {\n        addDelivery(deliveries, pipeline, item, entry, this.#control);",
       "if (entry.kind === 'output') {\n        addDelivery(deliveries, pipeline, item, { ...entry, ...this.#lane.next() }, this.#control);",
     ],
@@ -463,7 +465,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     'gives what a redrive spills the name that an earlier try gave it',
     3_000,
     [
-      'shared/engine/redrive.ts',
+      'shared/engine/letter-work.ts',
       'const revision = Math.max(folded.revision, firstRevision(generationOf(folded.pk), nowMs));',
       'const revision = item === undefined ? Math.floor(nowMs) : folded.revision;',
     ],
@@ -655,7 +657,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   broken(
     'takes a checkpoint for over between two invocations that take it',
     5_000,
-    [REDRIVE, 'nowMs >= checkpoint.overMs', 'nowMs >= checkpoint.untilMs'],
+    [LETTER_RESULTS, 'nowMs >= checkpoint.overMs', 'nowMs >= checkpoint.untilMs'],
     FOCUS.lettersWithoutKey,
     FOCUS.noRewinds,
     FOCUS.lateRewinds,
@@ -779,7 +781,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   broken(
     'goes on in the lane of a redrive behind outputs that are not published',
     5_000,
-    [REDRIVE, 'if (!isOver) lane.renew();', ''],
+    [REDRIVE_ALL, 'if (!isOver) lane.renew();', ''],
     FOCUS.letters,
     FOCUS.sessions,
     FOCUS.throttledDestinations,

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { ProvenancePlaces } from '../../engine/mark-place.ts';
-import type { LettersRequest } from '../../engine/redrive.ts';
+import type { LettersRequest } from '../../engine/letter-results.ts';
 import { ARRIVAL_MARK, isLetterMark, letterMark } from '../../engine/redrive-lane.ts';
 import type { DeadLetter } from '../../output/dead-letter-store.ts';
 import { deadLetterName } from '../../output/dead-letter-name.ts';

@@ -3,7 +3,8 @@ import { DEADLINE_MARGIN_MS, ENGINE_LIMITS, ITEM_RESERVE_BYTES } from '../../eng
 import { sweepTimers, type TimerSweep } from '../../engine/sweep-timers.ts';
 import { processBatch } from '../../engine/process-batch.ts';
 import { programOf, relayProgramOf, type Program } from '../../engine/program.ts';
-import { processLetters, type LettersRequest } from '../../engine/redrive.ts';
+import type { LettersRequest } from '../../engine/letter-results.ts';
+import { processLetters } from '../../engine/redrive.ts';
 import type { RedriveRuntime, Runtime } from '../../engine/runtime.ts';
 import type { InvocationOutcome } from '../../mapping/mapping-input.ts';
 import type { KinesisEvent } from '../../mapping/kinesis-event.ts';

@@ -1,4 +1,4 @@
-import type { LettersRequest } from '../../engine/redrive.ts';
+import type { LettersRequest } from '../../engine/letter-results.ts';
 import type { RedriveRuntime, Runtime } from '../../engine/runtime.ts';
 import type { SourceRecord } from '../../source/record.ts';
 import type { SimulatedPorts } from './simulated-ports.ts';

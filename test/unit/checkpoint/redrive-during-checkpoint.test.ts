@@ -7,7 +7,8 @@ import {
   type CheckpointTaker,
 } from '../../../shared/checkpoint/take-checkpoint.ts';
 import { programOf } from '../../../shared/engine/program.ts';
-import { processLetters, type LetterResult, type LettersRequest } from '../../../shared/engine/redrive.ts';
+import type { LetterResult, LettersRequest } from '../../../shared/engine/letter-results.ts';
+import { processLetters } from '../../../shared/engine/redrive.ts';
 import { isLetterMark } from '../../../shared/engine/redrive-lane.ts';
 import { kinesis, pipeline, type Pipeline } from '../../../shared/index.ts';
 import { MemoryStreamShards } from '../../../shared/source/stream-shards.ts';

@@ -1,7 +1,7 @@
 import type { InvokeCommand } from '@aws-sdk/client-lambda';
 import { describe, expect, it } from 'vitest';
 import { runErrand } from '../../../infra/cli/letter-errand.ts';
-import type { LetterResult } from '../../../shared/engine/redrive.ts';
+import type { LetterResult } from '../../../shared/engine/letter-results.ts';
 import type { LettersEvent } from '../../../shared/lambda/letters-command.ts';
 
 type Answer = (event: LettersEvent) => readonly LetterResult[] | Error;

@@ -1,5 +1,6 @@
 import { ItemCache } from '../../../shared/engine/item-cache.ts';
-import { processLetters, type LetterResult, type LettersRequest } from '../../../shared/engine/redrive.ts';
+import type { LetterResult, LettersRequest } from '../../../shared/engine/letter-results.ts';
+import { processLetters } from '../../../shared/engine/redrive.ts';
 import type { RedriveRuntime } from '../../../shared/engine/runtime.ts';
 import type { SinkPort } from '../../../shared/output/sink-port.ts';
 import type { TestWorld } from '../../support/memory-ports.ts';
