@@ -231,8 +231,9 @@ export class Checker {
     this.#checkLetters(item, truth);
   }
 
-  /** Whether each key's records come in one order however shards are read: those of one partition key. */
+  /** Whether each key's records come in one order however shards are read: those of one partition key, parents first. */
   get #isOrderFixed(): boolean {
+    if (!this.#options.isOrdered) return false;
     return [...this.#byHome.values()].every(
       (records) => new Set(records.map(({ record }) => record.deliveryKey ?? record.partitionKey)).size === 1,
     );

@@ -3,7 +3,7 @@ import { DEADLINE_MARGIN_MS, ENGINE_LIMITS, ITEM_RESERVE_BYTES } from '../../eng
 import { sweepTimers, type TimerSweep } from '../../engine/sweep-timers.ts';
 import { processBatch } from '../../engine/process-batch.ts';
 import { programOf, relayProgramOf, type Program } from '../../engine/program.ts';
-import type { LettersRequest } from '../../engine/letter-results.ts';
+import type { LetterResult, LettersRequest } from '../../engine/letter-results.ts';
 import { processLetters } from '../../engine/redrive.ts';
 import type { RedriveRuntime, Runtime } from '../../engine/runtime.ts';
 import type { InvocationOutcome } from '../../mapping/mapping-input.ts';
@@ -28,7 +28,7 @@ import type { MemoryStream, UserRecord } from './memory-stream.ts';
 import { SimulatedMapping } from './simulated-mapping.ts';
 import { SimulatedPorts, wholeItem, type PipelineResources } from './simulated-ports.ts';
 import type { Invocation, SimulatedProcess } from './simulated-process.ts';
-import { operateRewind, type RewindPlan } from './simulated-rewind.ts';
+import { operateCheckpoint, operateRewind, type RewindGround, type RewindPlan } from './simulated-rewind.ts';
 import type { World } from './world.ts';
 
 export interface SimulatedPipelineOptions {
@@ -64,6 +64,8 @@ export interface SimulatedPipelineOptions {
 const HOUR_MS = 3_600_000;
 /** Behind so much an interval of arrivals is over for certain. */
 const ARRIVAL_SLACK_MS = 10_000;
+/** So many redrives wait for a checkpoint before an operator looks after it. */
+const PATIENCE = 10;
 /** Between two requests of an operator. */
 const OPERATOR_PAUSE_MS = 8_000;
 /** In a page of a checkpoint's scan: what is written comes between most of them. */
@@ -103,6 +105,8 @@ export class SimulatedPipeline {
   #isNoted = false;
   #isMended = false;
   #sessions = 0;
+  /** Redrives in a row that waited for a checkpoint. */
+  #waits = 0;
   /** What operators have begun and not ended. */
   #operations = 0;
   #lastPutMs = -Infinity;
@@ -341,6 +345,7 @@ export class SimulatedPipeline {
         if (!process.isAlive) return;
         for (const { name, outcome } of results)
           if (outcome === 'rejected' || outcome === 'stale') hopeless.add(name);
+        this.#attendCheckpoint(results);
         process.invocation = undefined;
         this.#world.tell(`  p${process.id} has: ${results.map(({ outcome }) => outcome).join()}`);
         this.#world.endOf.get(process)?.({ kind: 'response', payload: {} });
@@ -348,6 +353,15 @@ export class SimulatedPipeline {
       (error: unknown) => this.#threw(process, error),
     );
     this.#world.started(process);
+  }
+
+  /** Letters wait for a checkpoint: where nobody goes on with it, an operator does, as the answer says. */
+  #attendCheckpoint(results: readonly LetterResult[]): void {
+    const waits = results.some(({ reason }) => reason?.includes('is being taken') === true);
+    this.#waits = waits ? this.#waits + 1 : 0;
+    if (this.#waits < PATIENCE) return;
+    this.#waits = 0;
+    this.#operateOn(operateCheckpoint);
   }
 
   /**
@@ -432,9 +446,13 @@ export class SimulatedPipeline {
 
   /** Operators take a checkpoint, and rewind to it. */
   rewind(plan: RewindPlan): void {
+    this.#operateOn((ground) => operateRewind(plan, ground));
+  }
+
+  #operateOn(operate: (ground: RewindGround) => Promise<void>): void {
     this.#operations += 1;
     const operator = this.#newProcess();
-    operateRewind(plan, {
+    operate({
       world: this.#world,
       operator,
       definition: this.#main.program,

@@ -64,6 +64,11 @@ const NO_RECORDS = { shard: '', records: [] } as const;
 /** What is redone was redriven: where letters are closed before a rewind, none is dropped. */
 const REDO = { action: 'redrive', names: [], isForced: true, session: '' } as const;
 
+/** Takes a checkpoint, or goes on with one that somebody has left. */
+export async function operateCheckpoint(ground: RewindGround): Promise<void> {
+  await takenCheckpoint(ground, {});
+}
+
 /** Takes a checkpoint and rewinds to it, whatever fails: the operators are patient. */
 export async function operateRewind(plan: RewindPlan, ground: RewindGround): Promise<void> {
   const { world, control } = ground;
@@ -98,7 +103,7 @@ export async function operateRewind(plan: RewindPlan, ground: RewindGround): Pro
 
 async function takenCheckpoint(
   ground: RewindGround,
-  { readUnitsPerSecond = 1_000_000 }: RewindPlan,
+  { readUnitsPerSecond = 1_000_000 }: Pick<RewindPlan, 'readUnitsPerSecond'>,
 ): Promise<string | undefined> {
   const { world, streams, checkpoints, generations, definition } = ground;
   for (let tries = 0; tries < CHECKPOINT_TRIES; tries++) {
