@@ -558,7 +558,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ),
   broken(
     'replays from the recorded progress with ParallelizationFactor above 1',
-    1_000,
+    3_000,
     [REWIND, 'checkpointed?.position === undefined || hasLanes', 'checkpointed?.position === undefined'],
     FOCUS.rewinds,
     FOCUS.loweredFactor,

@@ -134,11 +134,10 @@ describe('testPipeline', () => {
     await test.send({ destinations: ['ATL', 'SEA'] }, { destinations: ['ATL'] }, { destinations: [] });
     await test.sendBytes('not JSON');
     expect(test.state('ATL')).toEqual({ count: 2 });
-    expect(test.outputs('arrivals').map(({ key, value }) => [key, value])).toEqual([
-      ['ATL', 1],
-      ['SEA', 1],
-      ['ATL', 2],
-    ]);
+    // Keys have no order between them.
+    const of = (key: string): unknown[] =>
+      test.outputs('arrivals').flatMap((output) => (output.key === key ? [output.value] : []));
+    expect([of('ATL'), of('SEA')]).toEqual([[1, 2], [1]]);
     expect(test.deadLetters()).toMatchObject([{ stage: 'decode', stream: 'flights' }]);
     await expect(
       test.underFaults({
