@@ -1,5 +1,12 @@
 import { RemovalPolicy } from 'aws-cdk-lib';
-import { AttributeType, Billing, ProjectionType, TableEncryptionV2, TableV2 } from 'aws-cdk-lib/aws-dynamodb';
+import {
+  AttributeType,
+  Billing,
+  ProjectionType,
+  TableEncryptionV2,
+  TableV2,
+  type CfnGlobalTable,
+} from 'aws-cdk-lib/aws-dynamodb';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import type { Construct } from 'constructs';
 import { DUE_INDEX } from '../../shared/state/due-buckets.ts';
@@ -22,6 +29,8 @@ export interface AnyTable {
 
 export interface KeyedTableProps {
   readonly removalPolicy: RemovalPolicy;
+  /** Default: the key that AWS manages for DynamoDB. */
+  readonly encryptionKey?: IKey | undefined;
   readonly timeToLiveAttribute?: string;
   /** Whether items wait for event time: the table gets the index of what is due, in which no other item stands. */
   readonly hasDueItems?: boolean;
@@ -29,7 +38,7 @@ export interface KeyedTableProps {
 
 /** A table on demand with the one key form that state and sinks use, recoverable to any second of 35 days. */
 export function keyedTable(scope: Construct, id: string, props: KeyedTableProps): TableV2 {
-  return new TableV2(scope, id, {
+  const table = new TableV2(scope, id, {
     partitionKey: { name: PARTITION_KEY, type: AttributeType.STRING },
     billing: Billing.onDemand(),
     encryption: TableEncryptionV2.awsManagedKey(),
@@ -48,4 +57,10 @@ export function keyedTable(scope: Construct, id: string, props: KeyedTableProps)
       ],
     }),
   });
+  // CDK refuses a customer's key in a stack of no given region, where the one replica is in the stack's own.
+  const resource = table.node.defaultChild as CfnGlobalTable;
+  if (props.encryptionKey !== undefined) {
+    resource.addPropertyOverride('Replicas.0.SSESpecification.KMSMasterKeyId', props.encryptionKey.keyArn);
+  }
+  return table;
 }

@@ -1,6 +1,7 @@
 import { Stack, Validations } from 'aws-cdk-lib';
 import { PolicyStatement, type Role } from 'aws-cdk-lib/aws-iam';
 import type { IStream } from 'aws-cdk-lib/aws-kinesis';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
 import type { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { CfnBucket, type Bucket } from 'aws-cdk-lib/aws-s3';
 import { checkpointPrefix } from '../../shared/checkpoint/checkpoint-store.ts';
@@ -49,6 +50,19 @@ const TABLE_KEY_ACTIONS = [
   'kms:ReEncryptTo',
 ];
 
+/** AWS Lambda, "Giving Lambda functions access to resources in an Amazon VPC": of the execution role; EC2 knows no resources there. */
+const NETWORK_INTERFACE_ACTIONS = [
+  'ec2:AssignPrivateIpAddresses',
+  'ec2:CreateNetworkInterface',
+  'ec2:DeleteNetworkInterface',
+  'ec2:DescribeNetworkInterfaces',
+  'ec2:DescribeSubnets',
+  'ec2:UnassignPrivateIpAddresses',
+];
+
+/** Amazon S3, "Using server-side encryption with AWS KMS keys": what reads and puts of objects need of a bucket's key. */
+const BUCKET_KEY_ACTIONS = ['kms:Decrypt', 'kms:GenerateDataKey'];
+
 /** What a pipeline's function touches. */
 export interface PipelineResources {
   readonly pipelineName: string;
@@ -60,12 +74,18 @@ export interface PipelineResources {
   readonly bucket: Bucket;
   readonly sinks: SinkDestinations;
   readonly logGroup: LogGroup;
+  /** Of what was made for the pipeline: its tables, its bucket, its streams. */
+  readonly encryptionKey: IKey | undefined;
+  /** Whether Lambda makes network interfaces in the name of the role. */
+  readonly isInVpc: boolean;
 }
 
 /** Allows the function exactly what its pipeline's description needs, and says why for each wildcard. */
 export function grantPipeline(role: Role, resources: PipelineResources): void {
   const { tableArn } = resources.stateTable;
   allow(role, STATE_ACTIONS, tableArn);
+  resources.encryptionKey?.grant(role, ...TABLE_KEY_ACTIONS);
+  resources.bucket.encryptionKey?.grant(role, ...BUCKET_KEY_ACTIONS);
   // The sweep asks the index alone; the items themselves are loaded like any other.
   if (resources.hasDueItems) allow(role, ['dynamodb:Query'], `${tableArn}/index/${DUE_INDEX}`);
 
@@ -130,6 +150,7 @@ export function grantPipeline(role: Role, resources: PipelineResources): void {
   }
 
   resources.logGroup.grantWrite(role);
+  if (resources.isInVpc) allow(role, NETWORK_INTERFACE_ACTIONS, '*');
 
   acknowledgeWildcards(role, resources.bucket, resources.pipelineName);
 }
@@ -149,7 +170,7 @@ function acknowledgeWildcards(role: Role, bucket: Bucket, pipelineName: string):
       id: 'AwsSolutions-IAM5[Resource::*]',
       reason:
         'xray:PutTraceSegments and xray:PutTelemetryRecords know no resources: AWS accepts them for every resource ' +
-        'or for none.',
+        'or for none. In a VPC the same holds for the network interfaces that Lambda makes for the function.',
     },
     {
       id: `AwsSolutions-IAM5[Resource::<${bucketId}.Arn>/${deadLetterPrefix(pipelineName)}*]`,

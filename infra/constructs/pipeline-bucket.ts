@@ -6,6 +6,7 @@ import {
   ObjectOwnership,
   type IBucket,
 } from 'aws-cdk-lib/aws-s3';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
 import type { Construct } from 'constructs';
 import { closedLetterPrefix } from '../../shared/output/s3-dead-letters.ts';
 import { checkpointPrefix } from '../../shared/checkpoint/checkpoint-store.ts';
@@ -28,6 +29,7 @@ const NONCURRENT_CHECKPOINT_RETENTION = Duration.days(1);
 export interface PipelineBucketProps {
   readonly pipelineName: string;
   readonly removalPolicy: RemovalPolicy;
+  readonly encryptionKey: IKey | undefined;
   readonly accessLogsBucket: IBucket | undefined;
 }
 
@@ -38,7 +40,14 @@ export interface PipelineBucketProps {
  */
 export function pipelineBucket(scope: Construct, props: PipelineBucketProps): Bucket {
   const bucket = new Bucket(scope, 'Bucket', {
-    encryption: BucketEncryption.S3_MANAGED,
+    // A key of the bucket's own, made of the given one, saves a request to KMS for each object.
+    ...(props.encryptionKey === undefined
+      ? { encryption: BucketEncryption.S3_MANAGED }
+      : {
+          encryption: BucketEncryption.KMS,
+          encryptionKey: props.encryptionKey,
+          bucketKeyEnabled: true,
+        }),
     enforceSSL: true,
     minimumTLSVersion: 1.2,
     blockPublicAccess: BlockPublicAccess.BLOCK_ALL,

@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Names, RemovalPolicy, Stage } from 'aws-cdk-lib';
+import { SubnetType, type IVpc } from 'aws-cdk-lib/aws-ec2';
 import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { Architecture, Code, Function, LoggingFormat, Runtime, Tracing } from 'aws-cdk-lib/aws-lambda';
 import type { IStream } from 'aws-cdk-lib/aws-kinesis';
@@ -57,7 +58,16 @@ export function pipelineFunction(
     role,
     logGroup,
     loggingFormat: LoggingFormat.JSON,
-    tracing: Tracing.ACTIVE,
+    tracing: props.tracing === false ? Tracing.DISABLED : Tracing.ACTIVE,
+    ...(props.reservedConcurrency !== undefined && {
+      reservedConcurrentExecutions: props.reservedConcurrency,
+    }),
+    ...(props.vpc && {
+      // Under exact optional property types CDK's own Vpc is not assignable to its IVpc.
+      vpc: props.vpc as IVpc,
+      vpcSubnets: props.vpcSubnets ?? { subnetType: SubnetType.PRIVATE_WITH_EGRESS },
+      securityGroups: [...(props.securityGroups ?? [])],
+    }),
     timeout: props.timeout ?? DEFAULTS.timeout,
     memorySize: props.memorySize ?? DEFAULTS.memorySize,
     environment: {

@@ -26,6 +26,8 @@ const BATCHING_WINDOW_SECONDS: Range = [0, 300];
 const PARALLELIZATION_FACTOR: Range = [1, 10];
 /** AWS Lambda quotas: function memory, MiB. */
 const MEMORY_SIZE: Range = [128, 10_240];
+/** What an account may be given; its own quota is not known here. */
+const MOST_CONCURRENCY = 100_000;
 /** Amazon Kinesis quotas: one to 365 days. */
 const RETENTION_HOURS: Range = [24, 8760];
 /** What S3 lists with one request. */
@@ -300,11 +302,44 @@ function* functionProblems(props: StatefulPipelineProps): Generator<string> {
       `${LEAST_WORK_SECONDS} for work; Lambda ends an invocation after ${TIMEOUT_SECONDS[1]}.`
     );
   }
+  yield* rangeProblems(
+    'reservedConcurrency',
+    props.reservedConcurrency,
+    [leastConcurrency(props), MOST_CONCURRENCY],
+    'invocations',
+  );
+  yield* networkProblems(props);
   yield* rangeProblems('memorySize', props.memorySize, MEMORY_SIZE, 'MiB');
   for (const variable of Object.keys(props.environment ?? {})) {
     if (/^(TIDEMARK_|POWERTOOLS_)|^NODE_OPTIONS$/.test(variable)) {
       yield `environment sets ${variable}, which the construct sets itself: choose another name.`;
     }
+  }
+}
+
+/** One for each shard and batch at a time, where the shards are known, and one for commands. */
+function leastConcurrency({
+  pipeline,
+  shardCount,
+  repartitionShardCount,
+  parallelizationFactor = 1,
+}: StatefulPipelineProps): number {
+  const isFront = pipeline.definition.repartition !== undefined;
+  const read = (shardCount ?? 1) * (isFront ? 1 : parallelizationFactor);
+  return 1 + read + (isFront ? (repartitionShardCount ?? 1) * parallelizationFactor : 0);
+}
+
+function* networkProblems({ vpc, vpcSubnets, securityGroups }: StatefulPipelineProps): Generator<string> {
+  if (vpc === undefined) {
+    for (const [setting, value] of Object.entries({ vpcSubnets, securityGroups })) {
+      if (value !== undefined)
+        yield `${setting} is given, but no vpc: give the vpc too, or remove ${setting}.`;
+    }
+  } else if (securityGroups === undefined || securityGroups.length === 0) {
+    yield (
+      'vpc is given, but securityGroups are not; at least one is needed, with a rule for outgoing connections to port ' +
+      '443: give it, since one that is made here would be open to whatever the network reaches.'
+    );
   }
 }
 

@@ -1,9 +1,10 @@
 import { Duration } from 'aws-cdk-lib';
-import { Stream, StreamEncryption, StreamMode, type IStream } from 'aws-cdk-lib/aws-kinesis';
+import { Stream, StreamMode, type IStream } from 'aws-cdk-lib/aws-kinesis';
 import type { Construct } from 'constructs';
 import { sinksOf } from '../../shared/pipeline/definition.ts';
 import { DEFAULTS } from './defaults.ts';
 import { keyedTable, type AnyTable } from './keyed-table.ts';
+import { streamEncryption } from './source-stream.ts';
 import type { StatefulPipelineProps } from './stateful-pipeline-props.ts';
 
 /** Where a pipeline's outputs go, by sink name. Sinks with the same logical destination share one resource. */
@@ -37,7 +38,7 @@ export function sinkDestinations(scope: Construct, props: StatefulPipelineProps)
             ? { streamMode: StreamMode.ON_DEMAND }
             : { streamMode: StreamMode.PROVISIONED, shardCount: props.sinkShardCount }),
           ...(hours === undefined ? {} : { retentionPeriod: Duration.hours(hours) }),
-          encryption: StreamEncryption.MANAGED,
+          ...streamEncryption(props.encryptionKey),
           removalPolicy,
         });
       createdStreams.set(sink.stream, stream);
@@ -46,7 +47,10 @@ export function sinkDestinations(scope: Construct, props: StatefulPipelineProps)
       const table =
         props.sinkTables?.[sink.name] ??
         createdTables.get(sink.table) ??
-        keyedTable(scope, `SinkTable-${sink.table}`, { removalPolicy });
+        keyedTable(scope, `SinkTable-${sink.table}`, {
+          removalPolicy,
+          encryptionKey: props.encryptionKey,
+        });
       createdTables.set(sink.table, table);
       tables.set(sink.name, table);
     }

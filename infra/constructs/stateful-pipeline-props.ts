@@ -1,6 +1,8 @@
 import type { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import type { IAlarmAction } from 'aws-cdk-lib/aws-cloudwatch';
+import type { ISecurityGroup, IVpc, SubnetSelection, Vpc } from 'aws-cdk-lib/aws-ec2';
 import type { IStream, StreamMode } from 'aws-cdk-lib/aws-kinesis';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
 import type { StartingPosition } from 'aws-cdk-lib/aws-lambda';
 import type { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { IBucket } from 'aws-cdk-lib/aws-s3';
@@ -41,6 +43,11 @@ export interface StatefulPipelineProps {
   /**
    * An existing source stream. Its retention must not exceed the source's `retentionHours`, since marks are kept
    * only that long; that cannot be checked without an account. Default: a stream is created.
+   *
+   * One of another account is read where that stream's resource policy allows this function's role what `grantRead`
+   * gives (`kinesis:DescribeStream`, `DescribeStreamSummary`, `GetRecords`, `GetShardIterator`, `ListShards`), and, where
+   * a customer's key encrypts it, that key's policy `kms:Decrypt`. The owner of the stream sets both: no stack of this
+   * account can. It must be of this region, and be given by `Stream.fromStreamAttributes` with its key.
    */
   readonly stream?: IStream;
   /** Of the created source stream. Default: provisioned where `shardCount` is given, else on demand. */
@@ -100,11 +107,39 @@ export interface StatefulPipelineProps {
   readonly timeout?: Duration;
   /** MiB, 128 to 10,240; processor time grows with it. Default: 1024. */
   readonly memorySize?: number;
+  /**
+   * How many invocations may run at a time: kept for this function, and no more than that. At least one for each shard
+   * and batch at a time, and one for commands, or shards wait for one another; that cannot be checked where shards are
+   * Kinesis' to choose. Default: none is kept, so that the account's concurrency is shared, and a fuse against others
+   * is the alarm on throttles.
+   */
+  readonly reservedConcurrency?: number;
+  /** Whether X-Ray traces the function: the first invocation of each second, and of the others one in twenty. Default: true. */
+  readonly tracing?: boolean;
+  /**
+   * Where the function runs, for a `forEach` sink that reaches into a network. It reaches AWS, its
+   * logs excepted, only by what the network has: gateway endpoints for DynamoDB and S3, interface endpoints for Kinesis
+   * (and X-Ray, KMS), or a NAT gateway. None is made here: they belong to the network, and one is enough for all. Without
+   * them each batch times out. Default: no VPC, which is faster to start and costs nothing.
+   */
+  readonly vpc?: IVpc | Vpc;
+  /** Default: private subnets with a way out. A public subnet gives a function no way to AWS. */
+  readonly vpcSubnets?: SubnetSelection;
+  /** At least one, with `vpc`. It needs no rule for incoming connections, and one for outgoing ones to port 443. */
+  readonly securityGroups?: readonly ISecurityGroup[];
   /** Variables for the user's own code; names that begin with TIDEMARK_ or POWERTOOLS_ are taken. */
   readonly environment?: Readonly<Record<string, string>>;
   /** Default: one month. Logs never hold the content of records. */
   readonly logRetention?: RetentionDays;
 
+  /**
+   * Encrypts tables, bucket and streams that are made here; the function is allowed what it needs of it, the operator is
+   * not. Logs, alarms and metrics hold no records and keep their own encryption; a topic is the user's. A key of another
+   * account must allow this account in its policy, and one that is imported is not changed. Default: keys that AWS manages.
+   * Tables and streams that exist are encrypted anew when this changes, objects when they are written next: the former
+   * key must stay until no checkpoint of its time is needed.
+   */
+  readonly encryptionKey?: IKey;
   readonly alarms?: AlarmSettings;
   /** `false`: none is taken by itself; an operator still can. Default: one an hour. */
   readonly checkpoints?: CheckpointSettings | false;

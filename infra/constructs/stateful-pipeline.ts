@@ -55,12 +55,14 @@ export class StatefulPipeline extends Construct {
     this.streamNames = streams.map(({ streamName }) => streamName);
     this.stateTable = keyedTable(this, 'State', {
       removalPolicy,
+      encryptionKey: props.encryptionKey,
       timeToLiveAttribute: STATE_TTL_ATTRIBUTE,
       hasDueItems: time !== undefined,
     });
     this.bucket = pipelineBucket(this, {
       pipelineName,
       removalPolicy,
+      encryptionKey: props.encryptionKey,
       accessLogsBucket: props.accessLogsBucket,
     });
     this.sinks = sinkDestinations(this, props);
@@ -88,6 +90,8 @@ export class StatefulPipeline extends Construct {
       bucket: this.bucket,
       sinks: this.sinks,
       logGroup,
+      encryptionKey: props.encryptionKey,
+      isInVpc: props.vpc !== undefined,
     });
     this.mapping = sourceMapping(this, props, this.stream, lambda);
     if (this.repartitionStream !== undefined) {

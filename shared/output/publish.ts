@@ -9,7 +9,7 @@ const LONGEST_BACKOFF_MS = 400;
 /** A delivery of at most this need not be measured where so many of it fit into a request as it takes at all. */
 const SMALL_BYTES = 4_096;
 /** Requests of one sink that are under way at a time. */
-const REQUESTS_IN_FLIGHT = 8;
+export const REQUESTS_IN_FLIGHT = 8;
 
 export interface PublishOptions {
   /** Asked before each request: whether there is time to start one. */
