@@ -98,9 +98,9 @@ function shapeOf(options: CostOptions): StreamShape {
 
 /** What the page says, for a script. Dollars are of a month. */
 export function reportOf(shape: StreamShape, page: CostPage, { rates, cheaper }: BreakEven): object {
-  const { region, asOf, sources } = LIST_PRICES;
+  const { region, asOf, unchecked, sources } = LIST_PRICES;
   return {
-    prices: { region, asOf, sources },
+    prices: { region, asOf, unchecked, sources },
     shape,
     shards: page.shards,
     batch: page.batch,
@@ -155,6 +155,7 @@ export function costLines(
     'their favour: logs and metrics of Flink and Spark, their checkpoints, spare capacity; of idempotency its expired records.',
     'Powertools idempotency does not make state exactly once: what dies between the write of the state and the end of the',
     'claim is applied again.',
+    `Not checked against their pages, look them up: prices of ${LIST_PRICES.unchecked.join(', ')}.`,
   ];
 }
 

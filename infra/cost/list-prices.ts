@@ -4,8 +4,17 @@
  */
 export const LIST_PRICES = {
   region: 'us-east-1',
-  /** When the pages were last compared with this table. */
+  /** For when they are stated. */
   asOf: '2026-08',
+  /** Those that no page or fact of that time was compared with: look them up before you decide. */
+  unchecked: [
+    'Flink',
+    'EMR Serverless',
+    'S3 storage and gets',
+    'CloudWatch',
+    'X-Ray',
+    'point-in-time recovery',
+  ],
   sources: [
     'aws.amazon.com/dynamodb/pricing/on-demand',
     'aws.amazon.com/lambda/pricing',
