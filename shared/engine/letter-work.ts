@@ -44,7 +44,7 @@ import {
 import { INLINE_STATE_LIMIT_BYTES } from './limits.ts';
 import { entryBytes } from './outbox-draft.ts';
 import { addDelivery, deliver, type Deliveries, letterOf } from './publish-committed.ts';
-import type { RedriveLane} from './redrive-lane.ts';
+import type { RedriveLane } from './redrive-lane.ts';
 import { isRedriveLane, letterMark, withoutLetterMark } from './redrive-lane.ts';
 import { isOfOneElement } from './rejected-records.ts';
 import type { RedriveRuntime } from './runtime.ts';

@@ -59,6 +59,8 @@ export async function processOneByOne(
     // From here on it may be noted, whatever the store answers, and this process lives.
     ended = turn;
     const deadlines = await runtime.store.suspect(generation, shard, turn, deadlineMs, previous);
+    // A rewind has begun: nothing of the batch can be acknowledged any more.
+    if (deadlines === 'sealed') return 'waits';
     if (!isKiller(deadlines, runtime.clock.nowMs())) return 'begun';
     ended = undefined;
     runtime.log.error('A record killed the process each time it was its turn; it becomes a dead letter', {

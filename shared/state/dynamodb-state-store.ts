@@ -40,7 +40,6 @@ import {
 import { newProgressPut, rosterUpdate } from './progress-writes.ts';
 import { commitByPuts } from './put-commit.ts';
 import { CONTROL_KEY, progressKey, rosterKey } from './row-key.ts';
-import { sealedOrMissing } from './sealed-error.ts';
 import type { StateItem } from './state-item.ts';
 import { commitByStatements } from './statement-commit.ts';
 import type {
@@ -186,7 +185,7 @@ export class DynamoDbStateStore implements StateStore {
     turn: string,
     deadlineMs: number,
     ended = turn,
-  ): Promise<readonly number[]> {
+  ): Promise<readonly number[] | 'sealed'> {
     const pk = progressKey(generation, shard);
     const isOther = ended !== turn;
     const row = await this.#update(pk, {
@@ -202,7 +201,7 @@ export class DynamoDbStateStore implements StateStore {
       },
       ExpressionAttributeValues: { ':none': { L: [] }, ':deadline': { L: [{ N: String(deadlineMs) }] } },
     });
-    if (row === undefined) throw sealedOrMissing(pk);
+    if (row === undefined) return 'sealed';
     return turnDeadlines(row[PROGRESS.suspects]?.M?.[turn]);
   }
 

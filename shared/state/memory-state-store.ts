@@ -22,7 +22,6 @@ import {
   turnDeadlines,
 } from './progress-codec.ts';
 import { checkRowKey, CONTROL_KEY, progressKey, rosterKey } from './row-key.ts';
-import { sealedOrMissing } from './sealed-error.ts';
 import type { StateItem } from './state-item.ts';
 import type {
   Advance,
@@ -163,11 +162,11 @@ export class MemoryStateStore implements StateStore {
     turn: string,
     deadlineMs: number,
     ended = turn,
-  ): Promise<readonly number[]> {
+  ): Promise<readonly number[] | 'sealed'> {
     const pk = progressKey(generation, shard);
     this.#costs.add({ writeRequests: 1 });
     const row = this.#openRow(pk);
-    if (row === undefined) throw sealedOrMissing(pk);
+    if (row === undefined) return 'sealed';
     const turns = row[PROGRESS.suspects];
     const deadlines = [...turnDeadlines(turns?.M?.[turn]), deadlineMs];
     const others = without(turns, [turn, ended]).M;

@@ -144,7 +144,7 @@ export class SpillingStateStore implements StateStore {
     turn: string,
     deadlineMs: number,
     ended?: string,
-  ): Promise<readonly number[]> {
+  ): Promise<readonly number[] | 'sealed'> {
     return this.#store.suspect(generation, shard, turn, deadlineMs, ended);
   }
 

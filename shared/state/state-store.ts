@@ -271,8 +271,8 @@ export interface StateStore {
    * Notes that a turn begins, in a process that Lambda ends at `deadlineMs`.
    * @param ended the turn before it, which ended in order: it is cleared in the same write, so that the row does not
    * grow by every record of a batch.
-   * @returns the deadlines of all times that the turn began and has not ended, this one last.
-   * @throws when the row is sealed or missing.
+   * @returns the deadlines of all times that the turn began and has not ended, this one last; `sealed` where the row is
+   * sealed, or gone.
    */
   suspect(
     generation: number,
@@ -280,7 +280,7 @@ export interface StateStore {
     turn: string,
     deadlineMs: number,
     ended?: string,
-  ): Promise<readonly number[]>;
+  ): Promise<readonly number[] | 'sealed'>;
 
   /**
    * Under the condition that the row is not sealed; a row that is gone, its generation cleaned up, counts as sealed.
