@@ -39,6 +39,8 @@ export function checkpointLine(item: StateItem): string {
   delete row[ITEM.revision];
   delete row[ITEM.expiry];
   delete row[ITEM.dueBucket];
+  // Of items that were read at one moment, which those of a checkpoint are not.
+  delete row[ITEM.settled];
   // A version of 1 beside a state goes without saying there; here the states stand apart.
   const versions = [...item.versions].filter(([operator, version]) => version !== 1 || !states.has(operator));
   delete row[ITEM.versions];

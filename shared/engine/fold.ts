@@ -268,17 +268,20 @@ class ItemFold {
 
   /** What is rejected below the first record that is not done needs no list: the mark covers it. */
   #settleRejected(draft: ItemDraft): void {
-    const { places, front } = this.#scope;
+    const { records, places, front, shard } = this.#scope;
     const lane = shardOfItem(this.#work.pk);
     let lowest: MarkPosition | undefined;
     for (let index = front; index < places.length; index++) {
-      const place = places[index] as MarkPlace;
-      if (place.lane !== lane) continue;
-      if (lowest === undefined || compareMarkPositions(place.position, lowest) < 0) lowest = place.position;
+      // In the shard's lane all records stand, also those that are known by another place.
+      const own = (lane === shard ? records[index] : places[index]) as SourceRecord | MarkPlace;
+      if (lane !== shard && own.lane !== lane) continue;
+      if (lowest === undefined || compareMarkPositions(own.position, lowest) < 0) lowest = own.position;
     }
     const settled = lowest && draft.rejected.forgetBelow(lowest);
-    if (settled !== undefined && !isAtOrBelow(settled, this.#loaded?.marks.get(lane)))
-      this.#settled = { lane, position: settled };
+    if (settled === undefined) return;
+    if (draft.settled === undefined || compareMarkPositions(settled, draft.settled) > 0)
+      draft.settled = settled;
+    if (!isAtOrBelow(settled, this.#loaded?.marks.get(lane))) this.#settled = { lane, position: settled };
   }
 
   #foldRecord(
@@ -291,7 +294,9 @@ class ItemFold {
     const { elements } = this.#work;
     const { program } = this.#scope;
     const index = (elements[at] as Element).record;
-    if (this.#work.key === undefined && draft.rejected.bytes >= REJECTED_LIMIT_BYTES) return 'full';
+    // The first that is not done goes in whatever there is: it is forgotten with the next round.
+    const isListFull = draft.rejected.bytes >= REJECTED_LIMIT_BYTES && index > this.#scope.front;
+    if (this.#work.key === undefined && isListFull) return 'full';
     if (this.#lastPlace?.lane !== place.lane) {
       const tooMany = this.#changeLane(draft, record, place, index);
       if (tooMany !== undefined) return tooMany;

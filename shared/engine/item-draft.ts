@@ -52,6 +52,7 @@ export class ItemDraft {
   readonly direct: readonly DirectOutput[];
   /** Of a shard's own item. */
   readonly rejected: RejectedRecords;
+  settled: MarkPosition | undefined;
   readonly #program: Program;
   readonly #loaded: StateItem | undefined;
   readonly #key: string | undefined;
@@ -84,6 +85,7 @@ export class ItemDraft {
     this.#letters = loaded?.letters ?? NO_LETTERS;
     this.#key = key;
     this.rejected = new RejectedRecords(loaded?.rejected);
+    this.settled = loaded?.settled;
     for (const { arrivalSeconds } of this.marks.values()) {
       this.#newestSeconds = Math.max(this.#newestSeconds, arrivalSeconds);
     }
@@ -273,6 +275,7 @@ export class ItemDraft {
     return {
       ...item,
       ...(rejected.length > 0 && { rejected }),
+      ...(this.settled !== undefined && { settled: this.settled }),
       ...(this.#letters !== NO_LETTERS && { letters: this.#letters }),
       ...(firedMs !== -Infinity && { firedMs }),
       ...(dueMs !== undefined && { dueMs }),

@@ -1,9 +1,9 @@
-import { encodeMarkPosition, type MarkPosition } from '../source/position.ts';
+import { compareMarkPositions, encodeMarkPosition, type MarkPosition } from '../source/position.ts';
 import { firstRevision } from '../state/revision.ts';
 import { noticeKey, shardItemKey } from '../state/row-key.ts';
 import type { StateItem } from '../state/state-item.ts';
 import { FATE, shardWork, type BatchRun } from './batch-run.ts';
-import { isAtOrBelow } from './item-draft.ts';
+import type { Element } from './elements.ts';
 import { HORIZON_SLACK_SECONDS } from './limits.ts';
 import { RejectedRecords } from './rejected-records.ts';
 
@@ -27,24 +27,31 @@ export async function leaveOutRejected(run: BatchRun, told: ReadonlyMap<string, 
   if (items.size === 0 && run.opened.isRejected === undefined) return;
   addWorks(run, items);
   const isRejected = rejectedIn(run, items);
-  for (const { key, elements } of run.works) {
-    if (key === undefined) continue;
-    const kept = elements.filter(({ record, number }) => !isRejected(record, number));
-    if (kept.length === elements.length) continue;
-    for (const { record, number } of elements) {
-      if (isRejected(record, number)) run.fates[record] = (run.fates[record] as number) | FATE.skipped;
+  for (const { pk, key, elements } of run.works) {
+    // Its own item tells the fold of it.
+    const except = key === undefined ? pk : undefined;
+    const isOut = ({ record, number }: Element): boolean => isRejected(record, number, except);
+    for (const element of elements) {
+      if (isOut(element)) run.fates[element.record] = (run.fates[element.record] as number) | FATE.skipped;
     }
-    elements.splice(0, Infinity, ...kept);
+    keep(elements, (element) => !isOut(element));
   }
   const places = new Map(run.records.map(({ position }, index) => [encodeMarkPosition(position), index]));
-  const kept = run.relayed.filter(({ entry: { position, element } }) => {
+  keep(run.relayed, ({ entry: { position, element } }) => {
     const index = places.get(encodeMarkPosition(position));
     return index === undefined || !isRejected(index, element);
   });
-  run.relayed.splice(0, Infinity, ...kept);
 }
 
-type IsRejected = (record: number, element: number) => boolean;
+/** In place, and of any length. */
+function keep<T>(list: T[], isKept: (each: T) => boolean): void {
+  let kept = 0;
+  for (const each of list) if (isKept(each)) list[kept++] = each;
+  list.length = kept;
+}
+
+/** @param except an item that is not asked. */
+type IsRejected = (record: number, element: number, except?: string) => boolean;
 
 /** The own items that may tell of the batch's records. */
 async function readItems(
@@ -68,22 +75,21 @@ function addWorks(run: BatchRun, items: ReadonlyMap<string, StateItem>): void {
 
 function rejectedIn(run: BatchRun, items: ReadonlyMap<string, StateItem>): IsRejected {
   const { opened, batch, records, scope } = run;
-  const { generation, progress } = opened;
+  const { generation } = opened;
   const listed = new Map([...items].map(([pk, { rejected }]) => [pk, new RejectedRecords(rejected)]));
-  // A checkpoint may have read a key's item before this one: what the mark says of its records is not so there.
-  const isReplay = progress.phase === 'replay';
-  const isIn = (lane: string, position: MarkPosition, element: number): boolean => {
+  const isIn = (lane: string, position: MarkPosition, element: number, except?: string): boolean => {
     const pk = shardItemKey(generation, lane);
-    const item = items.get(pk);
+    const item = pk === except ? undefined : items.get(pk);
     if (item === undefined) return false;
-    if (!isReplay && isAtOrBelow(position, item.marks.get(lane))) return true;
+    if (item.settled !== undefined && compareMarkPositions(position, item.settled) <= 0) return true;
     return listed.get(pk)?.has(position, element) === true;
   };
-  return (index, element) => {
+  return (index, element, except) => {
     const { position } = records[index] as (typeof records)[number];
     const place = scope.places[index] as (typeof scope.places)[number];
-    if (isIn(place.lane, place.position, element) || isIn(batch.shard, position, element)) return true;
-    return opened.isRejected?.(position, element) === true;
+    if (isIn(place.lane, place.position, element, except)) return true;
+    if (isIn(batch.shard, position, element, except)) return true;
+    return except === undefined && opened.isRejected?.(position, element) === true;
   };
 }
 
@@ -130,5 +136,8 @@ async function giveNotice(run: BatchRun): Promise<boolean> {
     expiresAtSeconds: nowSeconds + 2 * keptSeconds + HORIZON_SLACK_SECONDS,
   };
   const [result] = await store.commit([{ item, expectedRevision: loaded?.revision, loaded, spills: false }]);
-  return result === 'committed' || loaded !== undefined || (await readNotice(run)) !== undefined;
+  if (result === 'committed') return true;
+  // Somebody else wrote it, or it has just expired.
+  const now = await readNotice(run);
+  return now?.expiresAtSeconds !== undefined && now.expiresAtSeconds > nowSeconds + keptSeconds;
 }

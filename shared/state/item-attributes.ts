@@ -21,6 +21,8 @@ export const ITEM = {
    * `#0,5` behind one stands for elements, without it the letter is for the whole record. Absent where there are none.
    */
   rejected: 'k',
+  /** S. Of a shard's own item: the encoded position up to which every record of its lane has its fate. Not in checkpoints. */
+  settled: 'z',
   /** N. Event time up to which timers have fired, milliseconds since the epoch. */
   fired: 'f',
   /** N. Sort key of the index of what is due: event time, milliseconds since the epoch. Absent where nothing is. */

@@ -43,6 +43,7 @@ export function encodeItem(item: StateItem): Row {
   if (item.letters !== undefined) row[ITEM.letters] = { M: encodeLetters(item.letters) };
   if (item.rejected !== undefined && item.rejected.length > 0)
     row[ITEM.rejected] = { S: item.rejected.map(rejectedText).join(' ') };
+  if (item.settled !== undefined) row[ITEM.settled] = { S: encodeMarkPosition(item.settled) };
   if (item.firedMs !== undefined) row[ITEM.fired] = { N: String(item.firedMs) };
   if (item.dueMs !== undefined) {
     row[ITEM.due] = { N: String(item.dueMs) };
@@ -61,6 +62,7 @@ export function decodeItem(row: Row): StateItem {
   const states = decodeMap(row[ITEM.states], decodeDocument);
   const spilled = row[ITEM.spilled]?.S;
   const rejected = row[ITEM.rejected]?.S;
+  const settled = row[ITEM.settled]?.S;
   const expiry = row[ITEM.expiry]?.N;
   const fired = row[ITEM.fired]?.N;
   const due = row[ITEM.due]?.N;
@@ -74,6 +76,7 @@ export function decodeItem(row: Row): StateItem {
     outbox: (row[ITEM.outbox]?.L ?? []).map((entry) => decodeEntry(entry.M ?? {}, revision)),
     ...(row[ITEM.letters] === undefined ? {} : { letters: decodeLetters(row[ITEM.letters]?.M ?? {}) }),
     ...(rejected === undefined ? {} : { rejected: rejected.split(' ').map(rejectedOf) }),
+    ...(settled === undefined ? {} : { settled: decodeMarkPosition(settled) }),
     ...(spilled === undefined ? {} : { spilled: decodeSpilled(spilled) }),
     ...(fired === undefined ? {} : { firedMs: Number(fired) }),
     ...(due === undefined ? {} : { dueMs: Number(due) }),

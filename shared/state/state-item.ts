@@ -93,7 +93,7 @@ export interface StateItem {
    * redrive to that moment's time.
    */
   readonly revision: number;
-  /** In a shard's own item the mark says up to where every record of the lane has its fate, here or in its keys' items. */
+  /** In a shard's own item: up to where what has no key has a letter here, as far as `rejected` does not say it. */
   readonly marks: ReadonlyMap<string, Mark>;
   /** By operator name. An operator without an entry has no state; an item without any is a tombstone. */
   readonly states: ReadonlyMap<string, Document>;
@@ -106,6 +106,11 @@ export interface StateItem {
   readonly letters?: Letters;
   /** Of a shard's own item: the records above its mark that have a letter in it. */
   readonly rejected?: readonly RejectedRecord[];
+  /**
+   * Of a shard's own item: up to here every record of its lane has its fate, in it or in its keys' items. Never in a restored
+   * item: a checkpoint's scan may have read a key's item before the record was in it.
+   */
+  readonly settled?: MarkPosition;
   /** Fired up to here: what waits for this event time or an earlier one is late, milliseconds since the epoch. */
   readonly firedMs?: number;
   /**

@@ -28,7 +28,7 @@ import {
   shardOfItem,
   sourceOf,
 } from '../../state/row-key.ts';
-import type { DeadLetterEntry, Mark, OutboxEntry, OutputEntry, StateItem } from '../../state/state-item.ts';
+import type { DeadLetterEntry, OutboxEntry, OutputEntry, StateItem } from '../../state/state-item.ts';
 import type { Advance, Progress } from '../../state/state-store.ts';
 import type { SourceLane } from '../../time/source-lanes.ts';
 import { Oracle, type OracleElement, type OracleOutput, type OracleStep } from './oracle.ts';
@@ -856,20 +856,19 @@ export class Checker {
     );
   }
 
-  /** What is at or below the mark of a shard's own item has its fate: newer code passes it over. */
-  #checkSettled(before: StateItem | undefined, { pk, marks }: StateItem): void {
+  /** What a shard's own item says is settled has its fate: newer code passes it over. */
+  #checkSettled(before: StateItem | undefined, { pk, settled: mark }: StateItem): void {
     const lane = shardOfItem(pk);
-    const mark = marks.get(lane);
     if (mark === undefined) return;
     for (const known of this.#records) {
-      const isBelow = ({ position }: Mark): boolean =>
+      const isBelow = (position: MarkPosition): boolean =>
         compareMarkPositions(known.markPosition, position) <= 0;
       if (!known.lanes.includes(lane) || !isBelow(mark)) continue;
-      const earlier = before?.marks.get(lane);
+      const earlier = before?.settled;
       if (earlier !== undefined && isBelow(earlier)) continue;
       for (const home of known.homes) {
         if (!this.#isCovered(home, known))
-          this.#say('I1', `the mark of ${pk} covers ${shown(known)}, which is not committed in ${home}`);
+          this.#say('I1', `${pk} says that ${shown(known)} is settled, and it is not committed in ${home}`);
       }
     }
   }

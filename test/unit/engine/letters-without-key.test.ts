@@ -145,6 +145,31 @@ describe('a record without a key that mended code gives one', () => {
     expect((ids(world) as number[]).toSorted()).toEqual([1, 2, 3]);
   });
 
+  it('has one letter where ParallelizationFactor is raised before its batch is acknowledged', async () => {
+    const world = testWorld(code(1));
+    const batch = records([{ id: 1, since: 2 }, GOOD]);
+    // Dies when the letter is committed, and nothing else.
+    const gate = dying(8, 'before');
+    await deliver(world, batch, { runtime: gated(deployed(world, 1), gate) }).catch(() => undefined);
+    expect(world.store.items().size).toBe(1);
+
+    await drain(world, batch, { runtime: { ...deployed(world, 1), parallelizationFactor: 2 } });
+    expect(letters(world)).toHaveLength(1);
+  });
+
+  it('gets its letter in front of as many as the item can list', async () => {
+    const world = testWorld(code(1));
+    const batch = records([
+      { id: 0, not: 3 },
+      ...Array.from({ length: 600 }, (_, id): Value => ({ id, since: 9 })),
+    ]);
+    const gate = dying(8, 'before');
+    await deliver(world, batch, { runtime: gated(deployed(world, 1), gate) }).catch(() => undefined);
+
+    await drain(world, batch, { runtime: deployed(world, 3) });
+    expect(letters(world)).toHaveLength(601);
+  });
+
   it('stays a letter where it is an output that is put again', async () => {
     const chained = (version: number): Pipeline =>
       pipeline('second')
