@@ -2,7 +2,6 @@ import { isOfOneElement } from '../engine/rejected-records.ts';
 import type { RejectedBefore } from '../engine/open.ts';
 import type { RedriveRuntime } from '../engine/runtime.ts';
 import { deadLetterNamesOf, NO_KEY, readDeadLetterName } from '../output/dead-letter-name.ts';
-import { shardLane } from '../source/lane.ts';
 import { encodePosition, type Position } from '../source/position.ts';
 import { shardItemKey } from '../state/row-key.ts';
 import type { DeadLetterStage } from '../state/state-item.ts';
@@ -17,7 +16,7 @@ import type { SourceShard } from './replay-source.ts';
 export async function rejectedBefore(
   runtime: Pick<RedriveRuntime, 'deadLetters' | 'closedLetters' | 'store'>,
   generation: number,
-  { stream, shardId, shard }: Pick<SourceShard, 'stream' | 'shardId' | 'shard'>,
+  { shard }: Pick<SourceShard, 'shard'>,
 ): Promise<RejectedBefore> {
   const whole = new Set<string>();
   const parts = new Set<string>();
@@ -35,7 +34,7 @@ export async function rejectedBefore(
     }
   }
   // Committed, and stored with its record, which comes yet.
-  const pk = shardItemKey(generation, shardLane(stream, shardId));
+  const pk = shardItemKey(generation, shard);
   for (const entry of (await runtime.store.load([pk])).get(pk)?.outbox ?? []) {
     if (entry.kind !== 'deadLetter') continue;
     add((entry.origin ?? entry).position, entry.element, entry.stage);

@@ -1,9 +1,8 @@
 import { compareMarkPositions, encodeMarkPosition, type MarkPosition } from '../source/position.ts';
-import { firstRevision } from '../state/revision.ts';
+import { emptyItem } from '../state/empty-item.ts';
 import { noticeKey, shardItemKey } from '../state/row-key.ts';
 import type { StateItem } from '../state/state-item.ts';
 import { FATE, shardWork, type BatchRun } from './batch-run.ts';
-import type { Element } from './elements.ts';
 import { HORIZON_SLACK_SECONDS } from './limits.ts';
 import { RejectedRecords } from './rejected-records.ts';
 
@@ -30,12 +29,13 @@ export async function leaveOutRejected(run: BatchRun, told: ReadonlyMap<string, 
   for (const { pk, key, elements } of run.works) {
     // Its own item tells the fold of it.
     const except = key === undefined ? pk : undefined;
-    const isOut = ({ record, number }: Element): boolean => isRejected(record, number, except);
-    for (const element of elements) {
-      if (isOut(element)) run.fates[element.record] = (run.fates[element.record] as number) | FATE.skipped;
-    }
-    keep(elements, (element) => !isOut(element));
+    keep(elements, ({ record, number }) => {
+      if (!isRejected(record, number, except)) return true;
+      run.fates[record] = (run.fates[record] as number) | FATE.skipped;
+      return false;
+    });
   }
+  if (run.relayed.length === 0) return;
   const places = new Map(run.records.map(({ position }, index) => [encodeMarkPosition(position), index]));
   keep(run.relayed, ({ entry: { position, element } }) => {
     const index = places.get(encodeMarkPosition(position));
@@ -59,8 +59,11 @@ async function readItems(
   told: ReadonlyMap<string, StateItem>,
 ): Promise<ReadonlyMap<string, StateItem>> {
   const { generation } = run.opened;
-  const asked = itemsOfRejected(run);
-  const given = new Map([...told].filter(([pk]) => asked.includes(pk)));
+  const given = new Map<string, StateItem>();
+  for (const pk of itemsOfRejected(run)) {
+    const item = told.get(pk);
+    if (item !== undefined) given.set(pk, item);
+  }
   if (given.size === 0 || hasOneLane(run)) return given;
   return run.runtime.store.load([...lanesOf(run)].map((lane) => shardItemKey(generation, lane)));
 }
@@ -88,7 +91,7 @@ function rejectedIn(run: BatchRun, items: ReadonlyMap<string, StateItem>): IsRej
     const { position } = records[index] as (typeof records)[number];
     const place = scope.places[index] as (typeof scope.places)[number];
     if (isIn(place.lane, place.position, element, except)) return true;
-    if (isIn(batch.shard, position, element, except)) return true;
+    if (place.lane !== batch.shard && isIn(batch.shard, position, element, except)) return true;
     return except === undefined && opened.isRejected?.(position, element) === true;
   };
 }
@@ -126,13 +129,10 @@ async function giveNotice(run: BatchRun): Promise<boolean> {
   if (loaded?.expiresAtSeconds !== undefined && loaded.expiresAtSeconds > nowSeconds + keptSeconds)
     return true;
   const { generation } = run.opened;
+  const made = emptyItem(noticeKey(generation), nowMs);
   const item: StateItem = {
-    pk: noticeKey(generation),
-    revision: loaded === undefined ? firstRevision(generation, nowMs) : loaded.revision + 1,
-    marks: new Map(),
-    states: new Map(),
-    versions: new Map(),
-    outbox: [],
+    ...made,
+    revision: loaded === undefined ? made.revision : loaded.revision + 1,
     expiresAtSeconds: nowSeconds + 2 * keptSeconds + HORIZON_SLACK_SECONDS,
   };
   const [result] = await store.commit([{ item, expectedRevision: loaded?.revision, loaded, spills: false }]);

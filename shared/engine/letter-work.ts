@@ -6,6 +6,7 @@ import type { KinesisSink } from '../pipeline/definition.ts';
 import type { Position } from '../source/position.ts';
 import type { SourceRecord } from '../source/record.ts';
 import { documentsBytes } from '../state/canonical-document.ts';
+import { emptyItem } from '../state/empty-item.ts';
 import { closeLetter, firstOpenLetter, letterStatus, NO_LETTERS } from '../state/letters.ts';
 import { firstRevision } from '../state/revision.ts';
 import { generationOf, itemKey, keyOfItem } from '../state/row-key.ts';
@@ -310,17 +311,15 @@ export class LetterWork {
       let isWritten = false;
       for (let tries = 0; tries < REDRIVE_TRIES && !isWritten && this.#keepGoing(); tries++) {
         const item = await this.#load(pk);
-        const written = item === undefined ? this.#emptyItem(pk) : rewritten(item, { outbox: item.outbox });
+        const written =
+          item === undefined
+            ? emptyItem(pk, this.#runtime.clock.nowMs())
+            : rewritten(item, { outbox: item.outbox });
         isWritten = await this.#commit(written, item);
       }
       if (!isWritten) return false;
     }
     return true;
-  }
-
-  #emptyItem(pk: string): StateItem {
-    const revision = firstRevision(generationOf(pk), this.#runtime.clock.nowMs());
-    return { pk, revision, marks: new Map(), states: new Map(), versions: new Map(), outbox: [] };
   }
 
   /** Publishes what is pending of redrives in these items, takes the mark of the closed letter out, and puts it away. */

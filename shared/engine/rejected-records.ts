@@ -15,21 +15,20 @@ const ELEMENT_BYTES = 6;
 /** What a shard's own item tells of the records of its lane. */
 export class RejectedRecords {
   readonly #records = new Map<string, RejectedRecord>();
+  #bytes = 0;
 
   constructor(records: readonly RejectedRecord[] = []) {
-    for (const record of records) this.#records.set(encodeMarkPosition(record.position), record);
+    for (const record of records) this.#set(encodeMarkPosition(record.position), record);
   }
 
   /** What they take in the item, an upper bound. */
   get bytes(): number {
-    let bytes = 0;
-    for (const [name, { elements = [] }] of this.#records) {
-      bytes += name.length + ELEMENT_BYTES * (elements.length + 1);
-    }
-    return bytes;
+    return this.#bytes;
   }
 
   has(position: MarkPosition, element: number): boolean {
+    // To encode a position is slow, and most items list nothing.
+    if (this.#records.size === 0) return false;
     const record = this.#records.get(encodeMarkPosition(position));
     return record !== undefined && (record.elements === undefined || record.elements.includes(element));
   }
@@ -40,7 +39,7 @@ export class RejectedRecords {
     const before = this.#records.get(name);
     const known = before === undefined ? [] : before.elements;
     const all = known && elements && [...new Set([...known, ...elements])].sort((a, b) => a - b);
-    this.#records.set(name, { position, ...(all !== undefined && { elements: all }) });
+    this.#set(name, { position, ...(all !== undefined && { elements: all }) });
   }
 
   /** Forgets those below a position. @returns the highest of them. */
@@ -48,7 +47,7 @@ export class RejectedRecords {
     let highest: MarkPosition | undefined;
     for (const [name, { position: own }] of this.#records) {
       if (compareMarkPositions(own, position) >= 0) continue;
-      this.#records.delete(name);
+      this.#delete(name);
       if (highest === undefined || compareMarkPositions(own, highest) > 0) highest = own;
     }
     return highest;
@@ -57,4 +56,21 @@ export class RejectedRecords {
   list(): RejectedRecord[] {
     return [...this.#records.values()];
   }
+
+  #set(name: string, record: RejectedRecord): void {
+    this.#delete(name);
+    this.#records.set(name, record);
+    this.#bytes += bytesOf(name, record);
+  }
+
+  #delete(name: string): void {
+    const record = this.#records.get(name);
+    if (record === undefined) return;
+    this.#records.delete(name);
+    this.#bytes -= bytesOf(name, record);
+  }
+}
+
+function bytesOf(name: string, { elements = [] }: RejectedRecord): number {
+  return name.length + ELEMENT_BYTES * (elements.length + 1);
 }

@@ -728,14 +728,6 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     FOCUS.loweredFactor,
   ),
   broken(
-    'looks for letters in the items of lanes and not in that of the shard',
-    5_000,
-    [LEAVE_OUT, '    if (isIn(batch.shard, position, element, except)) return true;\n', ''],
-    FOCUS.lettersWithoutKey,
-    FOCUS.mendedEarly,
-    FOCUS.loweredFactor,
-  ),
-  broken(
     'redrives values that the fold whose write was refused has changed',
     2_000,
     [
