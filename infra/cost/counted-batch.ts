@@ -149,6 +149,7 @@ function runtimeOf(store: MemoryStateStore, sink: SinkPort, stateBytes: number):
     store,
     sinks: new Map([['counts', sink]]),
     deadLetters: new MemoryDeadLetterStore(() => NOW_MS),
+    closedLetters: new MemoryDeadLetterStore(() => NOW_MS),
     shardRanges: new MemoryShardRanges(new Map()),
     clock: { nowMs: () => NOW_MS },
     wait: async () => undefined,

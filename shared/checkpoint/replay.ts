@@ -1,4 +1,3 @@
-import type { RejectedBefore } from '../engine/open.ts';
 import { processBatch } from '../engine/process-batch.ts';
 import type { Runtime } from '../engine/runtime.ts';
 import { createKinesisEvent } from '../mapping/kinesis-event.ts';
@@ -25,7 +24,6 @@ export interface ReplayTask {
   /** How far event time had come there. */
   readonly untilTime?: LaneTime;
   readonly allowsGap: boolean;
-  readonly isRejected?: RejectedBefore;
 }
 
 /**
@@ -52,7 +50,7 @@ export interface ReplayReport {
 export async function replayShard(
   runtime: Runtime,
   source: ReplaySource,
-  { generation, shard, until, untilTime, allowsGap, isRejected }: ReplayTask,
+  { generation, shard, until, untilTime, allowsGap }: ReplayTask,
   deadlineMs: number,
   keepGoing: () => boolean,
 ): Promise<ReplayReport> {
@@ -103,7 +101,6 @@ export async function replayShard(
       kind: 'replay',
       generation,
       until,
-      ...(isRejected && { isRejected }),
     });
     const before = position;
     const progress = await runtime.store.readProgress(generation, shard.shard);

@@ -1,3 +1,4 @@
+import { giveNotice } from '../engine/leave-out-rejected.ts';
 import type { RedriveRuntime } from '../engine/runtime.ts';
 import { comparePositions, decodePosition, type Position } from '../source/position.ts';
 import type { GenerationStore, ProgressChange } from '../state/generation-store.ts';
@@ -11,7 +12,6 @@ import { incompatibilities } from './compatibility.ts';
 import { forkProblems } from './fork.ts';
 import type { Manifest } from './manifest.ts';
 import { findGaps, replayShard, type ReplayGap, type ReplayReport } from './replay.ts';
-import { rejectedBefore } from './rejected-before.ts';
 import type { ReplaySource, SourceShard } from './replay-source.ts';
 import { restorePart, verifySegment, type RestoredPart, type VerifiedSegment } from './restore.ts';
 
@@ -233,6 +233,15 @@ export async function switchGeneration(
     );
   }
   if (!(await insertRows(rewinder, control, manifest, version))) return SUPERSEDED;
+  // Of items of many lanes a notice tells, before which the checkpoint's scan may have come.
+  const { runtime } = rewinder;
+  const isChained = runtime.program.definition.source.chained !== undefined;
+  const hasLanes = isChained || control.isByPartition === true || manifest.isByPartition;
+  if (hasLanes && !(await giveNotice(runtime, control.rewind.to))) {
+    return refused(
+      `the notice of letters in generation ${control.rewind.to} could not be written: try again`,
+    );
+  }
   const { to, outputs } = control.rewind;
   return goOn(rewinder.generations, control, {
     // Revisions of a new generation lie above all ranks that were ever published.
@@ -304,7 +313,6 @@ export async function replay(
       until: task.until,
       ...(task.untilTime !== undefined && { untilTime: task.untilTime }),
       allowsGap: allowsGap === true,
-      isRejected: await rejectedBefore(runtime, to, task.shard),
     },
     deadlineMs,
     keepGoing,

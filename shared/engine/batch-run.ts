@@ -8,6 +8,7 @@ import { forEachElement, type Element } from './elements.ts';
 import type { FoldScope, KeyWork } from './fold.ts';
 import { ProvenancePlaces, type MarkPlace } from './mark-place.ts';
 import type { Opened } from './open.ts';
+import type { RejectedRecords } from './rejected-records.ts';
 import type { BatchReport, Runtime } from './runtime.ts';
 import { relayed } from './relay.ts';
 import { turnOf } from './turn.ts';
@@ -38,6 +39,7 @@ export interface BatchRun {
     front: number;
     readonly published: Set<OutboxEntry>;
     readonly acknowledged: Map<string, Position>;
+    named?: RejectedRecords;
   };
   readonly works: ItemWork[];
   /** In the front of a repartition: what is put into the internal stream, for the works are of rejected elements alone. */

@@ -27,7 +27,8 @@ export async function load(
   const missing: ItemWork[] = [];
   for (const work of works) {
     if (work.isLoaded) continue;
-    work.item = cache.get(run.batch.shard, work.pk);
+    // What other code has listed there meanwhile, which rejected what this code does not, must be seen.
+    if (work.key !== undefined) work.item = cache.get(run.batch.shard, work.pk);
     if (work.item === undefined) missing.push(work);
     else work.isLoaded = true;
   }

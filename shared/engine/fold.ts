@@ -22,7 +22,7 @@ import {
 } from './limits.ts';
 import type { MarkPlace } from './mark-place.ts';
 import { isAcknowledged, type Maker } from './outbox-draft.ts';
-import { isOfOneElement } from './rejected-records.ts';
+import { isOfOneElement, isWhole, type RejectedRecords } from './rejected-records.ts';
 import type { Program } from './program.ts';
 import { StepRun } from './step-run.ts';
 import { BEFORE_ELEMENTS, BEHIND_ELEMENTS, fireTimers } from './fire-timers.ts';
@@ -42,6 +42,8 @@ export interface FoldScope {
   readonly published: ReadonlySet<OutboxEntry>;
   /** By shard, where it was read: everything of the shard at or below it is acknowledged (ParallelizationFactor 1). */
   readonly acknowledged: ReadonlyMap<string, Position>;
+  /** Where a restored item tells too little: the records that had letters without a key before. */
+  readonly named?: RejectedRecords | undefined;
   /** For values that user code may have changed. */
   readonly fresh: FreshValues;
   /** In a pipeline that has a time; a redrive knows of none. */
@@ -211,16 +213,18 @@ class ItemFold {
 
   #isDone(record: SourceRecord, place: MarkPlace, at: number, end: number): boolean {
     if (this.#work.key !== undefined) return this.#isCovered(record, place);
-    return this.#work.elements.slice(at, end).every(({ number }) => this.#hasLetter(place, number));
+    return this.#work.elements.slice(at, end).every((element) => this.#hasLetter(record, place, element));
   }
 
   /**
-   * Of a shard's own item. A record above the mark may have had keys for other code, and none for this: it has no letter
-   * yet, though another behind it has.
+   * Of a shard's own item: what is settled has its fate, and above it the list says who has a letter. A record may have had
+   * keys for other code, and none for this: it has no letter yet, though another behind it has.
    */
-  #hasLetter({ lane, position }: MarkPlace, element: number): boolean {
+  #hasLetter({ position: own }: SourceRecord, { position }: MarkPlace, element: Element): boolean {
     const draft = (this.#draft ??= this.#begin());
-    return isAtOrBelow(position, this.#loaded?.marks.get(lane)) || draft.rejected.has(position, element);
+    const { settled } = this.#loaded ?? {};
+    if (settled !== undefined && compareMarkPositions(position, settled) <= 0) return true;
+    return draft.rejected.has(position, element) || this.#scope.named?.has(own, element) === true;
   }
 
   /** I1: a record at or below its lane's mark is in the item already. */
@@ -465,10 +469,20 @@ class ItemFold {
     const behind = key === undefined ? end : at + 1;
     let { next } = draft.letters;
     for (const element of elements.slice(at, behind)) {
-      if (key === undefined && this.#hasLetter(place, element.number)) continue;
+      if (key === undefined && this.#hasLetter(record, place, element)) continue;
       const own = (key === undefined ? element.rejection : undefined) ?? rejection;
-      run.add(this.#deadLetter(record, element, next++, own));
+      const except =
+        key === undefined && isWhole(element) ? this.#elementsWithLetters(draft, record, place) : [];
+      const letter = this.#deadLetter(record, element, next++, own);
+      run.add(except.length === 0 ? letter : { ...letter, except });
     }
+  }
+
+  /** A letter for a whole record is not for those of its elements that other code gave letters of their own. */
+  #elementsWithLetters({ rejected }: ItemDraft, record: SourceRecord, { position }: MarkPlace): number[] {
+    const { named } = this.#scope;
+    const own = [...rejected.elementsOf(position), ...(named?.elementsOf(record.position) ?? [])];
+    return [...new Set(own)].sort((a, b) => a - b);
   }
 
   #deadLetter(

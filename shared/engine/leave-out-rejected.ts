@@ -1,10 +1,15 @@
 import { compareMarkPositions, encodeMarkPosition, type MarkPosition } from '../source/position.ts';
 import { emptyItem } from '../state/empty-item.ts';
 import { noticeKey, shardItemKey } from '../state/row-key.ts';
+import { shardOfItem } from '../state/row-key.ts';
 import type { StateItem } from '../state/state-item.ts';
 import { FATE, shardWork, type BatchRun } from './batch-run.ts';
+import type { Element } from './elements.ts';
+import { isAtOrBelow } from './item-draft.ts';
 import { HORIZON_SLACK_SECONDS } from './limits.ts';
+import { rejectedBefore } from './rejected-before.ts';
 import { RejectedRecords } from './rejected-records.ts';
+import type { Runtime } from './runtime.ts';
 
 /**
  * The items to read before anything is taken of a batch: that of its shard, and where it is of many lanes the notice that
@@ -23,14 +28,18 @@ export function itemsOfRejected(run: BatchRun): string[] {
  */
 export async function leaveOutRejected(run: BatchRun, told: ReadonlyMap<string, StateItem>): Promise<void> {
   const items = await readItems(run, told);
-  if (items.size === 0 && run.opened.isRejected === undefined) return;
+  if (items.size === 0) return;
   addWorks(run, items);
+  const { scope, runtime, opened, batch } = run;
+  const hasForgotten = run.records.some((_, index) => isForgotten(run, items, index));
+  if (hasForgotten) scope.named = await rejectedBefore(runtime, opened.generation, batch.shard);
   const isRejected = rejectedIn(run, items);
   for (const { pk, key, elements } of run.works) {
     // Its own item tells the fold of it.
     const except = key === undefined ? pk : undefined;
-    keep(elements, ({ record, number }) => {
-      if (!isRejected(record, number, except)) return true;
+    keep(elements, (element) => {
+      const { record } = element;
+      if (!isRejected(record, element, except)) return true;
       run.fates[record] = (run.fates[record] as number) | FATE.skipped;
       return false;
     });
@@ -39,7 +48,7 @@ export async function leaveOutRejected(run: BatchRun, told: ReadonlyMap<string, 
   const places = new Map(run.records.map(({ position }, index) => [encodeMarkPosition(position), index]));
   keep(run.relayed, ({ entry: { position, element } }) => {
     const index = places.get(encodeMarkPosition(position));
-    return index === undefined || !isRejected(index, element);
+    return index === undefined || !isRejected(index, { number: element, rejection: undefined });
   });
 }
 
@@ -51,7 +60,32 @@ function keep<T>(list: T[], isKept: (each: T) => boolean): void {
 }
 
 /** @param except an item that is not asked. */
-type IsRejected = (record: number, element: number, except?: string) => boolean;
+type IsRejected = (
+  record: number,
+  element: Pick<Element, 'number' | 'rejection'>,
+  except?: string,
+) => boolean;
+
+/**
+ * Whether the record may have a letter that the items list no more: a restored item's mark stands above what it says is
+ * settled.
+ */
+function isForgotten(
+  { records, scope, batch }: BatchRun,
+  items: ReadonlyMap<string, StateItem>,
+  index: number,
+): boolean {
+  const { position } = records[index] as (typeof records)[number];
+  const place = scope.places[index] as (typeof scope.places)[number];
+  for (const [pk, { marks, settled }] of items) {
+    const lane = shardOfItem(pk);
+    if (lane !== place.lane && lane !== batch.shard) continue;
+    const own = lane === place.lane ? place.position : position;
+    if (!isAtOrBelow(own, marks.get(lane))) continue;
+    if (settled === undefined || compareMarkPositions(own, settled) > 0) return true;
+  }
+  return false;
+}
 
 /** The own items that may tell of the batch's records. */
 async function readItems(
@@ -77,10 +111,15 @@ function addWorks(run: BatchRun, items: ReadonlyMap<string, StateItem>): void {
 }
 
 function rejectedIn(run: BatchRun, items: ReadonlyMap<string, StateItem>): IsRejected {
-  const { opened, batch, records, scope } = run;
-  const { generation } = opened;
+  const { batch, records, scope } = run;
+  const { generation } = run.opened;
   const listed = new Map([...items].map(([pk, { rejected }]) => [pk, new RejectedRecords(rejected)]));
-  const isIn = (lane: string, position: MarkPosition, element: number, except?: string): boolean => {
+  const isIn = (
+    lane: string,
+    position: MarkPosition,
+    element: Pick<Element, 'number' | 'rejection'>,
+    except?: string,
+  ): boolean => {
     const pk = shardItemKey(generation, lane);
     const item = pk === except ? undefined : items.get(pk);
     if (item === undefined) return false;
@@ -92,7 +131,7 @@ function rejectedIn(run: BatchRun, items: ReadonlyMap<string, StateItem>): IsRej
     const place = scope.places[index] as (typeof scope.places)[number];
     if (isIn(place.lane, place.position, element, except)) return true;
     if (place.lane !== batch.shard && isIn(batch.shard, position, element, except)) return true;
-    return except === undefined && opened.isRejected?.(position, element) === true;
+    return except === undefined && scope.named?.has(position, element) === true;
   };
 }
 
@@ -109,26 +148,32 @@ function lanesOf({ batch, scope }: BatchRun): Set<string> {
  * That there are letters without a key: a batch of many lanes looks into all their items only where there is such a
  * notice. It goes when nothing can come again that was rejected while it stood.
  */
-async function readNotice({ runtime, opened }: BatchRun): Promise<StateItem | undefined> {
-  const pk = noticeKey(opened.generation);
-  return (await runtime.store.load([pk])).get(pk);
+async function readNotice(
+  { store }: Pick<Runtime, 'store'>,
+  generation: number,
+): Promise<StateItem | undefined> {
+  const pk = noticeKey(generation);
+  return (await store.load([pk])).get(pk);
 }
 
 /** Before the first letter without a key is committed. @returns whether the notice is known to be there. */
 export async function hasGivenNotice(run: BatchRun): Promise<boolean> {
-  run.hasNotice ||= hasOneLane(run) || (await giveNotice(run));
+  run.hasNotice ||= hasOneLane(run) || (await giveNotice(run.runtime, run.opened.generation));
   return run.hasNotice;
 }
 
-async function giveNotice(run: BatchRun): Promise<boolean> {
-  const { program, clock, store } = run.runtime;
+/** @returns whether it is known to be there. */
+export async function giveNotice(
+  runtime: Pick<Runtime, 'program' | 'clock' | 'store'>,
+  generation: number,
+): Promise<boolean> {
+  const { program, clock, store } = runtime;
   const nowMs = clock.nowMs();
-  const loaded = await readNotice(run);
+  const loaded = await readNotice(runtime, generation);
   const keptSeconds = program.horizonSeconds + program.definition.source.retentionHours * 3_600;
   const nowSeconds = Math.ceil(nowMs / 1_000);
   if (loaded?.expiresAtSeconds !== undefined && loaded.expiresAtSeconds > nowSeconds + keptSeconds)
     return true;
-  const { generation } = run.opened;
   const made = emptyItem(noticeKey(generation), nowMs);
   const item: StateItem = {
     ...made,
@@ -138,6 +183,6 @@ async function giveNotice(run: BatchRun): Promise<boolean> {
   const [result] = await store.commit([{ item, expectedRevision: loaded?.revision, loaded, spills: false }]);
   if (result === 'committed') return true;
   // Somebody else wrote it, or it has just expired.
-  const now = await readNotice(run);
+  const now = await readNotice(runtime, generation);
   return now?.expiresAtSeconds !== undefined && now.expiresAtSeconds > nowSeconds + keptSeconds;
 }

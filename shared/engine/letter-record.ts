@@ -8,6 +8,7 @@ import type { SourceRecord } from '../source/record.ts';
 import type { OutboxEntry, StateItem } from '../state/state-item.ts';
 import { type Element, forEachElement } from './elements.ts';
 import type { Program } from './program.ts';
+import { isOfOneElement } from './rejected-records.ts';
 import { relayed } from './relay.ts';
 
 export const BROKEN_AGGREGATE: Rejection = {
@@ -39,17 +40,28 @@ export function elementsOf(
   return { elements, rejections };
 }
 
-/** What a relay makes of the record, or of the one element that is meant; or why it cannot. */
+/** Which elements of its record the letter without a key is for. */
+export function isMeantBy({
+  stage,
+  element,
+  except = [],
+}: DeadLetter): (element: { readonly number: number }) => boolean {
+  if (isOfOneElement(stage)) return ({ number }) => number === element;
+  return ({ number }) => !except.includes(number);
+}
+
+/** What a relay makes of those elements of the record that are meant; or why it cannot. */
 export function deliveriesOf(
   program: Program,
   relay: KinesisSink,
   record: SourceRecord,
-  only: number | undefined,
+  isMeant: (element: { readonly number: number }) => boolean,
 ): readonly Delivery[] | Rejection {
   const deliveries: Delivery[] = [];
   const { elements, rejections } = elementsOf(program, record);
-  const isMeant = ({ number }: { readonly number: number }): boolean => (only ?? number) === number;
-  let rejection: Rejection | undefined = rejections.find(isMeant);
+  let rejection: Rejection | undefined = rejections.find(
+    (each) => isMeant(each) || !isOfOneElement(each.stage),
+  );
   for (const [key, all] of elements) {
     for (const element of all.filter(isMeant)) {
       if (element.rejection !== undefined) continue;

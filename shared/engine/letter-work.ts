@@ -22,6 +22,7 @@ import {
   elementsOf,
   entryId,
   isLetter,
+  isMeantBy,
   isOfRecord,
   placeOf,
   positionOf,
@@ -174,10 +175,10 @@ export class LetterWork {
     if (wait !== undefined) return wait;
     const { elements, rejections } = elementsOf(this.#runtime.program, this.#recordOf(letter));
     const isOne = isOfOneElement(letter.stage);
-    const isOwn = ({ number }: { readonly number: number }): boolean => !isOne || number === letter.element;
+    const isOwn = isMeantBy(letter);
     const own = new Map<string, readonly Element[]>();
     for (const [key, all] of elements) if (all.some(isOwn)) own.set(key, all.filter(isOwn));
-    const rejection = rejections.find(isOwn);
+    const rejection = rejections.find((each) => isOwn(each) || !isOfOneElement(each.stage));
     if (rejection !== undefined || (isOne && own.size === 0)) {
       const { letters = NO_LETTERS } = (await this.#load(letter.item)) ?? {};
       if (letterStatus(letters, letter.number) === 'closed') return this.#putAway(letter, 'alreadyDone');
@@ -218,12 +219,7 @@ export class LetterWork {
       if (hasTooManyGaps(item.letters ?? NO_LETTERS, number)) return TOO_MANY_GAPS;
 
       const record = this.#recordOf(letter);
-      const deliveries = deliveriesOf(
-        program,
-        relay,
-        record,
-        isOfOneElement(letter.stage) ? letter.element : undefined,
-      );
+      const deliveries = deliveriesOf(program, relay, record, isMeantBy(letter));
       if ('stage' in deliveries) return rejectedAgain(deliveries);
       if (isOfOneElement(letter.stage) && deliveries.length === 0) return NO_ELEMENT;
       const revision = item.revision + 1;

@@ -13,15 +13,7 @@ import { isKiller } from './turn.ts';
  */
 export type BatchOrigin =
   | { readonly kind: 'live' }
-  | {
-      readonly kind: 'replay';
-      readonly generation: number;
-      readonly until: Position;
-      readonly isRejected?: RejectedBefore;
-    };
-
-/** Whether an element of a record is a dead letter without a key already, whatever today's code makes of it. */
-export type RejectedBefore = (position: Position, element: number) => boolean;
+  | { readonly kind: 'replay'; readonly generation: number; readonly until: Position };
 
 /** A batch that may be processed. */
 export interface Opened {
@@ -34,8 +26,6 @@ export interface Opened {
   readonly isSuspicious: boolean;
   /** Turns in which a record killed the process, again and again. */
   readonly killers: ReadonlySet<string>;
-  /** In a replay: what is not to be applied to a key. */
-  readonly isRejected?: RejectedBefore;
   /** In a pipeline that has a time. */
   readonly clock: LaneClock | undefined;
   /** Up to where event time is over in all other lanes, milliseconds since the epoch. */
@@ -89,7 +79,6 @@ export async function open(
         isByPartition: progress.isByPartition,
         isSuspicious: (progress.attempts.get(encodePosition(first)) ?? 0) > DEATHS_BEFORE_SUSPICION,
         killers: killersOf(progress, runtime.clock.nowMs()),
-        ...(origin.kind === 'replay' && origin.isRejected && { isRejected: origin.isRejected }),
         ...times,
       };
     }

@@ -188,6 +188,7 @@ export function letterOf(
     subSequenceNumber: position.sub,
     number: entry.number,
     element: entry.element,
+    ...(entry.except !== undefined && { except: entry.except }),
     ...(key !== undefined && { key }),
     stage: entry.stage,
     reason: entry.stage === 'parked' ? PARKED_REASON : entry.reason,

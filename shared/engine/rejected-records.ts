@@ -1,4 +1,5 @@
 import { compareMarkPositions, encodeMarkPosition, type MarkPosition } from '../source/position.ts';
+import type { Rejection } from '../source/record-error.ts';
 import type { DeadLetterStage, RejectedRecord } from '../state/state-item.ts';
 
 /**
@@ -9,10 +10,15 @@ export function isOfOneElement(stage: DeadLetterStage): boolean {
   return stage === 'key' || stage === 'output';
 }
 
-/** A number and what separates it. */
-const ELEMENT_BYTES = 6;
+/** Whether an element without a key stands for its whole record. */
+export function isWhole({ rejection }: { readonly rejection: Rejection | undefined }): boolean {
+  return rejection !== undefined && !isOfOneElement(rejection.stage);
+}
 
-/** What a shard's own item tells of the records of its lane. */
+/** An element's number and what separates it. */
+export const ELEMENT_BYTES = 6;
+
+/** Records that have letters without a key: what a shard's own item tells of those of its lane, or names of letters. */
 export class RejectedRecords {
   readonly #records = new Map<string, RejectedRecord>();
   #bytes = 0;
@@ -26,11 +32,19 @@ export class RejectedRecords {
     return this.#bytes;
   }
 
-  has(position: MarkPosition, element: number): boolean {
-    // To encode a position is slow, and most items list nothing.
-    if (this.#records.size === 0) return false;
-    const record = this.#records.get(encodeMarkPosition(position));
-    return record !== undefined && (record.elements === undefined || record.elements.includes(element));
+  /** Whether the element has its letter. One that stands for its whole record has none by letters of some elements. */
+  has(
+    position: MarkPosition,
+    element: { readonly number: number; readonly rejection: Rejection | undefined },
+  ): boolean {
+    const record = this.#get(position);
+    if (record === undefined) return false;
+    return record.elements === undefined || (!isWhole(element) && record.elements.includes(element.number));
+  }
+
+  /** The elements that have letters of their own. */
+  elementsOf(position: MarkPosition): readonly number[] {
+    return this.#get(position)?.elements ?? [];
   }
 
   /** @param elements all of them where not given. */
@@ -55,6 +69,11 @@ export class RejectedRecords {
 
   list(): RejectedRecord[] {
     return [...this.#records.values()];
+  }
+
+  #get(position: MarkPosition): RejectedRecord | undefined {
+    // To encode a position is slow, and most items list nothing.
+    return this.#records.size === 0 ? undefined : this.#records.get(encodeMarkPosition(position));
   }
 
   #set(name: string, record: RejectedRecord): void {

@@ -1,4 +1,4 @@
-import type { DeadLetterSink, DeadLetterStore } from '../output/dead-letter-store.ts';
+import type { DeadLetterStore } from '../output/dead-letter-store.ts';
 import type { SinkPort } from '../output/sink-port.ts';
 import type { ShardRanges } from '../source/shard-ranges.ts';
 import type { StateStore } from '../state/state-store.ts';
@@ -7,6 +7,7 @@ import type { SourceLanes } from '../time/source-lanes.ts';
 import type { ItemCache } from './item-cache.ts';
 import type { KnownLaneTimes } from './lane-times.ts';
 import type { Program } from './program.ts';
+import type { RejectedRecords } from './rejected-records.ts';
 
 /** What the engine has to say to people: names, numbers and reasons, never the contents of records. */
 export interface EngineLog {
@@ -21,7 +22,9 @@ export interface Runtime {
   readonly store: StateStore;
   /** By sink name. */
   readonly sinks: ReadonlyMap<string, SinkPort>;
-  readonly deadLetters: DeadLetterSink;
+  readonly deadLetters: DeadLetterStore;
+  /** Keeps letters that were redriven or dropped. */
+  readonly closedLetters: DeadLetterStore;
   /** The lanes of the source, of which one that nobody has heard of holds event time back: of a pipeline with a time. */
   readonly lanes?: SourceLanes;
   /** Asked only where a batch holds an aggregate of the Kinesis Producer Library. */
@@ -38,15 +41,17 @@ export interface Runtime {
   laneTimes?: KnownLaneTimes;
   /** Up to where this container has fired what was due, milliseconds since the epoch. */
   firedMs?: { readonly generation: number; readonly overMs: number };
+  /** By shard: see `rejectedBefore`. */
+  rejectedBefore?: {
+    readonly generation: number;
+    readonly byShard: Map<string, Promise<RejectedRecords>>;
+  };
   /** Whether lanes are by partition key in every shard; known with the generation. */
   isByPartition?: boolean;
 }
 
 /** A runtime that takes dead letters too. */
 export interface RedriveRuntime extends Runtime {
-  readonly deadLetters: DeadLetterStore;
-  /** Keeps letters that were redriven or dropped. */
-  readonly closedLetters: DeadLetterStore;
   /** With a repartition: that of the half which reads the stream of this physical name. */
   readonly runtimeFor?: (stream: string) => Runtime;
 }

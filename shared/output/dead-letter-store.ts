@@ -15,6 +15,8 @@ export interface DeadLetter {
   readonly number: number;
   /** Number of the element that was rejected; of the first, where the record has several for the key. */
   readonly element: number;
+  /** Of a letter for a whole record: elements that have letters of their own. */
+  readonly except?: readonly number[];
   /** The key it was rejected for; absent where it has none. */
   readonly key?: string;
   readonly stage: DeadLetterStage;

@@ -17,7 +17,7 @@ export const ITEM = {
   /** M. Dead letters, with the names of `LETTERS`. Absent where there never was one. */
   letters: 'd',
   /**
-   * S. Of a shard's own item: the records above its mark that have a letter in it, encoded positions with spaces between;
+   * S. Of a shard's own item: the records above what is settled that have a letter in it, encoded positions with spaces between;
    * `#0,5` behind one stands for elements, without it the letter is for the whole record. Absent where there are none.
    */
   rejected: 'k',
@@ -79,4 +79,6 @@ export const ENTRY = {
   stage: 'g',
   /** S. Dead letter: why. */
   reason: 'w',
+  /** S. Dead letter for a whole record: elements with letters of their own, `0,5`; absent where there are none. */
+  except: 'x',
 } as const;

@@ -152,6 +152,7 @@ function encodeEntry(entry: OutboxEntry, itemRevision: number): Row {
     row[ENTRY.stage] = { S: entry.stage };
     row[ENTRY.reason] = { S: entry.reason };
     if (entry.arrivalMs !== undefined) row[ENTRY.arrivalMs] = { N: String(entry.arrivalMs) };
+    if (entry.except !== undefined) row[ENTRY.except] = { S: entry.except.join() };
     return row;
   }
   row[ENTRY.sink] = { S: entry.sink };
@@ -180,6 +181,7 @@ function decodeEntry(row: Row, itemRevision: number): OutboxEntry {
   };
   const stage = row[ENTRY.stage]?.S;
   const arrivalMs = row[ENTRY.arrivalMs]?.N;
+  const except = row[ENTRY.except]?.S;
   if (stage !== undefined) {
     return {
       kind: 'deadLetter',
@@ -188,6 +190,7 @@ function decodeEntry(row: Row, itemRevision: number): OutboxEntry {
       stage: stage as DeadLetterStage,
       reason: textOf(row, ENTRY.reason),
       ...(arrivalMs !== undefined && { arrivalMs: Number(arrivalMs) }),
+      ...(except !== undefined && { except: except.split(',').map(Number) }),
     } satisfies DeadLetterEntry;
   }
   const json = row[ENTRY.json]?.S;

@@ -59,6 +59,8 @@ export interface DeadLetterEntry extends OutboxEntryBase {
   readonly arrivalMs?: number | undefined;
   readonly stage: DeadLetterStage;
   readonly reason: string;
+  /** Of a letter for a whole record: elements that have letters of their own, ascending. */
+  readonly except?: readonly number[];
 }
 
 /** Where a record was rejected; `late`: by what waits for event time; `parked`: nowhere, an earlier record of its key was. */
@@ -93,7 +95,7 @@ export interface StateItem {
    * redrive to that moment's time.
    */
   readonly revision: number;
-  /** In a shard's own item: up to where what has no key has a letter here, as far as `rejected` does not say it. */
+  /** In a shard's own item: up to where records without a key have letters that `rejected` lists no more. */
   readonly marks: ReadonlyMap<string, Mark>;
   /** By operator name. An operator without an entry has no state; an item without any is a tombstone. */
   readonly states: ReadonlyMap<string, Document>;
@@ -104,11 +106,12 @@ export interface StateItem {
   readonly spilled?: SpilledStates;
   /** Of an item that ever had a dead letter. */
   readonly letters?: Letters;
-  /** Of a shard's own item: the records above its mark that have a letter in it. */
+  /** Of a shard's own item: the records above what is settled that have a letter in it. */
   readonly rejected?: readonly RejectedRecord[];
   /**
    * Of a shard's own item: up to here every record of its lane has its fate, in it or in its keys' items. Never in a restored
-   * item: a checkpoint's scan may have read a key's item before the record was in it.
+   * item: a checkpoint's scan may have read a key's item before the record was in it. There the names of the letters tell
+   * who has one up to the mark.
    */
   readonly settled?: MarkPosition;
   /** Fired up to here: what waits for this event time or an earlier one is late, milliseconds since the epoch. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { MemoryDeadLetterStore } from '../../../shared/output/memory-dead-letters.ts';
 import { kinesis, pipeline, type Pipeline } from '../../../shared/index.ts';
 import { ItemCache } from '../../../shared/engine/item-cache.ts';
 import type { Delivery, SinkPort } from '../../../shared/output/sink-port.ts';
@@ -256,7 +257,9 @@ describe('a bucket that denies', () => {
     const world = testWorld(subject);
     const denying = {
       ...world.runtime,
-      deadLetters: { put: async () => Promise.reject(new Error('AccessDenied')) },
+      deadLetters: Object.assign(new MemoryDeadLetterStore(() => 0), {
+        put: async () => Promise.reject(new Error('AccessDenied')),
+      }),
     };
     const batch = records([A, { ...A, bad: true }, A]);
     const result = await deliver(world, batch, { runtime: denying });

@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
+import { MemoryDeadLetterStore } from '../../../shared/output/memory-dead-letters.ts';
 import { kinesis, pipeline, type Pipeline } from '../../../shared/index.ts';
 import type { DeadLetter, DeadLetterSink } from '../../../shared/output/dead-letter-store.ts';
 import { CLOSED_RANGES_LIMIT } from '../../../shared/state/letters.ts';
@@ -333,7 +334,9 @@ describe('a parked key', () => {
       if (letter.number === 0) throw new Error('The bucket cannot be reached.');
       await old.runtime.deadLetters.put(name, letter);
     };
-    await deliver(old, batch, { runtime: { ...old.runtime, deadLetters: { put } } });
+    await deliver(old, batch, {
+      runtime: { ...old.runtime, deadLetters: Object.assign(new MemoryDeadLetterStore(() => 0), { put }) },
+    });
     const world = mended(old, { policy: 'parkKey' });
     const [result] = await redrive(world);
     expect(result).toMatchObject({ outcome: 'waiting' });
