@@ -17,8 +17,10 @@ import { dying, gated, MOMENTS, outcomes } from './redriving.ts';
 interface Value {
   readonly id: number;
   readonly since?: number;
-  /** Versions that fail it again. */
+  /** The version that fails it again. */
   readonly not?: number;
+  /** The version that cannot decode its record. */
+  readonly breaks?: number;
 }
 
 type Policy = 'deadLetter' | 'stop';
@@ -27,7 +29,11 @@ type Policy = 'deadLetter' | 'stop';
 function code(version: number, onRecordError: Policy = 'deadLetter'): Pipeline {
   return pipeline('p', { onRecordError })
     .from(kinesis<Value | readonly Value[]>('s'))
-    .flatMap((value) => (Array.isArray(value) ? (value as readonly Value[]) : [value as Value]))
+    .flatMap((value) => {
+      const values = Array.isArray(value) ? (value as readonly Value[]) : [value as Value];
+      if (values.some(({ breaks }) => breaks === version)) throw new Error('cannot be decoded');
+      return values;
+    })
     .keyBy(({ since = 1, not }) =>
       version >= since && version !== not ? 'k' : (undefined as unknown as string),
     )
@@ -51,6 +57,74 @@ const LATER: Value = { id: 3 };
 function ids(world: TestWorld): unknown {
   return stateOf(world, 'k', 'ids');
 }
+
+/** As a restore leaves the shard's own item: what was settled is not known, and the letters' names are there. */
+async function restored({ store }: TestWorld): Promise<void> {
+  for (const item of [...store.items().values()].filter(({ settled }) => settled !== undefined)) {
+    const { settled: _, ...rest } = item;
+    const written = { ...rest, revision: item.revision + 1 };
+    const [result] = await store.commit([
+      { item: written, expectedRevision: item.revision, loaded: item, spills: false },
+    ]);
+    expect(result).toBe('committed');
+  }
+}
+
+describe('behind a restore', () => {
+  const parallel = { parallelizationFactor: 2 };
+  const SAME = { partitionKey: 'q' };
+  const MIXED = [...records([BAD, GOOD, LATER], 0, SAME), ...records([{ id: 4, since: 9 }], 3, SAME)];
+
+  /** With a letter that the item lists no more, and another behind it. */
+  async function forgetful(batch: readonly SourceRecord[]): Promise<TestWorld> {
+    const world = testWorld(code(1));
+    await deliver(world, batch, { runtime: { ...deployed(world, 1), ...parallel } });
+    await deliver(world, batch.slice(3), { runtime: { ...deployed(world, 1), ...parallel } });
+    await deliver(world, records([{ id: 5, since: 9 }], 4, SAME), {
+      runtime: { ...deployed(world, 1), ...parallel },
+    });
+    await restored(world);
+    return world;
+  }
+
+  it('a record stays a letter that is known by its name alone', async () => {
+    const world = await forgetful(MIXED);
+    const runtime = { ...deployed(world, 2), ...parallel };
+    const again = await deliver(world, MIXED, { runtime });
+    expect(again.report).toMatchObject({ applied: 0, deadLetters: 0 });
+    expect(ids(world)).toEqual([1, 3]);
+    expect(await outcomes(world, {}, runtime)).toEqual(['redriven', 'rejected', 'rejected']);
+    expect(ids(world)).toEqual([1, 3, 2]);
+  });
+
+  it('a record that other code had applied gets a letter in front of those that have one', async () => {
+    const batch = [...records([BAD, { id: 1, breaks: 2 }, LATER], 0, SAME), ...MIXED.slice(3)];
+    const world = await forgetful(batch);
+    const before = letters(world).length;
+    await deliver(world, batch, { runtime: { ...deployed(world, 2), ...parallel } });
+    expect(letters(world)).toHaveLength(before + 1);
+    expect([...world.letters.values()].at(-1)).toMatchObject({
+      sequenceNumber: batch[1]?.position.sequence,
+    });
+  });
+});
+
+it('a whole record is redriven without the elements that have letters of their own', async () => {
+  const world = testWorld(code(1));
+  const batch = records([[{ id: 1, since: 2, breaks: 2 }, { id: 2 }]]);
+  // Dies when the letter of the first element is committed, and nothing else.
+  const gate = dying(8, 'before');
+  await deliver(world, batch, { runtime: gated(deployed(world, 1), gate) }).catch(() => undefined);
+  expect(ids(world)).toBeUndefined();
+
+  await drain(world, batch, { runtime: deployed(world, 2) });
+  expect([...world.letters.values()]).toMatchObject([
+    { stage: 'key', element: 0 },
+    { stage: 'stateless', except: [0] },
+  ]);
+  expect(await outcomes(world, {}, deployed(world, 3))).toEqual(['redriven', 'redriven']);
+  expect(ids(world)).toEqual([1, 2]);
+});
 
 describe('a record without a key that mended code gives one', () => {
   it('is applied in its place where the shard waited in front of it', async () => {
