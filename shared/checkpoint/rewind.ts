@@ -35,6 +35,7 @@ export type RewindRefusal =
 
 export type RewindAnswer = { readonly kind: 'at'; readonly control: Control } | RewindRefusal;
 
+const NO_NOTICE = refused('the notice that there may be letters without a key was not written: try again');
 const SUPERSEDED = { kind: 'superseded' } as const;
 
 export interface RewindRequest {
@@ -233,15 +234,6 @@ export async function switchGeneration(
     );
   }
   if (!(await insertRows(rewinder, control, manifest, version))) return SUPERSEDED;
-  // Of items of many lanes a notice tells, before which the checkpoint's scan may have come.
-  const { runtime } = rewinder;
-  const isChained = runtime.program.definition.source.chained !== undefined;
-  const hasLanes = isChained || control.isByPartition === true || manifest.isByPartition;
-  if (hasLanes && !(await giveNotice(runtime, control.rewind.to))) {
-    return refused(
-      `the notice of letters in generation ${control.rewind.to} could not be written: try again`,
-    );
-  }
   const { to, outputs } = control.rewind;
   return goOn(rewinder.generations, control, {
     // Revisions of a new generation lie above all ranks that were ever published.
@@ -304,6 +296,7 @@ export async function replay(
   if (parent !== undefined) return refused(`its parent ${parent} comes first`);
   const { runtime, source } = rewinder;
   const { to, outputs, allowsGap } = control.rewind;
+  if (!(await isNoticeGiven(runtime, control))) return NO_NOTICE;
   return replayShard(
     outputs === 'suppress' ? { ...runtime, sinks: silenced(runtime.sinks) } : runtime,
     source,
@@ -334,6 +327,7 @@ export async function release(rewinder: Rewinder, version: number): Promise<Rewi
     if (left.length > 0) {
       return refused(`shards are not replayed: ${left.map(({ shard }) => shard.shard).join(', ')}`);
     }
+    if (!(await isNoticeGiven(runtime, control))) return NO_NOTICE;
     const began = await goOn(rewinder.generations, control, {
       ...control,
       rewind: { ...rewind, step: 'release' },
@@ -485,6 +479,18 @@ async function insertRows(
     return generations.changeProgress(to, shard, { kind: 'insert', progress }, version);
   });
   return !results.includes('superseded');
+}
+
+/**
+ * Where an item of any lane may list letters, a notice tells; the checkpoint's scan may have come to its row before it was
+ * written. Only when the items are counted: it would be one too many.
+ */
+async function isNoticeGiven(
+  runtime: RedriveRuntime,
+  { rewind, isByPartition }: RewindingControl,
+): Promise<boolean> {
+  const isChained = runtime.program.definition.source.chained !== undefined;
+  return (!isChained && isByPartition !== true) || giveNotice(runtime, rewind.to);
 }
 
 /** Sinks that take everything and send nothing. */
