@@ -177,7 +177,9 @@ class ItemFold {
       const index = (elements[at] as Element).record;
       if (index >= below) break;
       let end = at + 1;
-      while (end < elements.length && elements[end]?.record === index) end++;
+      // What has no key is rejected for itself: of a record with very many such elements round by round.
+      const isTogether = this.#work.key !== undefined;
+      while (isTogether && end < elements.length && elements[end]?.record === index) end++;
       const record = this.#scope.records[index] as SourceRecord;
       const place = this.#scope.places[index] as MarkPlace;
       if (this.#isDone(record, place, at, end)) {

@@ -1,5 +1,6 @@
 import { compareMarkPositions, encodeMarkPosition, type MarkPosition } from '../source/position.ts';
 import type { Rejection } from '../source/record-error.ts';
+import { rangesOf } from '../state/number-ranges.ts';
 import type { DeadLetterStage, RejectedRecord } from '../state/state-item.ts';
 
 /**
@@ -16,7 +17,7 @@ export function isWhole({ rejection }: { readonly rejection: Rejection | undefin
 }
 
 /** An element's number and what separates it. */
-export const ELEMENT_BYTES = 6;
+export const ELEMENT_BYTES = 7;
 
 /** Records that have letters without a key: what a shard's own item tells of those of its lane, or names of letters. */
 export class RejectedRecords {
@@ -52,7 +53,7 @@ export class RejectedRecords {
     const name = encodeMarkPosition(position);
     const before = this.#records.get(name);
     const known = before === undefined ? [] : before.elements;
-    const all = known && elements && [...new Set([...known, ...elements])].sort((a, b) => a - b);
+    const all = known && elements && joined(known, elements);
     this.#set(name, { position, ...(all !== undefined && { elements: all }) });
   }
 
@@ -90,6 +91,13 @@ export class RejectedRecords {
   }
 }
 
+function joined(known: readonly number[], more: readonly number[]): readonly number[] {
+  // A record may have thousands, which come in their order.
+  if ((known.at(-1) ?? -1) < (more[0] ?? 0)) return [...known, ...more];
+  return [...new Set([...known, ...more])].sort((a, b) => a - b);
+}
+
 function bytesOf(name: string, { elements = [] }: RejectedRecord): number {
-  return name.length + ELEMENT_BYTES * (elements.length + 1);
+  // Both ends of each range.
+  return name.length + 2 * ELEMENT_BYTES * (rangesOf(elements).length + 1);
 }

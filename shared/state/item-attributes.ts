@@ -18,7 +18,7 @@ export const ITEM = {
   letters: 'd',
   /**
    * S. Of a shard's own item: the records above what is settled that have a letter in it, encoded positions with spaces between;
-   * `#0,5` behind one stands for elements, without it the letter is for the whole record. Absent where there are none.
+   * `#0-3,5` behind one stands for elements, without it the letter is for the whole record. Absent where there are none.
    */
   rejected: 'k',
   /** S. Of a shard's own item: the encoded position up to which every record of its lane has its fate. Not in checkpoints. */
@@ -79,6 +79,6 @@ export const ENTRY = {
   stage: 'g',
   /** S. Dead letter: why. */
   reason: 'w',
-  /** S. Dead letter for a whole record: elements with letters of their own, `0,5`; absent where there are none. */
+  /** S. Dead letter for a whole record: elements with letters of their own, `0-3,5`; absent where there are none. */
   except: 'x',
 } as const;

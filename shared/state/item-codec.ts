@@ -9,7 +9,8 @@ import { rowBytes, type Row } from './attribute-bytes.ts';
 import { decodeDocument, encodeDocument } from './document-codec.ts';
 import type { Document } from './document.ts';
 import { ENTRY, ITEM, LETTERS } from './item-attributes.ts';
-import type { LetterRange, Letters } from './letters.ts';
+import type { Letters } from './letters.ts';
+import { numbersIn, rangesOf, rangesOfText, rangesText } from './number-ranges.ts';
 import { setOwn } from './own-property.ts';
 import { dueBucketOf } from './due-buckets.ts';
 import { shownKey } from './row-key.ts';
@@ -152,7 +153,7 @@ function encodeEntry(entry: OutboxEntry, itemRevision: number): Row {
     row[ENTRY.stage] = { S: entry.stage };
     row[ENTRY.reason] = { S: entry.reason };
     if (entry.arrivalMs !== undefined) row[ENTRY.arrivalMs] = { N: String(entry.arrivalMs) };
-    if (entry.except !== undefined) row[ENTRY.except] = { S: entry.except.join() };
+    if (entry.except !== undefined) row[ENTRY.except] = { S: rangesText(rangesOf(entry.except)) };
     return row;
   }
   row[ENTRY.sink] = { S: entry.sink };
@@ -190,7 +191,7 @@ function decodeEntry(row: Row, itemRevision: number): OutboxEntry {
       stage: stage as DeadLetterStage,
       reason: textOf(row, ENTRY.reason),
       ...(arrivalMs !== undefined && { arrivalMs: Number(arrivalMs) }),
-      ...(except !== undefined && { except: except.split(',').map(Number) }),
+      ...(except !== undefined && { except: numbersIn(rangesOfText(except)) }),
     } satisfies DeadLetterEntry;
   }
   const json = row[ENTRY.json]?.S;
@@ -211,7 +212,7 @@ function decodeEntry(row: Row, itemRevision: number): OutboxEntry {
 
 function encodeLetters({ next, closed, parkedFrom }: Letters): Row {
   const row: Row = { [LETTERS.next]: { N: String(next) } };
-  if (closed.length > 0) row[LETTERS.closed] = { S: closed.map(rangeText).join() };
+  if (closed.length > 0) row[LETTERS.closed] = { S: rangesText(closed) };
   if (parkedFrom !== undefined) row[LETTERS.parkedFrom] = { N: String(parkedFrom) };
   return row;
 }
@@ -221,29 +222,20 @@ function decodeLetters(row: Row): Letters {
   const parkedFrom = row[LETTERS.parkedFrom]?.N;
   return {
     next: Number(numberOf(row, LETTERS.next)),
-    closed: closed === undefined ? [] : closed.split(',').map(rangeOf),
+    closed: closed === undefined ? [] : rangesOfText(closed),
     ...(parkedFrom !== undefined && { parkedFrom: Number(parkedFrom) }),
   };
 }
 
 function rejectedText({ position, elements }: RejectedRecord): string {
   const place = encodeMarkPosition(position);
-  return elements === undefined ? place : `${place}#${elements.join()}`;
+  return elements === undefined ? place : `${place}#${rangesText(rangesOf(elements))}`;
 }
 
 function rejectedOf(text: string): RejectedRecord {
   const [place = '', elements] = text.split('#');
   const position = decodeMarkPosition(place);
-  return elements === undefined ? { position } : { position, elements: elements.split(',').map(Number) };
-}
-
-function rangeText({ from, below }: LetterRange): string {
-  return below === from + 1 ? String(from) : `${from}-${below - 1}`;
-}
-
-function rangeOf(text: string): LetterRange {
-  const [from, last = from] = text.split('-');
-  return { from: Number(from), below: Number(last) + 1 };
+  return elements === undefined ? { position } : { position, elements: numbersIn(rangesOfText(elements)) };
 }
 
 function textOf(row: Row, name: string): string {

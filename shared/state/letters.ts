@@ -1,8 +1,4 @@
-/** Numbers `from` up to, and without, `below`. */
-export interface LetterRange {
-  readonly from: number;
-  readonly below: number;
-}
+import type { NumberRange } from './number-ranges.ts';
 
 /**
  * The dead letters of one item. Each gets the item's next number in the write that rejects its record, and is *open*
@@ -13,7 +9,7 @@ export interface Letters {
   /** The number that the next letter gets. */
   readonly next: number;
   /** Closed numbers: ascending ranges that do not touch. */
-  readonly closed: readonly LetterRange[];
+  readonly closed: readonly NumberRange[];
   /**
    * The key is parked: this letter is the first that its later records wait for. Each of them became a letter too, so
    * that the numbers from here to `next` are their order.
@@ -51,8 +47,8 @@ export function hasOpenLetters(letters: Letters | undefined): boolean {
 /** Closes a letter. A key whose last parked letter this is, is parked no more. */
 export function closeLetter(letters: Letters, number: number): Letters {
   const { next, parkedFrom } = letters;
-  const closed: LetterRange[] = [];
-  let added: LetterRange = { from: number, below: number + 1 };
+  const closed: NumberRange[] = [];
+  let added: NumberRange = { from: number, below: number + 1 };
   for (const range of letters.closed) {
     if (range.below < added.from || added.below < range.from) closed.push(range);
     else added = { from: Math.min(range.from, added.from), below: Math.max(range.below, added.below) };

@@ -8,6 +8,7 @@ import type { SourceRecord } from '../../../shared/source/record.ts';
 import { itemBytes } from '../../../shared/state/item-codec.ts';
 import { MemoryStateStore } from '../../../shared/state/memory-state-store.ts';
 import { noticeKey } from '../../../shared/state/row-key.ts';
+import { without } from '../../../shared/state/without.ts';
 import { MemorySink, testWorld, type TestWorld } from '../../support/memory-ports.ts';
 import { put, type Upstream } from './chained.ts';
 import { deliver, drain, letters, records, rest, stateOf } from './deliver.ts';
@@ -61,8 +62,7 @@ function ids(world: TestWorld): unknown {
 /** As a restore leaves the shard's own item: what was settled is not known, and the letters' names are there. */
 async function restored({ store }: TestWorld): Promise<void> {
   for (const item of [...store.items().values()].filter(({ settled }) => settled !== undefined)) {
-    const { settled: _, ...rest } = item;
-    const written = { ...rest, revision: item.revision + 1 };
+    const written = { ...without(item, 'settled'), revision: item.revision + 1 };
     const [result] = await store.commit([
       { item: written, expectedRevision: item.revision, loaded: item, spills: false },
     ]);
@@ -320,6 +320,19 @@ describe("a shard's own item", () => {
     expect((ids(world) as number[]).length).toBe(1_500);
     expect(largest).toBeGreaterThan(REJECTED_LIMIT_BYTES / 2);
     expect(largest).toBeLessThan(2 * REJECTED_LIMIT_BYTES);
+  });
+
+  it('takes the letters of a record that has thousands round by round', async () => {
+    const world = testWorld(code(1));
+    const element = (id: number, since?: number): Value => ({ id, ...(since !== undefined && { since }) });
+    const many = Array.from({ length: 4_000 }, (_, id) => element(id, id % 500 === 0 ? 1 : 2));
+    const result = await deliver(world, records([GOOD, many, LATER]));
+    expect(result.failedFrom).toBeUndefined();
+    expect(letters(world)).toHaveLength(3_992);
+    expect((ids(world) as number[]).length).toBe(10);
+    await drain(world, records([GOOD, many, LATER]), { runtime: deployed(world, 2) });
+    expect(letters(world)).toHaveLength(3_992);
+    expect((ids(world) as number[]).length).toBe(10);
   });
 
   it('is read with the keys, and where there are many lanes only once one has letters', async () => {
