@@ -435,6 +435,8 @@ describe('what must not compile', () => {
     byOrigin.dedupeBy(({ origin }) => origin, { within: 5 });
     // @ts-expect-error there are days, hours, minutes and seconds
     byOrigin.dedupeBy(({ origin }) => origin, { within: { weeks: 1 } });
+    // @ts-expect-error there is no watermark that bounds it
+    byOrigin.dedupeBy(({ origin }) => origin);
     // @ts-expect-error ids are remembered under a key
     void flights.dedupeBy;
   });
