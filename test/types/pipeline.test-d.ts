@@ -217,6 +217,11 @@ describe('types', () => {
     expectTypeOf(byOrigin.dedupeBy(({ origin }) => origin, { within: { hours: 1 } })).toEqualTypeOf<
       KeyedStream<FlightValue>
     >();
+    const timed = flights
+      .arrivalTime()
+      .watermark({ lateness: { hours: 1 } })
+      .keyBy(({ origin }) => origin);
+    expectTypeOf(timed.dedupeBy(({ origin }) => origin)).toEqualTypeOf<KeyedStream<FlightValue, true>>();
   });
 
   it('of sources follow from codec and schema', () => {
@@ -436,7 +441,7 @@ describe('what must not compile', () => {
     // @ts-expect-error there are days, hours, minutes and seconds
     byOrigin.dedupeBy(({ origin }) => origin, { within: { weeks: 1 } });
     // @ts-expect-error there is no watermark that bounds it
-    byOrigin.dedupeBy(({ origin }) => origin);
+    byOrigin.dedupeBy(({ origin }: FlightValue) => origin);
     // @ts-expect-error ids are remembered under a key
     void flights.dedupeBy;
   });
