@@ -1,6 +1,6 @@
 export { pipeline, Stream, KeyedStream } from './pipeline/pipeline.ts';
 export type { KeyState, PipelineOptions, PipelineStart } from './pipeline/pipeline.ts';
-export type { DedupeOptions } from './pipeline/dedupe.ts';
+export type { DedupeOptions, WatermarkDedupeOptions } from './pipeline/dedupe.ts';
 export type { Duration } from './pipeline/duration.ts';
 export { kinesis } from './pipeline/kinesis.ts';
 export type { KinesisInput, KinesisOutput } from './pipeline/kinesis.ts';

@@ -7,7 +7,12 @@ import { tumbling, type Windows } from '../time/window-spec.ts';
 import { ConfigurationError } from './configuration-error.ts';
 import { secondsOf, type Duration } from './duration.ts';
 import { WindowedStream, type WindowedOptions } from './windowed-stream.ts';
-import { dedupeStage, type DedupeOptions } from './dedupe.ts';
+import {
+  dedupeStage,
+  watermarkDedupeStage,
+  type DedupeOptions,
+  type WatermarkDedupeOptions,
+} from './dedupe.ts';
 import type { DynamoDbOutput } from './dynamodb.ts';
 import type { KinesisInput, KinesisOutput } from './kinesis.ts';
 import { requireName } from './name.ts';
@@ -556,9 +561,29 @@ export class KeyedStream<T, Timed extends boolean = false> implements Pipeline {
    * empty, rejects its record; what a rejected record brought is not remembered.
    * @throws TypeError where an option cannot be used.
    */
-  dedupeBy(id: (value: T) => string, options: DedupeOptions): KeyedStream<T, Timed> {
+  dedupeBy(id: (value: T) => string, options: DedupeOptions): KeyedStream<T, Timed>;
+  /**
+   * Without `within`, the watermark bounds it: Spark's `dropDuplicatesWithinWatermark`. Drops values whose id was seen
+   * under the key with an event time that is at most the lateness before theirs, and what comes too late.
+   * @throws TypeError where an option cannot be used, or the pipeline has no lateness.
+   */
+  dedupeBy(
+    this: KeyedStream<T, true>,
+    id: (value: T) => string,
+    options?: WatermarkDedupeOptions,
+  ): KeyedStream<T, Timed>;
+  dedupeBy(
+    id: (value: T) => string,
+    options: DedupeOptions | WatermarkDedupeOptions = {},
+  ): KeyedStream<T, Timed> {
     const { name = 'dedupe' } = options;
-    return this.#operator(dedupeStage(name, id as (value: unknown) => string, options));
+    const { time } = this.definition;
+    const idOf = id as (value: unknown) => string;
+    return this.#operator(
+      time === undefined || 'within' in options
+        ? dedupeStage(name, idOf, options as DedupeOptions)
+        : watermarkDedupeStage(name, idOf, time.latenessMs, options),
+    );
   }
 
   /** Publishes each value; the stream goes on behind it, so that several sinks can follow each other. */

@@ -220,6 +220,15 @@ const batches = pipeline('batches')
   )
   .to(kinesis('batches'));
 
+/** Amounts are the ids: many come again, within the watermark and beyond it. */
+const deduplicated = timed('time-deduplicated', 5)
+  .dedupeBy(({ value: { amount } }) => String(amount))
+  .map(idOf)
+  .updateStateByKey<string[]>('kept', ([id], kept = []) => [...kept.slice(-19), id as string], {
+    emit: 'every',
+  })
+  .to(kinesis('kept'));
+
 /** What is simulated with event time. */
 export const TIMED: readonly Workload[] = [
   {
@@ -287,4 +296,5 @@ export const TIMED: readonly Workload[] = [
       late: 'drop',
     }),
   },
+  { pipeline: deduplicated, leastRoomBytes: 4_000 },
 ];

@@ -217,6 +217,11 @@ describe('types', () => {
     expectTypeOf(byOrigin.dedupeBy(({ origin }) => origin, { within: { hours: 1 } })).toEqualTypeOf<
       KeyedStream<FlightValue>
     >();
+    const timed = flights
+      .arrivalTime()
+      .watermark({ lateness: { hours: 1 } })
+      .keyBy(({ origin }) => origin);
+    expectTypeOf(timed.dedupeBy(({ origin }) => origin)).toEqualTypeOf<KeyedStream<FlightValue, true>>();
   });
 
   it('of sources follow from codec and schema', () => {
@@ -435,6 +440,8 @@ describe('what must not compile', () => {
     byOrigin.dedupeBy(({ origin }) => origin, { within: 5 });
     // @ts-expect-error there are days, hours, minutes and seconds
     byOrigin.dedupeBy(({ origin }) => origin, { within: { weeks: 1 } });
+    // @ts-expect-error there is no watermark that bounds it
+    byOrigin.dedupeBy(({ origin }: FlightValue) => origin);
     // @ts-expect-error ids are remembered under a key
     void flights.dedupeBy;
   });
