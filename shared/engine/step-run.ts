@@ -117,7 +117,11 @@ export class StepRun {
       if (operator.outputs !== 'same')
         this.#ownKey = operator.destinationKey?.(this.#key, output) ?? this.#key;
       if (operator.outputMs !== undefined && context.time !== undefined) {
-        this.#context = { ...context, time: { ...context.time, eventMs: operator.outputMs(output) } };
+        const eventMs = operator.outputMs(output);
+        const { overMs } = context.time;
+        // A window's result has its last millisecond, and is in time until the window's end.
+        const ownOverMs = overMs === eventMs ? overMs - 1 : overMs;
+        this.#context = { ...context, time: { ...context.time, eventMs, overMs: ownOverMs } };
       }
       this.#run(from, output);
       this.#ownKey = ownKey;

@@ -36,7 +36,10 @@ export function joinStage(
   version: number,
   { kind, isLeft, isRight, beforeMs, afterMs, late }: JoinSettings,
 ): StatefulStage {
-  /** How long behind its own time a value's last partner may come. */
+  /**
+   * How long behind its own time a value's last partner may come. One that is a window's result comes when that
+   * millisecond is over.
+   */
   const waitMs: Readonly<Record<Side, number>> = { l: afterMs, r: beforeMs };
   const isOuter: Readonly<Record<Side, boolean>> = {
     l: kind === 'leftOuter' || kind === 'fullOuter',
@@ -53,8 +56,8 @@ export function joinStage(
     dueMs: (state) => {
       const { l = [], r = [] } = state as Held;
       const dueMs = Math.min(
-        ...l.map(([timeMs]) => timeMs + waitMs.l),
-        ...r.map(([timeMs]) => timeMs + waitMs.r),
+        ...l.map(([timeMs]) => timeMs + waitMs.l + 1),
+        ...r.map(([timeMs]) => timeMs + waitMs.r + 1),
       );
       return dueMs === Infinity ? undefined : dueMs;
     },
@@ -65,11 +68,11 @@ export function joinStage(
       for (const side of ['l', 'r'] as const) {
         const waiting = held[side] ?? [];
         for (const [timeMs, value, hasMet] of waiting) {
-          if (timeMs + waitMs[side] <= dueMs && isOuter[side] && hasMet === undefined) {
+          if (timeMs + waitMs[side] < dueMs && isOuter[side] && hasMet === undefined) {
             outputs.push(alone(side, value));
           }
         }
-        left[side] = waiting.filter(([timeMs]) => timeMs + waitMs[side] > dueMs);
+        left[side] = waiting.filter(([timeMs]) => timeMs + waitMs[side] >= dueMs);
       }
       hold(cell, left);
       return outputs;

@@ -61,6 +61,10 @@ export const HOW: Readonly<Record<string, string>> = {
   order:
     'The order of a list is checked with one shard. Between shards there is none, and so `last` is run with one partition ' +
     'key: of several shards no record is the last.',
+  dedupe:
+    '`dropDuplicatesWithinWatermark(id)` is `keyBy(…).dedupeBy(id)` in a pipeline with a watermark; a `keyBy` of the id ' +
+    'itself makes it one for all keys. Spark drops a duplicate until it has removed the id, here its own event time ' +
+    "decides: one that is further behind than the lateness passes. No case of Spark's suite is in the table for it.",
   lateness:
     'Spark judges lateness by one watermark for all partitions, here a record is judged by its own shard: with several, one ' +
     'that Spark drops may be in time. Behind a sweep, idle shards are as far as the furthest, and so the cases with a ' +

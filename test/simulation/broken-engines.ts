@@ -154,7 +154,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ),
   broken('publishes beyond the first position that is not committed', 3_000, [
     PUBLISH,
-    'if (bound !== undefined && comparePositions(entry.position, bound) >= 0) continue;',
+    'if (order > 0 || (order === 0 && (key !== undefined || entry.kind === 'output'))) continue;',
     '',
   ]),
   broken('drops every pending entry at the next write', 500, [
@@ -720,9 +720,17 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     FOCUS.rewinds,
   ),
   broken(
+    'takes for the list of all letters what a restored item lists',
+    20_000,
+    [LEAVE_OUT, 'if (hasForgotten) scope.named', 'if (hasForgotten && run.opened.generation < 0) scope.named'],
+    FOCUS.lettersWithoutKey,
+    FOCUS.loweredFactor,
+    FOCUS.rewinds,
+  ),
+  broken(
     'gives no notice that a lane has letters',
     2_000,
-    [LEAVE_OUT, 'hasOneLane(run) || (await giveNotice(run))', 'true'],
+    [LEAVE_OUT, 'hasOneLane(run) || (await giveNotice(run.runtime, run.opened.generation))', 'true'],
     FOCUS.lettersWithoutKey,
     FOCUS.mendedEarly,
     FOCUS.loweredFactor,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { kinesis, pipeline, type KeyedStream, type Pipeline } from '../../../shared/index.ts';
+import { kinesis, pipeline, tumbling, type KeyedStream, type Pipeline } from '../../../shared/index.ts';
 import { testPipeline } from '../../../shared/testing/index.ts';
 
 interface Order {
@@ -90,10 +90,42 @@ describe('joins in event time', () => {
 
   it('give what nothing joins when nothing can any more, and not before', async () => {
     const test = testPipeline<Event>(events().leftOuterJoin('j', options).to(out));
-    await test.send(order('a', 10), tick(19.999));
+    await test.send(order('a', 10), tick(20));
     expect(test.outputs()).toEqual([]);
-    await test.send(tick(20));
+    await test.send(tick(20.001));
     expect(test.outputs().map(({ value }) => shown(value))).toEqual(['10+-']);
+  });
+
+  it('take results of windows, whose last millisecond is over when they come', async () => {
+    interface Total {
+      readonly side: 'l' | 'r';
+      readonly sum: number;
+    }
+    const test = testPipeline<Event>(
+      events()
+        .window(tumbling({ seconds: 10 }))
+        .count('totals')
+        .map(({ window, value }): Total => ({ side: window.start % 20_000 === 0 ? 'l' : 'r', sum: value }))
+        .fullOuterJoin('j', {
+          left: (each: Total): each is Total & { side: 'l' } => each.side === 'l',
+          right: (each: Total): each is Total & { side: 'r' } => each.side === 'r',
+          within: { after: { seconds: 10 } },
+        })
+        .to(out),
+    );
+    // Together at both ends of the bound, alone, and with the window in front of it out of reach.
+    await test.send(order('a', 1), order('b', 1), order('a', 11), order('a', 12), order('c', 11), tick(22));
+    await test.send(order('c', 23), tick(100));
+    const shown = test.outputs().map(({ key, value }) => {
+      const { left, right } = value as { left: Total | null; right: Total | null };
+      return `${key} ${left?.sum ?? '-'}+${right?.sum ?? '-'}`;
+    });
+    expect(shown.filter((each) => !each.startsWith('tick')).toSorted()).toEqual([
+      'a 1+2',
+      'b 1+-',
+      'c -+1',
+      'c 1+-',
+    ]);
   });
 
   it('join a late value with what is there, where that is asked for, or make it a dead letter', async () => {
