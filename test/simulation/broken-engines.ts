@@ -154,7 +154,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ),
   broken('publishes beyond the first position that is not committed', 3_000, [
     PUBLISH,
-    'if (order > 0 || (order === 0 && (key !== undefined || entry.kind === 'output'))) continue;',
+    "if (order > 0 || (order === 0 && (key !== undefined || entry.kind === 'output'))) continue;",
     '',
   ]),
   broken('drops every pending entry at the next write', 500, [
@@ -722,7 +722,11 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   broken(
     'takes for the list of all letters what a restored item lists',
     20_000,
-    [LEAVE_OUT, 'if (hasForgotten) scope.named', 'if (hasForgotten && run.opened.generation < 0) scope.named'],
+    [
+      LEAVE_OUT,
+      'if (hasForgotten) scope.named',
+      'if (hasForgotten && run.opened.generation < 0) scope.named',
+    ],
     FOCUS.lettersWithoutKey,
     FOCUS.loweredFactor,
     FOCUS.rewinds,
