@@ -721,7 +721,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ),
   broken(
     'takes for the list of all letters what a restored item lists',
-    20_000,
+    500,
     [
       LEAVE_OUT,
       'if (hasForgotten) scope.named',
