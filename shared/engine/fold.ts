@@ -177,16 +177,18 @@ class ItemFold {
       const index = (elements[at] as Element).record;
       if (index >= below) break;
       let end = at + 1;
-      // What has no key is rejected for itself: of a record with very many such elements round by round.
-      const isTogether = this.#work.key !== undefined;
-      while (isTogether && end < elements.length && elements[end]?.record === index) end++;
+      while (end < elements.length && elements[end]?.record === index) end++;
       const record = this.#scope.records[index] as SourceRecord;
       const place = this.#scope.places[index] as MarkPlace;
       if (this.#isDone(record, place, at, end)) {
         this.#skipped.push(index);
       } else {
         const draft = (this.#draft ??= this.#begin());
-        const outcome = this.#foldRecord(draft, record, place, at, end);
+        let outcome = this.#foldRecord(draft, record, place, at, end);
+        while (outcome === 'tooMany') {
+          end = at + Math.floor((end - at) / 2);
+          outcome = this.#foldRecord(draft, record, place, at, end);
+        }
         if (outcome === 'again') return undefined;
         if (outcome === 'full') break;
         if (outcome !== 'done') {
@@ -296,7 +298,7 @@ class ItemFold {
     place: MarkPlace,
     at: number,
     end: number,
-  ): 'done' | 'again' | 'full' | Stop {
+  ): 'done' | 'again' | 'full' | 'tooMany' | Stop {
     const { elements } = this.#work;
     const { program } = this.#scope;
     const index = (elements[at] as Element).record;
@@ -334,6 +336,9 @@ class ItemFold {
       draft.putBack(saved);
       this.#late = this.#lateBefore;
       if (this.#ran > 0) return 'full';
+      // Letters of one record that no item has room for together: what has no key stands for itself, and goes in parts.
+      const isTooMany = this.#work.key === undefined && run.entriesBytes > draft.room;
+      if (isTooMany && end - at > 1) return 'tooMany';
       if (fired === 0) return { record: index, kind: 'outbox', reason: OUTBOX_IS_FULL };
       // What timers give and what the record gives have no room together: a sweep fires them one by one.
       this.#areTimersLeft = true;

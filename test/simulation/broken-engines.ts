@@ -880,15 +880,16 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     FOLD,
     `      this.#late = this.#lateBefore;
       if (this.#ran > 0) return 'full';
-      if (fired === 0) return { record: index, kind: 'outbox', reason: OUTBOX_IS_FULL };`,
+`,
     `      this.#late = this.#lateBefore;
       run.clear();
-      this.#addLetters(draft, run, record, at, end, { stage: 'output', reason: OUTBOX_IS_FULL });
+      this.#addLetters(draft, run, record, place, at, end, { stage: 'output', reason: OUTBOX_IS_FULL });
       draft.accept(record.arrivalMs, run.entries);
       this.#firstRan ??= record;
       this.#lastRan = record;
       this.#lastPlace = place;
-      if (fired === 0) return 'done';`,
+      if (fired === 0) return 'done';
+`,
   ]),
   broken(
     'drops from a full outbox what is not published',
