@@ -52,7 +52,11 @@ export function pipelineDashboard(scope: Construct, id: string, props: PipelineD
         graph('Duration (ms)', metrics.medianDuration, metrics.slowDuration),
         graph('Concurrency', metrics.concurrency),
       ],
-      [graph('Newest checkpoint (s)', metrics.checkpointAge)],
+      [
+        graph('Newest checkpoint (s)', metrics.checkpointAge),
+        graph('Conflicts', metrics.conflicts),
+        graph('Cost of a million records', metrics.costPerMillion),
+      ],
       [
         graph('State table units', metrics.readUnits, metrics.writeUnits),
         graph('Throttles', metrics.tableThrottles, metrics.readThrottles),

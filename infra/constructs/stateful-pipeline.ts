@@ -111,6 +111,7 @@ export class StatefulPipeline extends Construct {
       stream: this.stream,
       repartitionStream: this.repartitionStream,
       stateTable: this.stateTable,
+      memorySize: props.memorySize ?? DEFAULTS.memorySize,
     });
     this.alarms = new PipelineAlarms(this, 'Alarms', {
       pipelineName,

@@ -400,9 +400,29 @@ describe('the dashboard', () => {
       'ConsumedWriteCapacityUnits',
       'WriteProvisionedThroughputExceeded',
       'PipelineAlarmsRecordsNearLoss',
+      'duplicates',
+      'conflicts',
+      'checkpointAge',
     ]) {
       expect(body).toContain(shown);
     }
+  });
+
+  it('shows what a million records cost, by list prices and the memory of the function', () => {
+    const cost = (memorySize?: number): string => {
+      const { template } = ordersStack(memorySize === undefined ? {} : { memorySize });
+      const [dashboard] = Object.values(template.findResources('AWS::CloudWatch::Dashboard'));
+      const [expression = ''] = /\(FILL\(writeUnits[^"]*\/ applied/.exec(JSON.stringify(dashboard)) ?? [];
+      return expression;
+    };
+    // Write and read units, requests, and milliseconds of a gigabyte.
+    const figures = [0.625, 0.125, 0.2, 0.0133334];
+    expect(
+      cost()
+        .match(/[\d.]*[1-9]\d*(?=[ )])/g)
+        ?.map(Number),
+    ).toEqual(figures);
+    expect(cost(2_048)).toContain('FILL(duration, 0) * 0.0266668');
   });
 });
 
