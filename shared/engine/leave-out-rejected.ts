@@ -31,8 +31,7 @@ export async function leaveOutRejected(run: BatchRun, told: ReadonlyMap<string, 
   if (items.size === 0) return;
   addWorks(run, items);
   const { scope, runtime, opened, batch } = run;
-  const hasForgotten = run.records.some((_, index) => isForgotten(run, items, index));
-  if (hasForgotten) scope.named = await rejectedBefore(runtime, opened.generation, batch.shard);
+  if (hasForgotten(run, items)) scope.named = await rejectedBefore(runtime, opened.generation, batch.shard);
   const isRejected = rejectedIn(run, items);
   for (const { pk, key, elements } of run.works) {
     // Its own item tells the fold of it.
@@ -67,24 +66,30 @@ type IsRejected = (
 ) => boolean;
 
 /**
- * Whether the record may have a letter that the items list no more: a restored item's mark stands above what it says is
- * settled.
+ * Whether a record of the batch may have a letter that the items list no more: a restored item's mark stands above what it
+ * says is settled.
  */
-function isForgotten(
-  { records, scope, batch }: BatchRun,
-  items: ReadonlyMap<string, StateItem>,
-  index: number,
-): boolean {
-  const { position } = records[index] as (typeof records)[number];
-  const place = scope.places[index] as (typeof scope.places)[number];
-  for (const [pk, { marks, settled }] of items) {
-    const lane = shardOfItem(pk);
-    if (lane !== place.lane && lane !== batch.shard) continue;
-    const own = lane === place.lane ? place.position : position;
-    if (!isAtOrBelow(own, marks.get(lane))) continue;
-    if (settled === undefined || compareMarkPositions(own, settled) > 0) return true;
+function hasForgotten({ records, scope, batch }: BatchRun, items: ReadonlyMap<string, StateItem>): boolean {
+  const forgetful = new Map<string, StateItem>();
+  for (const item of items.values()) {
+    const lane = shardOfItem(item.pk);
+    const mark = item.marks.get(lane);
+    if (mark !== undefined && !isSettled(item, mark.position)) forgetful.set(lane, item);
   }
-  return false;
+  if (forgetful.size === 0) return false;
+  const mayForget = (lane: string, position: MarkPosition): boolean => {
+    const item = forgetful.get(lane);
+    return item !== undefined && isAtOrBelow(position, item.marks.get(lane)) && !isSettled(item, position);
+  };
+  return records.some(({ position }, index) => {
+    const place = scope.places[index] as (typeof scope.places)[number];
+    if (mayForget(place.lane, place.position)) return true;
+    return place.lane !== batch.shard && mayForget(batch.shard, position);
+  });
+}
+
+function isSettled({ settled }: StateItem, position: MarkPosition): boolean {
+  return settled !== undefined && compareMarkPositions(position, settled) <= 0;
 }
 
 /** The own items that may tell of the batch's records. */
@@ -123,7 +128,7 @@ function rejectedIn(run: BatchRun, items: ReadonlyMap<string, StateItem>): IsRej
     const pk = shardItemKey(generation, lane);
     const item = pk === except ? undefined : items.get(pk);
     if (item === undefined) return false;
-    if (item.settled !== undefined && compareMarkPositions(position, item.settled) <= 0) return true;
+    if (isSettled(item, position)) return true;
     return listed.get(pk)?.has(position, element) === true;
   };
   return (index, element, except) => {

@@ -724,8 +724,8 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     500,
     [
       LEAVE_OUT,
-      'if (hasForgotten) scope.named',
-      'if (hasForgotten && run.opened.generation < 0) scope.named',
+      'if (hasForgotten(run, items)) scope.named',
+      'if (hasForgotten(run, items) && opened.generation < 0) scope.named',
     ],
     FOCUS.lettersWithoutKey,
     FOCUS.loweredFactor,
