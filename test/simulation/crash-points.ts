@@ -3,7 +3,7 @@ import { MemoryStream } from '../../shared/testing/simulator/memory-stream.ts';
 import { World } from '../../shared/testing/simulator/world.ts';
 import { seededRandom } from '../../shared/testing/seeded-random.ts';
 import type { RequestPlan } from '../../shared/testing/simulator/simulated-process.ts';
-import { TIMED } from './timed-workloads.ts';
+import { TIMED, TIMED_TOO } from './timed-workloads.ts';
 import { killing, REPARTITIONED, WORKLOADS, type Poison, type Value, type Workload } from './workloads.ts';
 
 /** A few records that go one known way, request by request. */
@@ -132,7 +132,7 @@ async function run(
   scenario: Scenario,
   point: CrashPoint | undefined,
 ): Promise<{ violations: string[]; requests: number }> {
-  const workloads: readonly Workload[] = [...WORKLOADS, ...REPARTITIONED, ...TIMED];
+  const workloads: readonly Workload[] = [...WORKLOADS, ...REPARTITIONED, ...TIMED, ...TIMED_TOO];
   const { pipeline, next, windows } = workloads.find(
     (each) => each.pipeline.definition.name === scenario.workload,
   ) as Workload;
