@@ -58,6 +58,7 @@ const SCENARIOS: readonly Scenario[] = [
     isChained: true,
     records: ['a@d0', 'b,a@d0', 'a@d0', 'b@d0'],
   },
+  { name: 'times to live', workload: 'living', records: ['a@d0', 'a@d0', 'a@d0', 'b@d0', 'a@d0'] },
 ];
 
 /** What happens at one request. */

@@ -149,6 +149,28 @@ describe('states of process', () => {
     expect(values(byRead)).toEqual([[1, [1], 1, true], [1, [1], 1, true], [1, [1], 1, false], none]);
   });
 
+  it('hold under faults', { timeout: 60_000 }, async () => {
+    const test = testPipeline<Click>(
+      clicksByUser()
+        .process<never, unknown, Three>('p', {
+          states: {
+            value: valueState({ ttl: seconds(3), refreshedBy: 'readAndWrite' }),
+            list: listState({ ttl: seconds(5) }),
+            map: mapState(),
+          },
+          onRecord: ({ n = 0 }, { emit, states: { value, list, map } }) => {
+            if (n % 3 === 0) value.update(n);
+            list.append(n);
+            map.set(`m${n % 2}`, n);
+            emit([value.get(), list.get(), map.entries()]);
+          },
+        })
+        .to(out),
+    );
+    for (let n = 0; n < 12; n++) await test.send(click(n % 4 === 3 ? 'b' : 'a', 10 + n * 1.5, n));
+    await test.underFaults({ worlds: 60 });
+  });
+
   it('keeps what a rejected value did to none of them', async () => {
     const test = testPipeline<Click>(
       clicksByUser()
