@@ -9,7 +9,15 @@ export type { KeyedOutput } from './pipeline/outputs.ts';
 export { session, sliding, tumbling } from './time/window-spec.ts';
 export type { AlignedWindows, SessionWindows, WindowOptions, Windows } from './time/window-spec.ts';
 export type { WindowBounds, WindowResult } from './time/window-operator.ts';
-export type { KeyTimers, ProcessContext, ProcessFunctions } from './time/process-operator.ts';
+export type {
+  DeclaredStates,
+  KeyTimers,
+  NoStates,
+  ProcessContext,
+  ProcessFunctions,
+} from './time/process-operator.ts';
+export { listState, mapState, valueState } from './time/process-states.ts';
+export type { ListState, MapState, StateOptions, StateSpec, ValueState } from './time/process-states.ts';
 export type { Joined, JoinOptions } from './pipeline/join.ts';
 export { WindowedStream } from './pipeline/windowed-stream.ts';
 export type { WindowedOptions } from './pipeline/windowed-stream.ts';

@@ -1,6 +1,6 @@
 import { itself, type Aggregation } from '../aggregation/aggregation.ts';
 import type { Document } from '../state/document.ts';
-import { processStage, type ProcessFunctions } from '../time/process-operator.ts';
+import { processStage, type DeclaredStates, type ProcessFunctions } from '../time/process-operator.ts';
 import { batchStateStage } from '../time/batch-state.ts';
 import { timeoutStateStage } from '../time/timeout-state.ts';
 import { tumbling, type Windows } from '../time/window-spec.ts';
@@ -540,19 +540,30 @@ export class KeyedStream<T, Timed extends boolean = false> implements Pipeline {
 
   /**
    * User code with state and timers of its own: Spark's `transformWithState`, Flink's `KeyedProcessFunction`. Its
-   * outputs are events.
+   * outputs are events. Beside its one value (`get`, `update`) it may declare `states`: values, lists and maps, each with a
+   * time to live of its own.
    * @throws TypeError where an option cannot be used.
    */
   process<S, U>(
     this: KeyedStream<T, true>,
     name: string,
-    functions: ProcessFunctions<T, S, U>,
-    { version = 1 }: Pick<StatefulOptions<S>, 'version'> = {},
+    functions: ProcessFunctions<T, S, U> & { states?: never },
+    options?: Pick<StatefulOptions<S>, 'version'>,
+  ): KeyedStream<U, true>;
+  process<S, U, States>(
+    this: KeyedStream<T, true>,
+    name: string,
+    functions: ProcessFunctions<T, S, U, States> & DeclaredStates<States>,
+    options?: Pick<StatefulOptions<S>, 'version'>,
+  ): KeyedStream<U, true>;
+  process<U>(
+    this: KeyedStream<T, true>,
+    name: string,
+    functions: unknown,
+    { version = 1 }: Pick<StatefulOptions<unknown>, 'version'> = {},
   ): KeyedStream<U, true> {
     requireVersion(name, version);
-    return this.#operator(
-      processStage(name, version, functions as unknown as ProcessFunctions<unknown, Document, unknown>),
-    );
+    return this.#operator(processStage(name, version, functions as Parameters<typeof processStage>[2]));
   }
 
   /**

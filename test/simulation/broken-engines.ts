@@ -55,6 +55,7 @@ const FOCUS = {
     "const poison = 'fold' as const;",
   ],
   timed: [TIME_WORLD, 'const TIMED_SHARE = 0.2;', 'const TIMED_SHARE = 1;'],
+  timedToo: [TIME_WORLD, 'const TOO_SHARE = 0.12;', 'const TOO_SHARE = 1;'],
   resharded: [WORLD, 'const reshards = chance(0.35)', 'const reshards = chance(1)'],
   staleListings: [
     'shared/testing/simulator/drawn-faults.ts',
@@ -1156,5 +1157,16 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
       "step.operator.outputs === 'change';",
     ],
     FOCUS.timed,
+  ),
+  broken(
+    'judges times to live by the highest time that its process has met',
+    500,
+    [
+      'shared/time/process-states.ts',
+      'keyMs = timeMs;',
+      'const met = globalThis as { metMs?: number }; keyMs = met.metMs = Math.max(met.metMs ?? 0, timeMs);',
+    ],
+    FOCUS.timed,
+    FOCUS.timedToo,
   ),
 ];

@@ -3,7 +3,7 @@ import { MemoryStream } from '../../shared/testing/simulator/memory-stream.ts';
 import { World } from '../../shared/testing/simulator/world.ts';
 import { seededRandom } from '../../shared/testing/seeded-random.ts';
 import type { RequestPlan } from '../../shared/testing/simulator/simulated-process.ts';
-import { TIMED } from './timed-workloads.ts';
+import { TIMED, TIMED_TOO } from './timed-workloads.ts';
 import { killing, REPARTITIONED, WORKLOADS, type Poison, type Value, type Workload } from './workloads.ts';
 
 /** A few records that go one known way, request by request. */
@@ -58,6 +58,7 @@ const SCENARIOS: readonly Scenario[] = [
     isChained: true,
     records: ['a@d0', 'b,a@d0', 'a@d0', 'b@d0'],
   },
+  { name: 'times to live', workload: 'living', records: ['a@d0', 'a@d0', 'a@d0', 'b@d0', 'a@d0'] },
 ];
 
 /** What happens at one request. */
@@ -132,7 +133,7 @@ async function run(
   scenario: Scenario,
   point: CrashPoint | undefined,
 ): Promise<{ violations: string[]; requests: number }> {
-  const workloads: readonly Workload[] = [...WORKLOADS, ...REPARTITIONED, ...TIMED];
+  const workloads: readonly Workload[] = [...WORKLOADS, ...REPARTITIONED, ...TIMED, ...TIMED_TOO];
   const { pipeline, next, windows } = workloads.find(
     (each) => each.pipeline.definition.name === scenario.workload,
   ) as Workload;

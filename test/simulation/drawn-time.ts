@@ -1,10 +1,12 @@
 import { seededRandom } from '../../shared/testing/seeded-random.ts';
 import type { PlannedRecord, WorldPlan } from './drawn-world.ts';
-import { TIMED } from './timed-workloads.ts';
-import type { Poison } from './workloads.ts';
+import { TIMED, TIMED_TOO } from './timed-workloads.ts';
+import type { Poison, Workload } from './workloads.ts';
 
 /** How many worlds have event time. */
 const TIMED_SHARE = 0.2;
+/** How many of those have a workload of `TIMED_TOO`. */
+const TOO_SHARE = 0.12;
 /** Event time of the first record, milliseconds since the epoch. */
 const FIRST_MS = 1_000_000;
 /** To what event times are rounded: several records have one. */
@@ -19,6 +21,11 @@ export interface PlannedTime {
   readonly sweepIntervalMs: number;
 }
 
+/** By the number that a plan has. */
+export function timedWorkload(number: number): Workload {
+  return [...TIMED, ...TIMED_TOO][number] as Workload;
+}
+
 /** In some worlds records have event time: in bursts, out of order in a shard and between shards, some far behind. */
 export function drawTime(seed: number, plan: WorldPlan): WorldPlan {
   const random = seededRandom(seed ^ 0x428a2f98);
@@ -26,8 +33,10 @@ export function drawTime(seed: number, plan: WorldPlan): WorldPlan {
   const upTo = (limit: number): number => Math.floor(random() * (limit + 1));
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
   const chance = (probability: number): boolean => random() < probability;
-  const workload = upTo(TIMED.length - 1);
-  const following = TIMED[workload]?.next?.pipelines.length ?? 0;
+  const drawn = upTo(TIMED.length - 1);
+  const too = seededRandom(seed ^ 0x71374491);
+  const workload = too() < TOO_SHARE ? TIMED.length + Math.floor(too() * TIMED_TOO.length) : drawn;
+  const following = timedWorkload(workload).next?.pipelines.length ?? 0;
   const poison = chance(0.2) ? pick(POISONS) : undefined;
   const spreadMs = pick([50, 2_000, 20_000]);
   const bursts = 1 + upTo(2);

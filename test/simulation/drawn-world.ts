@@ -4,8 +4,7 @@ import { MemoryStream } from '../../shared/testing/simulator/memory-stream.ts';
 import type { RewindPlan } from '../../shared/testing/simulator/simulated-rewind.ts';
 import { World } from '../../shared/testing/simulator/world.ts';
 import { seededRandom } from '../../shared/testing/seeded-random.ts';
-import { drawTime, type PlannedTime } from './drawn-time.ts';
-import { TIMED } from './timed-workloads.ts';
+import { drawTime, timedWorkload, type PlannedTime } from './drawn-time.ts';
 import {
   hasNoKey,
   isKilling,
@@ -439,7 +438,7 @@ function workloadOf({
   repartition,
   time,
 }: Pick<WorldPlan, 'workload' | 'repartition' | 'time'>): Workload {
-  if (time !== undefined) return TIMED[time.workload] as Workload;
+  if (time !== undefined) return timedWorkload(time.workload);
   return (repartition === undefined ? WORKLOADS[workload] : REPARTITIONED[repartition]) as Workload;
 }
 

@@ -2,11 +2,17 @@ import {
   collect,
   dynamodb,
   kinesis,
+  listState,
+  mapState,
   pipeline,
   session,
   sliding,
   tumbling,
+  valueState,
+  type ListState,
+  type MapState,
   type PipelineOptions,
+  type ValueState,
 } from '../../shared/index.ts';
 import type { WindowResult } from '../../shared/time/window-operator.ts';
 import type { WindowRule } from '../../shared/testing/simulator/window-checker.ts';
@@ -229,6 +235,35 @@ const deduplicated = timed('time-deduplicated', 5)
   })
   .to(kinesis('kept'));
 
+/** States that live for a time each, and are read more often than written. */
+const living = timed('living', 2)
+  .process<
+    number,
+    { readonly [part: string]: unknown },
+    { last: ValueState<string>; list: ListState<string>; map: MapState<string> }
+  >('living', {
+    states: {
+      last: valueState({ ttl: { seconds: 3 } }),
+      list: listState({ ttl: { seconds: 8 } }),
+      map: mapState({ ttl: { seconds: 5 }, refreshedBy: 'readAndWrite' }),
+    },
+    onRecord: (element, { get, update, timers, eventMs, emit, states: { last, list, map } }) => {
+      const id = idOf(element);
+      const { amount } = element.value;
+      if (amount % 3 === 0) update((get() ?? 0) + 1);
+      if (amount % 3 === 1) last.update(id);
+      if (amount % 2 === 0) list.append(id);
+      if (amount % 4 === 3) map.set(`m${amount % 3}`, id);
+      if (amount === 5) timers.set('look', eventMs + 4_000);
+      emit({ id, last: last.get() ?? null, list: list.get(), one: map.get('m0') ?? null });
+    },
+    onTimer: (timer, { emit, eventMs, states: { last, list, map } }) => {
+      list.append(timer);
+      emit({ timer, eventMs, last: last.get() ?? null, list: list.get(), map: map.entries() });
+    },
+  })
+  .to(kinesis('living'));
+
 /** What is simulated with event time. */
 export const TIMED: readonly Workload[] = [
   {
@@ -298,3 +333,6 @@ export const TIMED: readonly Workload[] = [
   },
   { pipeline: deduplicated, leastRoomBytes: 4_000 },
 ];
+
+/** What takes the place of one of them in some worlds, which else are as they were drawn. */
+export const TIMED_TOO: readonly Workload[] = [{ pipeline: living, leastRoomBytes: 6_000 }];

@@ -11,6 +11,8 @@ import {
   first,
   frequent,
   kinesis,
+  listState,
+  mapState,
   max,
   maxBy,
   mean,
@@ -24,6 +26,7 @@ import {
   sum,
   topN,
   tumbling,
+  valueState,
   variance,
   where,
   type Aggregation,
@@ -33,6 +36,8 @@ import {
   type KeyedOutput,
   type KinesisInput,
   type KinesisOutput,
+  type ListState,
+  type MapState,
   type Measured,
   type Pipeline,
   type Stats as Moments,
@@ -73,6 +78,43 @@ describe('types', () => {
     expectTypeOf(
       timed.process<number, string>('p', { onRecord: (flight, { emit }) => emit(flight.origin) }),
     ).toEqualTypeOf<KeyedStream<string, true>>();
+    // States are named and typed once, in the call or by their declarations.
+    timed.process<number, string, { seen: MapState<number>; list: ListState<FlightValue> }>('p', {
+      states: { seen: mapState({ ttl: { hours: 1 }, refreshedBy: 'readAndWrite' }), list: listState() },
+      onRecord: (flight, { get, states, emit }) => {
+        expectTypeOf(get()).toEqualTypeOf<number | undefined>();
+        expectTypeOf(states.seen.get(flight.origin)).toEqualTypeOf<number | undefined>();
+        states.list.append(flight);
+        emit(flight.origin);
+      },
+      onTimer: (_, { states }) => {
+        expectTypeOf(states.list.get()).toEqualTypeOf<readonly FlightValue[]>();
+      },
+    });
+    timed.process('p', {
+      states: { last: valueState<FlightValue>({ ttl: { hours: 1 } }), seen: mapState<number>() },
+      onRecord: (flight, { states }) => {
+        expectTypeOf(states.last.get()).toEqualTypeOf<FlightValue | undefined>();
+        states.seen.set(flight.origin, flight.delay);
+        // @ts-expect-error it holds numbers
+        states.seen.set(flight.origin, flight.origin);
+        // @ts-expect-error nothing is declared under this name
+        void states.other;
+      },
+    });
+    timed.process<never, string, { list: ListState<number> }>('p', {
+      // @ts-expect-error a list is declared as a map
+      states: { list: mapState<number>() },
+      onRecord: () => undefined,
+    });
+    // @ts-expect-error its states are not declared
+    timed.process<never, string, { list: ListState<number> }>('p', { onRecord: () => undefined });
+    // @ts-expect-error no state is declared
+    timed.process<never, string>('p', { onRecord: (_, { states }) => void states.list });
+    // @ts-expect-error days, hours, minutes and seconds
+    listState({ ttl: 5 });
+    // @ts-expect-error by a write, or by reads too
+    listState({ ttl: { hours: 1 }, refreshedBy: 'read' });
     const outer = timed.leftOuterJoin('j', {
       left: (flight): flight is FlightValue & { note: string } => flight.note !== undefined,
       right: (flight): flight is FlightValue => flight.note === undefined,
