@@ -168,7 +168,7 @@ describe('states of process', () => {
         .to(out),
     );
     for (let n = 0; n < 12; n++) await test.send(click(n % 4 === 3 ? 'b' : 'a', 10 + n * 1.5, n));
-    await test.underFaults({ worlds: 60 });
+    await test.underFaults();
   });
 
   it('keeps what a rejected value did to none of them', async () => {
