@@ -43,7 +43,7 @@ const command = new Command('npm run simulate --')
     'Runs the real engine and the real mapping in worlds drawn from seeds, under faults, and checks every effect.',
   )
   .option('--seeds <n>', `how many seeds; ${DEFAULT_SEEDS} unless told otherwise`, wholeNumber(COUNT))
-  .option('--from <seed>', 'the first seed', wholeNumber(SEED), 1)
+  .option('--from <seed>', 'the first seed; with --seeds, --seed says the same', wholeNumber(SEED), 1)
   .option(
     '--seed <seed>',
     'one seed alone: its story, and the smallest world that fails alike',
@@ -67,7 +67,8 @@ async function main(): Promise<number> {
     return 2;
   }
   const options = command.opts<Options>();
-  if (options.seed !== undefined) return tellOne(options.seed, options);
+  const hasMany = options.seeds !== undefined || options.untilMinutes !== undefined;
+  if (options.seed !== undefined && !hasMany) return tellOne(options.seed, options);
   if (options.crashPoints === true) return tellCrashPoints(options);
   if (options.broken !== undefined) return tellBroken(options.broken, options);
   const seeds = options.seeds ?? (options.untilMinutes === undefined ? DEFAULT_SEEDS : ENDLESS);
@@ -88,7 +89,7 @@ async function main(): Promise<number> {
   try {
     report = await runSeedsInParallel({
       file: bundle.file,
-      from: options.from,
+      from: options.seed ?? options.from,
       seeds,
       stopAtFirst: false,
       keepGoing: () => !isInterrupted && systemClock.nowMs() < endMs,
