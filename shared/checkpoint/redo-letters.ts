@@ -1,6 +1,6 @@
 import { redoLetters, type LetterRedo, type RedoResult } from '../engine/redrive.ts';
 import { isOfOneElement } from '../engine/rejected-records.ts';
-import type { RedriveRuntime } from '../engine/runtime.ts';
+import type { Runtime } from '../engine/runtime.ts';
 import { deadLetterNamesOf, readDeadLetterName, type NamedLetter } from '../output/dead-letter-name.ts';
 import type { DeadLetterStore } from '../output/dead-letter-store.ts';
 import { hashOfKey } from '../output/output-id.ts';
@@ -123,7 +123,7 @@ function countOf(
 }
 
 /** In the order in which they were closed. */
-async function findMatches(runtime: RedriveRuntime, from: number, to: number): Promise<Match[]> {
+async function findMatches(runtime: Runtime, from: number, to: number): Promise<Match[]> {
   const open = lettersByOwner(runtime.deadLetters, to);
   const closed = lettersByOwner(runtime.closedLetters, from);
   const pairs: { readonly name: string; readonly closed: string; readonly named: NamedLetter }[] = [];
@@ -194,7 +194,7 @@ function originOf({ shard, position }: Pick<NamedLetter, 'shard' | 'position'>):
 
 /** Sinks that take what was published before the rewind, and do not publish it again. */
 function withoutRepeats(
-  sinks: RedriveRuntime['sinks'],
+  sinks: Runtime['sinks'],
   published: ReadonlySet<string>,
 ): ReadonlyMap<string, SinkPort> {
   const isRepeat = ({ pk, entry: { origin } }: Delivery): boolean => {

@@ -1,6 +1,6 @@
 import { stamped } from '../engine/commit.ts';
 import { isLetterMark, isRedriveLane, letterOfMark } from '../engine/redrive-lane.ts';
-import type { RedriveRuntime } from '../engine/runtime.ts';
+import type { Runtime } from '../engine/runtime.ts';
 import {
   deadLetterNamesOf,
   deadLetterWithoutKey,
@@ -27,10 +27,7 @@ import { readPart } from './read-checkpoint.ts';
 
 /** What a restore works with. */
 export interface Restorer {
-  readonly runtime: Pick<
-    RedriveRuntime,
-    'program' | 'store' | 'clock' | 'wait' | 'deadLetters' | 'closedLetters'
-  >;
+  readonly runtime: Pick<Runtime, 'program' | 'store' | 'clock' | 'wait' | 'deadLetters' | 'closedLetters'>;
   readonly checkpoints: Pick<CheckpointStore, 'getPart'>;
 }
 

@@ -1,5 +1,5 @@
 import { giveNotice } from '../engine/leave-out-rejected.ts';
-import type { RedriveRuntime } from '../engine/runtime.ts';
+import type { Runtime } from '../engine/runtime.ts';
 import { comparePositions, decodePosition, type Position } from '../source/position.ts';
 import type { GenerationStore, ProgressChange } from '../state/generation-store.ts';
 import { inParallel } from '../state/in-parallel.ts';
@@ -20,7 +20,7 @@ const ROWS_IN_FLIGHT = 16;
 
 /** What the steps of a rewind work with. */
 export interface Rewinder {
-  readonly runtime: RedriveRuntime;
+  readonly runtime: Runtime;
   readonly generations: GenerationStore;
   readonly checkpoints: CheckpointStore;
   readonly source: ReplaySource;
@@ -486,7 +486,7 @@ async function insertRows(
  * written. Only when the items are counted: it would be one too many.
  */
 async function isNoticeGiven(
-  runtime: RedriveRuntime,
+  runtime: Runtime,
   { rewind, isByPartition }: RewindingControl,
 ): Promise<boolean> {
   const isChained = runtime.program.definition.source.chained !== undefined;
@@ -494,7 +494,7 @@ async function isNoticeGiven(
 }
 
 /** Sinks that take everything and send nothing. */
-function silenced(sinks: RedriveRuntime['sinks']): RedriveRuntime['sinks'] {
+function silenced(sinks: Runtime['sinks']): Runtime['sinks'] {
   return new Map(
     [...sinks].map(([name, { maximumDeliveries, maximumBytes }]) => [
       name,

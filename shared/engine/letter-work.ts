@@ -49,12 +49,12 @@ import { addDelivery, deliver, type Deliveries, letterOf } from './publish-commi
 import type { RedriveLane } from './redrive-lane.ts';
 import { isRedriveLane, letterMark, withoutLetterMark } from './redrive-lane.ts';
 import { isOfOneElement } from './rejected-records.ts';
-import type { RedriveRuntime } from './runtime.ts';
+import type { Runtime } from './runtime.ts';
 
 /** One letter's way. */
 export class LetterWork {
   /** Of the half that rejected the record, once that is known. */
-  #runtime: RedriveRuntime;
+  #runtime: Runtime;
   readonly #request: LettersRequest;
   readonly #control: Control;
   readonly #lane: RedriveLane;
@@ -72,7 +72,7 @@ export class LetterWork {
   hasNewPlaces = false;
 
   constructor(
-    runtime: RedriveRuntime,
+    runtime: Runtime,
     request: LettersRequest,
     control: Control,
     lane: RedriveLane,
@@ -103,9 +103,7 @@ export class LetterWork {
   async #run(): Promise<Ending> {
     const letter = await this.#runtime.deadLetters.get(this.#name);
     if (letter === undefined) return { outcome: 'missing' };
-    const { deadLetters, closedLetters, runtimeFor } = this.#runtime;
-    const half = runtimeFor?.(letter.stream);
-    if (half !== undefined) this.#runtime = { ...half, deadLetters, closedLetters };
+    this.#runtime = this.#runtime.runtimeFor?.(letter.stream) ?? this.#runtime;
     const isDrop = this.#request.action === 'drop';
     const { generation, phase } = this.#control;
     if (phase !== 'live') return { outcome: 'notBegun', reason: `the pipeline is in phase '${phase}'` };

@@ -5,7 +5,7 @@ import type { LetterOutcome, LetterResult, LettersRequest } from './letter-resul
 import { LetterWork } from './letter-work.ts';
 import { DEADLINE_MARGIN_MS } from './limits.ts';
 import { RedriveLane } from './redrive-lane.ts';
-import type { RedriveRuntime } from './runtime.ts';
+import type { Runtime } from './runtime.ts';
 
 /** Letters that are taken at a time, never two of one key. */
 const WORKERS = 4;
@@ -23,7 +23,7 @@ const WORKERS = 4;
  * @throws ConfigurationError for what concerns every record; what was done by then stays done.
  */
 export async function processLetters(
-  runtime: RedriveRuntime,
+  runtime: Runtime,
   request: LettersRequest,
   deadlineMs: number,
 ): Promise<LetterResult[]> {
@@ -79,7 +79,7 @@ const STUCK: ReadonlySet<LetterOutcome> = new Set(['unfinished', 'notBegun']);
  * @throws ConfigurationError for what concerns every record; what was done by then stays done.
  */
 export async function redoLetters(
-  runtime: RedriveRuntime,
+  runtime: Runtime,
   letters: readonly LetterRedo[],
   session: string,
   deadlineMs: number,

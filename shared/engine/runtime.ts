@@ -48,10 +48,6 @@ export interface Runtime {
   };
   /** Whether lanes are by partition key in every shard; known with the generation. */
   isByPartition?: boolean;
-}
-
-/** A runtime that takes dead letters too. */
-export interface RedriveRuntime extends Runtime {
   /** With a repartition: that of the half which reads the stream of this physical name. */
   readonly runtimeFor?: (stream: string) => Runtime;
 }

@@ -1,5 +1,5 @@
 import type { CheckpointReport } from '../checkpoint/take-checkpoint.ts';
-import type { RedriveRuntime } from '../engine/runtime.ts';
+import type { Runtime } from '../engine/runtime.ts';
 import type { TimerSweep } from '../engine/sweep-timers.ts';
 
 import type { StoreCosts } from '../state/state-store.ts';
@@ -11,7 +11,7 @@ import type { SweepAnswer } from './sweep-command.ts';
 
 /** What a command runs with. */
 export interface CommandContext {
-  readonly runtime: RedriveRuntime;
+  readonly runtime: Runtime;
   readonly spilled: Container['spilled'];
   readonly services: Container['services'];
   /** When Lambda ends the process, milliseconds since the epoch. */

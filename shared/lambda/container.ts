@@ -3,7 +3,7 @@ import type { Logger } from '@aws-lambda-powertools/logger';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { ItemCache } from '../engine/item-cache.ts';
 import { programOf, relayProgramOf } from '../engine/program.ts';
-import type { RedriveRuntime, Runtime } from '../engine/runtime.ts';
+import type { Runtime } from '../engine/runtime.ts';
 import type { DeadLetterStore } from '../output/dead-letter-store.ts';
 import { DynamoDbSinkPort } from '../output/dynamodb-sink.ts';
 import { ForEachSinkPort } from '../output/for-each-sink.ts';
@@ -24,7 +24,7 @@ import { noTrace, type Trace } from './trace.ts';
 /** What a container makes once and keeps warm. */
 export interface Container {
   /** Of the pipeline; with a repartition of its back half. */
-  readonly runtime: RedriveRuntime;
+  readonly runtime: Runtime;
   /** What a sweep of spilled states works on: items as they are stored, and the objects that they point to. */
   readonly spilled: { readonly store: StateStore; readonly blobs: BlobStore };
   /** For the records of a stream, by its physical name: a repartition's internal stream is read by its back half. */
@@ -70,7 +70,7 @@ export async function makeContainer(
     onFailure: (error) =>
       logger.warn('An object with spilled states was not written or not removed', { error: String(error) }),
   });
-  const runtime: RedriveRuntime = {
+  const runtime: Runtime = {
     program: programOf(definition),
     store,
     sinks: await sinkPorts(sinksOf(definition), definition.name, settings, dynamodb, trace),

@@ -48,16 +48,6 @@ export interface RedrivePlace {
   readonly place: number;
 }
 
-/** Where a batch leaves its dead letters. */
-export interface DeadLetterSink {
-  /**
-   * Putting one again under the same name changes nothing.
-   * @param name unique in the pipeline, see `deadLetterName`.
-   * @throws when it is not stored.
-   */
-  put(name: string, letter: DeadLetter): Promise<void>;
-}
-
 /** A stored letter, as a listing shows it. */
 export interface ListedLetter {
   readonly name: string;
@@ -66,7 +56,14 @@ export interface ListedLetter {
 }
 
 /** Where the dead letters of one pipeline are kept. One contract suite runs on every version of it. */
-export interface DeadLetterStore extends DeadLetterSink {
+export interface DeadLetterStore {
+  /**
+   * Putting one again under the same name changes nothing.
+   * @param name unique in the pipeline, see `deadLetterName`.
+   * @throws when it is not stored.
+   */
+  put(name: string, letter: DeadLetter): Promise<void>;
+
   /** @returns `undefined` where there is none. */
   get(name: string): Promise<DeadLetter | undefined>;
 

@@ -1,7 +1,7 @@
 import { ItemCache } from '../../shared/engine/item-cache.ts';
 import { ENGINE_LIMITS, type EngineLimits } from '../../shared/engine/limits.ts';
 import { programOf } from '../../shared/engine/program.ts';
-import type { RedriveRuntime } from '../../shared/engine/runtime.ts';
+import type { Runtime } from '../../shared/engine/runtime.ts';
 import type { DeadLetter } from '../../shared/output/dead-letter-store.ts';
 import { MemoryDeadLetterStore } from '../../shared/output/memory-dead-letters.ts';
 import type { Delivery, SinkPort } from '../../shared/output/sink-port.ts';
@@ -41,7 +41,7 @@ export class MemorySink implements SinkPort {
 }
 
 export interface TestWorld {
-  readonly runtime: RedriveRuntime;
+  readonly runtime: Runtime;
   readonly store: MemoryStateStore;
   readonly blobs: MemoryBlobStore;
   readonly sinks: ReadonlyMap<string, MemorySink>;
@@ -57,7 +57,7 @@ export interface TestWorld {
 /** A runtime on memory ports for one pipeline. */
 export function testWorld(
   pipeline: Pipeline,
-  changes: Partial<RedriveRuntime> = {},
+  changes: Partial<Runtime> = {},
   limits: Partial<EngineLimits> = {},
   awaitsFork = false,
 ): TestWorld {

@@ -5,7 +5,7 @@ import { processBatch } from '../../engine/process-batch.ts';
 import { programOf, relayProgramOf, type Program } from '../../engine/program.ts';
 import type { LetterResult, LettersRequest } from '../../engine/letter-results.ts';
 import { processLetters } from '../../engine/redrive.ts';
-import type { RedriveRuntime, Runtime } from '../../engine/runtime.ts';
+import type { Runtime } from '../../engine/runtime.ts';
 import type { InvocationOutcome } from '../../mapping/mapping-input.ts';
 import type { KinesisEvent } from '../../mapping/kinesis-event.ts';
 import type { MappingSettings } from '../../mapping/mapping-settings.ts';
@@ -672,7 +672,7 @@ export class SimulatedPipeline {
       ...(inlineStateBytes !== undefined && { inlineStateBytes }),
       ...(roomBytes !== undefined && { itemBytes: ITEM_RESERVE_BYTES + roomBytes }),
     };
-    const runtime: RedriveRuntime = {
+    const runtime: Runtime = {
       program: { ...program, limits },
       store: ports.store,
       sinks: new Map(sinks),

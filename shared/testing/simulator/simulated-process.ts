@@ -1,5 +1,5 @@
 import type { LettersRequest } from '../../engine/letter-results.ts';
-import type { RedriveRuntime, Runtime } from '../../engine/runtime.ts';
+import type { Runtime } from '../../engine/runtime.ts';
 import type { SourceRecord } from '../../source/record.ts';
 import type { SimulatedPorts } from './simulated-ports.ts';
 
@@ -18,7 +18,7 @@ export interface Invocation {
 export interface SimulatedProcess {
   readonly id: number;
   /** Of the pipeline; with a repartition of its back half. */
-  readonly runtime: RedriveRuntime;
+  readonly runtime: Runtime;
   /** What a sweep of spilled states works on. */
   readonly spilled: SimulatedPorts['spilled'];
   /** Of the front of a repartition. */

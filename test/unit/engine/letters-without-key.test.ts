@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ItemCache } from '../../../shared/engine/item-cache.ts';
 import { REJECTED_LIMIT_BYTES } from '../../../shared/engine/limits.ts';
 import { programOf, relayProgramOf, type Program } from '../../../shared/engine/program.ts';
-import type { RedriveRuntime } from '../../../shared/engine/runtime.ts';
+import type { Runtime } from '../../../shared/engine/runtime.ts';
 import { kinesis, outputs, pipeline, type Pipeline } from '../../../shared/index.ts';
 import type { SourceRecord } from '../../../shared/source/record.ts';
 import { itemBytes } from '../../../shared/state/item-codec.ts';
@@ -42,7 +42,7 @@ function code(version: number, onRecordError: Policy = 'deadLetter'): Pipeline {
 }
 
 /** A new container with the code in a version. */
-function deployed(world: TestWorld, version: number, onRecordError?: Policy): RedriveRuntime {
+function deployed(world: TestWorld, version: number, onRecordError?: Policy): Runtime {
   return {
     ...world.runtime,
     program: programOf(code(version, onRecordError).definition),
@@ -253,7 +253,7 @@ describe('a record without a key that mended code gives one', () => {
     const world = testWorld(chained(1));
     const output = (value: Value): Upstream => ({ of: value.id, destination: 'd', value });
     await drain(world, [put(0, 0, output(GOOD)), put(0, 1, output(BAD)), put(0, 2, output(LATER))]);
-    const mended: RedriveRuntime = {
+    const mended: Runtime = {
       ...world.runtime,
       program: programOf(chained(2).definition),
       cache: new ItemCache(),

@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { MemoryDeadLetterStore } from '../../../shared/output/memory-dead-letters.ts';
 import { kinesis, pipeline, type Pipeline } from '../../../shared/index.ts';
-import type { DeadLetter, DeadLetterSink } from '../../../shared/output/dead-letter-store.ts';
+import type { DeadLetter, DeadLetterStore } from '../../../shared/output/dead-letter-store.ts';
 import { CLOSED_RANGES_LIMIT } from '../../../shared/state/letters.ts';
 import { sourceRecord, START_MS, testWorld, type TestWorld } from '../../support/memory-ports.ts';
 import { deliver, drain, itemOf, records, stateOf } from './deliver.ts';
@@ -330,7 +330,7 @@ describe('a parked key', () => {
   it('never skips a letter that is committed and not stored yet', async () => {
     const old = testWorld(listing({ policy: 'parkKey' }));
     const batch = records([...bad('a', 1), ...good('a', 2)]);
-    const put: DeadLetterSink['put'] = async (name, letter) => {
+    const put: DeadLetterStore['put'] = async (name, letter) => {
       if (letter.number === 0) throw new Error('The bucket cannot be reached.');
       await old.runtime.deadLetters.put(name, letter);
     };

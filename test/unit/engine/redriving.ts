@@ -1,7 +1,7 @@
 import { ItemCache } from '../../../shared/engine/item-cache.ts';
 import type { LetterResult, LettersRequest } from '../../../shared/engine/letter-results.ts';
 import { processLetters } from '../../../shared/engine/redrive.ts';
-import type { RedriveRuntime } from '../../../shared/engine/runtime.ts';
+import type { Runtime } from '../../../shared/engine/runtime.ts';
 import type { SinkPort } from '../../../shared/output/sink-port.ts';
 import type { TestWorld } from '../../support/memory-ports.ts';
 import { GRANTED_MS } from './deliver.ts';
@@ -12,7 +12,7 @@ let sessions = 0;
 export async function redrive(
   world: TestWorld,
   request: Partial<LettersRequest> = {},
-  runtime: RedriveRuntime = world.runtime,
+  runtime: Runtime = world.runtime,
 ): Promise<LetterResult[]> {
   sessions += 1;
   return processLetters(
@@ -31,7 +31,7 @@ export async function redrive(
 export async function outcomes(
   world: TestWorld,
   request: Partial<LettersRequest> = {},
-  runtime: RedriveRuntime = world.runtime,
+  runtime: Runtime = world.runtime,
 ): Promise<string[]> {
   return (await redrive(world, request, runtime)).map(({ outcome }) => outcome);
 }
@@ -43,7 +43,7 @@ export interface Gate {
 }
 
 /** The runtime with every call of every port behind a gate. */
-export function gated(runtime: RedriveRuntime, gate: Gate): RedriveRuntime {
+export function gated(runtime: Runtime, gate: Gate): Runtime {
   const behindGate = <T extends object>(port: T, calls: readonly (keyof T & string)[]): T =>
     new Proxy(port, {
       get: (target, name) => {
