@@ -111,8 +111,7 @@ export function watermarkDedupeStage(
         return NOTHING;
       }
       const next = withWatermarkId(idsOf(cell.get() ?? NO_IDS), id, eventMs, eventMs + latenessMs + 1, limit);
-      const isDuplicate = next === undefined;
-      if (isDuplicate) return NOTHING;
+      if (next === undefined) return NOTHING;
       cell.set(next);
       return [value];
     },

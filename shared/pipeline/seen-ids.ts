@@ -13,10 +13,10 @@ export type SeenIds = Uint8Array;
  * 80 bits of SHA-256. Two ids that share them would lose a record; of 10^12 records, each compared with a full list of
  * 10,000 ids, one is lost with a probability of 10^-8.
  */
-const HASH_BYTES = 10;
+export const ID_HASH_BYTES = 10;
 const TIME_BYTES = 4;
 /** What one id takes. */
-export const SEEN_ID_BYTES = TIME_BYTES + HASH_BYTES;
+export const SEEN_ID_BYTES = TIME_BYTES + ID_HASH_BYTES;
 
 /**
  * Adds an id, and drops those that were seen too long ago or are too many.
@@ -34,7 +34,7 @@ export function withNewId(
   const arrivalSeconds = Math.floor(arrivalMs / 1_000);
   const nowSeconds =
     end === 0 ? arrivalSeconds : Math.max(view.getUint32(end - SEEN_ID_BYTES), arrivalSeconds);
-  const hash = createHash('sha256').update(id).digest();
+  const hash = hashOfId(id);
   const [first, second, third] = [hash.readUInt32BE(0), hash.readUInt32BE(4), hash.readUInt16BE(8)];
 
   let from = end;
@@ -52,8 +52,13 @@ export function withNewId(
   const next = new Uint8Array(kept.length + SEEN_ID_BYTES);
   next.set(kept);
   new DataView(next.buffer).setUint32(kept.length, nowSeconds);
-  next.set(hash.subarray(0, HASH_BYTES), kept.length + TIME_BYTES);
+  next.set(hash, kept.length + TIME_BYTES);
   return next;
+}
+
+/** Of `ID_HASH_BYTES`. */
+export function hashOfId(id: string): Buffer {
+  return createHash('sha256').update(id).digest().subarray(0, ID_HASH_BYTES);
 }
 
 /** Whether a state can be a list of seen ids. */

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hashOfId, ID_HASH_BYTES } from './seen-ids.ts';
 
 /**
  * The ids that a key remembers until event time is over for their duplicates, packed: entries in the order of the event
@@ -7,10 +7,9 @@ import { createHash } from 'node:crypto';
  */
 export type WatermarkIds = Uint8Array;
 
-const HASH_BYTES = 10;
 const TIME_BYTES = 8;
 /** What one id takes. */
-export const WATERMARK_ID_BYTES = TIME_BYTES + HASH_BYTES;
+export const WATERMARK_ID_BYTES = TIME_BYTES + ID_HASH_BYTES;
 
 /** From when the first of the ids counts no more; there is one. */
 export function firstUntilMs(ids: WatermarkIds): number {
@@ -36,7 +35,7 @@ export function withWatermarkId(
   untilMs: number,
   limit: number,
 ): WatermarkIds | undefined {
-  const hash = createHash('sha256').update(id).digest().subarray(0, HASH_BYTES);
+  const hash = hashOfId(id);
   const entries: Uint8Array[] = [];
   for (let at = 0; at < ids.length; at += WATERMARK_ID_BYTES) {
     const entry = ids.subarray(at, at + WATERMARK_ID_BYTES);
