@@ -39,7 +39,7 @@ export interface BatchRun {
     front: number;
     readonly published: Set<OutboxEntry>;
     readonly acknowledged: Map<string, Position>;
-    named?: RejectedRecords;
+    named?: RejectedRecords | undefined;
   };
   readonly works: ItemWork[];
   /** In the front of a repartition: what is put into the internal stream, for the works are of rejected elements alone. */

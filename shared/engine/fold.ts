@@ -22,7 +22,7 @@ import {
 } from './limits.ts';
 import type { MarkPlace } from './mark-place.ts';
 import { isAcknowledged, type Maker } from './outbox-draft.ts';
-import { isOfOneElement, isWhole, type RejectedRecords } from './rejected-records.ts';
+import { isOfOneElement, isSettled, isWhole, joined, type RejectedRecords } from './rejected-records.ts';
 import type { Program } from './program.ts';
 import { StepRun } from './step-run.ts';
 import { BEFORE_ELEMENTS, BEHIND_ELEMENTS, fireTimers } from './fire-timers.ts';
@@ -226,8 +226,7 @@ class ItemFold {
    */
   #hasLetter({ position: own }: SourceRecord, { position }: MarkPlace, element: Element): boolean {
     const draft = (this.#draft ??= this.#begin());
-    const { settled } = this.#loaded ?? {};
-    if (settled !== undefined && compareMarkPositions(position, settled) <= 0) return true;
+    if (isSettled(this.#loaded, position)) return true;
     return draft.rejected.has(position, element) || this.#scope.named?.has(own, element) === true;
   }
 
@@ -486,10 +485,12 @@ class ItemFold {
   }
 
   /** A letter for a whole record is not for those of its elements that other code gave letters of their own. */
-  #elementsWithLetters({ rejected }: ItemDraft, record: SourceRecord, { position }: MarkPlace): number[] {
-    const { named } = this.#scope;
-    const own = [...rejected.elementsOf(position), ...(named?.elementsOf(record.position) ?? [])];
-    return [...new Set(own)].sort((a, b) => a - b);
+  #elementsWithLetters(
+    { rejected }: ItemDraft,
+    record: SourceRecord,
+    { position }: MarkPlace,
+  ): readonly number[] {
+    return joined(rejected.elementsOf(position), this.#scope.named?.elementsOf(record.position) ?? []);
   }
 
   #deadLetter(

@@ -1,14 +1,12 @@
-import { compareMarkPositions, encodeMarkPosition, type MarkPosition } from '../source/position.ts';
+import { encodeMarkPosition, type MarkPosition } from '../source/position.ts';
 import { emptyItem } from '../state/empty-item.ts';
-import { noticeKey, shardItemKey } from '../state/row-key.ts';
-import { shardOfItem } from '../state/row-key.ts';
+import { noticeKey, shardItemKey, shardOfItem } from '../state/row-key.ts';
 import type { StateItem } from '../state/state-item.ts';
 import { FATE, shardWork, type BatchRun } from './batch-run.ts';
-import type { Element } from './elements.ts';
 import { isAtOrBelow } from './item-draft.ts';
 import { HORIZON_SLACK_SECONDS } from './limits.ts';
 import { rejectedBefore } from './rejected-before.ts';
-import { RejectedRecords } from './rejected-records.ts';
+import { isSettled, RejectedRecords, type AskedElement } from './rejected-records.ts';
 import type { Runtime } from './runtime.ts';
 
 /**
@@ -31,7 +29,9 @@ export async function leaveOutRejected(run: BatchRun, told: ReadonlyMap<string, 
   if (items.size === 0) return;
   addWorks(run, items);
   const { scope, runtime, opened, batch } = run;
-  if (hasForgotten(run, items)) scope.named = await rejectedBefore(runtime, opened.generation, batch.shard);
+  if (hasForgotten(run, items)) {
+    scope.named = (await rejectedBefore(runtime, opened.generation)).get(batch.shard);
+  }
   const isRejected = rejectedIn(run, items);
   for (const { pk, key, elements } of run.works) {
     // Its own item tells the fold of it.
@@ -59,11 +59,7 @@ function keep<T>(list: T[], isKept: (each: T) => boolean): void {
 }
 
 /** @param except an item that is not asked. */
-type IsRejected = (
-  record: number,
-  element: Pick<Element, 'number' | 'rejection'>,
-  except?: string,
-) => boolean;
+type IsRejected = (record: number, element: AskedElement, except?: string) => boolean;
 
 /**
  * Whether a record of the batch may have a letter that the items list no more: a restored item's mark stands above what it
@@ -86,10 +82,6 @@ function hasForgotten({ records, scope, batch }: BatchRun, items: ReadonlyMap<st
     if (mayForget(place.lane, place.position)) return true;
     return place.lane !== batch.shard && mayForget(batch.shard, position);
   });
-}
-
-function isSettled({ settled }: StateItem, position: MarkPosition): boolean {
-  return settled !== undefined && compareMarkPositions(position, settled) <= 0;
 }
 
 /** The own items that may tell of the batch's records. */
@@ -119,12 +111,7 @@ function rejectedIn(run: BatchRun, items: ReadonlyMap<string, StateItem>): IsRej
   const { batch, records, scope } = run;
   const { generation } = run.opened;
   const listed = new Map([...items].map(([pk, { rejected }]) => [pk, new RejectedRecords(rejected)]));
-  const isIn = (
-    lane: string,
-    position: MarkPosition,
-    element: Pick<Element, 'number' | 'rejection'>,
-    except?: string,
-  ): boolean => {
+  const isIn = (lane: string, position: MarkPosition, element: AskedElement, except?: string): boolean => {
     const pk = shardItemKey(generation, lane);
     const item = pk === except ? undefined : items.get(pk);
     if (item === undefined) return false;

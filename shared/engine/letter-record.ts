@@ -50,6 +50,14 @@ export function isMeantBy({
   return ({ number }) => !except.includes(number);
 }
 
+/** Why today's code rejects what a letter is for, where it does: an element that is meant, or the whole record. */
+export function rejectionOfMeant<R extends Rejection & { readonly number: number }>(
+  rejections: readonly R[],
+  isMeant: (element: { readonly number: number }) => boolean,
+): R | undefined {
+  return rejections.find((each) => isMeant(each) || !isOfOneElement(each.stage));
+}
+
 /** What a relay makes of those elements of the record that are meant; or why it cannot. */
 export function deliveriesOf(
   program: Program,
@@ -59,9 +67,7 @@ export function deliveriesOf(
 ): readonly Delivery[] | Rejection {
   const deliveries: Delivery[] = [];
   const { elements, rejections } = elementsOf(program, record);
-  let rejection: Rejection | undefined = rejections.find(
-    (each) => isMeant(each) || !isOfOneElement(each.stage),
-  );
+  let rejection: Rejection | undefined = rejectionOfMeant(rejections, isMeant);
   for (const [key, all] of elements) {
     for (const element of all.filter(isMeant)) {
       if (element.rejection !== undefined) continue;

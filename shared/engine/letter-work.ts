@@ -26,6 +26,7 @@ import {
   isOfRecord,
   placeOf,
   positionOf,
+  rejectionOfMeant,
   rewritten,
 } from './letter-record.ts';
 import {
@@ -176,7 +177,7 @@ export class LetterWork {
     const isOwn = isMeantBy(letter);
     const own = new Map<string, readonly Element[]>();
     for (const [key, all] of elements) if (all.some(isOwn)) own.set(key, all.filter(isOwn));
-    const rejection = rejections.find((each) => isOwn(each) || !isOfOneElement(each.stage));
+    const rejection = rejectionOfMeant(rejections, isOwn);
     if (rejection !== undefined || (isOne && own.size === 0)) {
       const { letters = NO_LETTERS } = (await this.#load(letter.item)) ?? {};
       if (letterStatus(letters, letter.number) === 'closed') return this.#putAway(letter, 'alreadyDone');

@@ -1,7 +1,7 @@
 import { compareMarkPositions, encodeMarkPosition, type MarkPosition } from '../source/position.ts';
 import type { Rejection } from '../source/record-error.ts';
 import { rangesOf } from '../state/number-ranges.ts';
-import type { DeadLetterStage, RejectedRecord } from '../state/state-item.ts';
+import type { DeadLetterStage, RejectedRecord, StateItem } from '../state/state-item.ts';
 
 /**
  * Whether a letter without a key is for one element of its record: the others have keys, or letters of their own. Else
@@ -11,9 +11,20 @@ export function isOfOneElement(stage: DeadLetterStage): boolean {
   return stage === 'key' || stage === 'output';
 }
 
+/** What is asked for: an element of a record, and why it is rejected where it is. */
+export interface AskedElement {
+  readonly number: number;
+  readonly rejection: Rejection | undefined;
+}
+
 /** Whether an element without a key stands for its whole record. */
-export function isWhole({ rejection }: { readonly rejection: Rejection | undefined }): boolean {
+export function isWhole({ rejection }: Pick<AskedElement, 'rejection'>): boolean {
   return rejection !== undefined && !isOfOneElement(rejection.stage);
+}
+
+/** Whether a shard's own item says that all of its lane up to there has its fate. */
+export function isSettled(item: StateItem | undefined, position: MarkPosition): boolean {
+  return item?.settled !== undefined && compareMarkPositions(position, item.settled) <= 0;
 }
 
 /** An element's number and what separates it. */
@@ -34,10 +45,7 @@ export class RejectedRecords {
   }
 
   /** Whether the element has its letter. One that stands for its whole record has none by letters of some elements. */
-  has(
-    position: MarkPosition,
-    element: { readonly number: number; readonly rejection: Rejection | undefined },
-  ): boolean {
+  has(position: MarkPosition, element: AskedElement): boolean {
     const record = this.#get(position);
     if (record === undefined) return false;
     return record.elements === undefined || (!isWhole(element) && record.elements.includes(element.number));
@@ -91,7 +99,8 @@ export class RejectedRecords {
   }
 }
 
-function joined(known: readonly number[], more: readonly number[]): readonly number[] {
+/** Both, ascending, each once. */
+export function joined(known: readonly number[], more: readonly number[]): readonly number[] {
   // A record may have thousands, which come in their order.
   if ((known.at(-1) ?? -1) < (more[0] ?? 0)) return [...known, ...more];
   return [...new Set([...known, ...more])].sort((a, b) => a - b);

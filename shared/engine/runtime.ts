@@ -41,10 +41,10 @@ export interface Runtime {
   laneTimes?: KnownLaneTimes;
   /** Up to where this container has fired what was due, milliseconds since the epoch. */
   firedMs?: { readonly generation: number; readonly overMs: number };
-  /** By shard: see `rejectedBefore`. */
+  /** See `rejectedBefore`. */
   rejectedBefore?: {
     readonly generation: number;
-    readonly byShard: Map<string, Promise<RejectedRecords>>;
+    readonly byShard: Promise<ReadonlyMap<string, RejectedRecords>>;
   };
   /** Whether lanes are by partition key in every shard; known with the generation. */
   isByPartition?: boolean;

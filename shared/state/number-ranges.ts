@@ -24,7 +24,9 @@ export function rangesText(ranges: readonly NumberRange[]): string {
   return ranges.map(({ from, below }) => (below === from + 1 ? String(from) : `${from}-${below - 1}`)).join();
 }
 
+/** What `rangesText` gave. */
 export function rangesOfText(text: string): NumberRange[] {
+  if (text === '') return [];
   return text.split(',').map((range) => {
     const [from, last = from] = range.split('-');
     return { from: Number(from), below: Number(last) + 1 };

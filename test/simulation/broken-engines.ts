@@ -725,8 +725,8 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     500,
     [
       LEAVE_OUT,
-      'if (hasForgotten(run, items)) scope.named',
-      'if (hasForgotten(run, items) && opened.generation < 0) scope.named',
+      'if (hasForgotten(run, items)) {',
+      'if (hasForgotten(run, items) && opened.generation < 0) {',
     ],
     FOCUS.lettersWithoutKey,
     FOCUS.loweredFactor,
@@ -863,8 +863,8 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ]),
   broken('forgets the ids that come behind one that was seen', 500, [
     'shared/pipeline/dedupe.ts',
-    'if (next === undefined) return NOTHING;',
-    'if (next === undefined) {\n        cell.remove();\n        return NOTHING;\n      }',
+    'withinSeconds, limit);\n      if (next === undefined) return NOTHING;',
+    'withinSeconds, limit);\n      if (next === undefined) {\n        cell.remove();\n        return NOTHING;\n      }',
   ]),
   broken('compares sequence numbers as JavaScript numbers', 500, [
     'shared/source/position.ts',
