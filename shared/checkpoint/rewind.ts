@@ -454,7 +454,8 @@ async function insertRows(
     const sealed = await runtime.store.readProgress(from, shard);
     const checkpointed = known.get(shard);
     const isRelayed = source.isRelayed(shard);
-    const hasLanes = isByPartition === true || manifest.isByPartition || sealed?.isByPartition === true;
+    // Of a shard that was read nobody but its row knows: its lanes may be by shard still.
+    const hasLanes = sealed?.isByPartition ?? (isByPartition === true || manifest.isByPartition);
     const goesOn = isRelayed || skipsReplay === true;
     const reached = goesOn
       ? sealed?.position
@@ -474,6 +475,9 @@ async function insertRows(
       ...(liftedMs !== undefined && { liftedMs }),
       ...(sealed?.first !== undefined && { first: sealed.first }),
       ...(hasLanes && { isByPartition: true }),
+      // What may be published by shard already is not to be published by partition key.
+      ...(sealed?.handedIn !== undefined && { handedIn: sealed.handedIn }),
+      ...(sealed?.byShardUntil !== undefined && { byShardUntil: sealed.byShardUntil }),
       ...(shownEpoch !== undefined && { epoch: shownEpoch }),
     };
     return generations.changeProgress(to, shard, { kind: 'insert', progress }, version);

@@ -13,6 +13,7 @@ const FOLD = 'shared/engine/fold.ts';
 const COMMIT = 'shared/engine/commit.ts';
 const PUBLISH = 'shared/engine/publish-committed.ts';
 const BATCH = 'shared/engine/process-batch.ts';
+const PART_LANES = 'shared/engine/part-lanes.ts';
 const OUTBOX = 'shared/engine/outbox-draft.ts';
 const DRAFT = 'shared/engine/item-draft.ts';
 const MEMORY = 'shared/state/memory-state-store.ts';
@@ -47,6 +48,8 @@ const FOCUS = {
     'const parallelizationFactor = 2 + upTo(1);',
   ],
   rewinds: [WORLD, 'const REWIND_SHARE = 0.25;', 'const REWIND_SHARE = 1;'],
+  neverRaised: [WORLD, 'const RAISED_SHARE = 0.3;', 'const RAISED_SHARE = 0;'],
+  raised: [WORLD, 'const RAISED_SHARE = 0.3;', 'const RAISED_SHARE = 1;'],
   lowers: [WORLD, 'reshards.length === 0 && chance(0.3)', 'reshards.length === 0'],
   spilled: [WORLD, 'return random() < 0.2 ? Math.floor(', 'return random() < 1 ? Math.floor('],
   poisoned: [
@@ -242,7 +245,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ]),
   broken('keeps the marks of a shard with ParallelizationFactor above 1', 500, [
     BATCH,
-    'isByPartition ? byPartition(handedIn) : handedIn',
+    'isByPartition ? byPartition(handedIn, opened.progress.byShardUntil) : handedIn',
     'handedIn',
   ]),
   broken(
@@ -257,6 +260,49 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     FOCUS.lowers,
   ),
   broken(
+    'goes on by partition key before what was handed in by shard is done',
+    500,
+    [
+      PART_LANES,
+      'const isDone = handedIn === undefined || isAtOrAbove(position, handedIn);',
+      'const isDone = handedIn === handedIn || isAtOrAbove(position, handedIn);',
+    ],
+    FOCUS.loweredFactor,
+    FOCUS.raised,
+  ),
+  broken(
+    'forgets up to where lanes were by shard',
+    1_000,
+    [PART_LANES, 'handedIn, isDone ? position : handedIn)', 'handedIn, undefined)'],
+    FOCUS.loweredFactor,
+    FOCUS.raised,
+    FOCUS.rewinds,
+  ),
+  broken(
+    'forgets in a rewind up to where lanes were by shard',
+    1_000,
+    [REWIND, 'byShardUntil: sealed.byShardUntil', 'byShardUntil: undefined'],
+    FOCUS.loweredFactor,
+    FOCUS.raised,
+    FOCUS.rewinds,
+  ),
+  broken(
+    'forgets in a rewind what was handed in by shard',
+    2_000,
+    [REWIND, 'handedIn: sealed.handedIn', 'handedIn: undefined'],
+    FOCUS.loweredFactor,
+    FOCUS.raised,
+    FOCUS.rewinds,
+  ),
+  broken(
+    'leaves out of a replay what was applied by shard',
+    500,
+    [BATCH, "progress.phase === 'live' ? progress.byShardUntil : undefined", 'progress.byShardUntil'],
+    FOCUS.loweredFactor,
+    FOCUS.raised,
+    FOCUS.rewinds,
+  ),
+  broken(
     'notes lanes by partition key in the rows of known shards alone',
     1_000,
     [
@@ -267,6 +313,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     ['shared/engine/open.ts', 'control.isByPartition === true', 'runtime.parallelizationFactor > 1'],
     FOCUS.loweredFactor,
     FOCUS.lowers,
+    FOCUS.neverRaised,
   ),
   broken('stores a dead letter before its item is committed', 2_000, [
     COMMIT,
@@ -490,7 +537,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     2_000,
     [
       'shared/engine/open.ts',
-      'if (progress.phase !== origin.kind) {',
+      "if (progress.phase !== (origin.kind === 'replay' ? 'replay' : 'live')) {",
       "if (progress.phase === 'live' && origin.kind === 'replay') {",
     ],
     FOCUS.rewinds,
