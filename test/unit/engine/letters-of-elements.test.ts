@@ -1,0 +1,108 @@
+import { describe, expect, it } from 'vitest';
+import { ItemCache } from '../../../shared/engine/item-cache.ts';
+import { ENGINE_LIMITS, type EngineLimits } from '../../../shared/engine/limits.ts';
+import { programOf } from '../../../shared/engine/program.ts';
+import type { Runtime } from '../../../shared/engine/runtime.ts';
+import { kinesis, pipeline, type Pipeline } from '../../../shared/index.ts';
+import { testWorld, type TestWorld } from '../../support/memory-ports.ts';
+import { deliver, drain, letters, records, stateOf } from './deliver.ts';
+import { dying, gated, outcomes } from './redriving.ts';
+
+/** A value with the version of the code that first gives it a key. */
+interface Value {
+  readonly id: number;
+  readonly since?: number;
+  /** The version that fails it again. */
+  readonly not?: number;
+  /** The first version whose fold takes it. */
+  readonly folds?: number;
+  /** The version that cannot decode its record. */
+  readonly breaks?: number;
+}
+
+/** The pipeline's code in a version. */
+function code(version: number): Pipeline {
+  return pipeline('p')
+    .from(kinesis<readonly Value[]>('s'))
+    .flatMap((values) => {
+      if (values.some(({ breaks }) => breaks === version)) throw new Error('cannot be decoded');
+      return values;
+    })
+    .keyBy(({ since = 1, not }) =>
+      version >= since && version !== not ? 'k' : (undefined as unknown as string),
+    )
+    .updateStateByKey<number[]>('ids', ([value], ids = []) => {
+      const { id, folds = 1 } = value as Value;
+      if (version < folds) throw new Error('cannot be folded');
+      return [...ids, id];
+    });
+}
+
+/** A new container with the code in a version. */
+function deployed(world: TestWorld, version: number, limits: Partial<EngineLimits> = {}): Runtime {
+  return {
+    ...world.runtime,
+    program: programOf(code(version).definition, { ...ENGINE_LIMITS, ...limits }),
+    cache: new ItemCache(),
+    generation: undefined,
+  };
+}
+
+/** A batch of which older code has committed the letters without a key, and nothing else. */
+async function begun(batch: readonly (readonly Value[])[], limits: Partial<EngineLimits> = {}) {
+  const world = testWorld(code(1));
+  const handedIn = records(batch);
+  await deliver(world, handedIn, { runtime: gated(deployed(world, 1, limits), dying(8, 'before')) }).catch(
+    () => undefined,
+  );
+  expect([...world.store.items().keys()]).toEqual([expect.stringMatching(/^1\/d\//)]);
+  return { world, handedIn };
+}
+
+function ids(world: TestWorld): number[] {
+  return ((stateOf(world, 'k', 'ids') as number[] | undefined) ?? []).toSorted();
+}
+
+describe('elements of one record under one key', () => {
+  it.fails('are counted once where one had no key before, and the key rejected another', async () => {
+    const world = testWorld(code(1));
+    await drain(
+      world,
+      records([
+        [
+          { id: 1, since: 2 },
+          { id: 2, folds: 2 },
+        ],
+      ]),
+    );
+    expect(letters(world).map(({ stage }) => stage)).toEqual(['fold', 'key']);
+    expect(await outcomes(world, {}, deployed(world, 2))).toEqual(['redriven', 'redriven']);
+    expect(ids(world)).toEqual([1, 2]);
+  });
+
+  it.fails(
+    'are counted once where newer code has a key for both, and rejects what has no letter',
+    async () => {
+      const { world, handedIn } = await begun([
+        [
+          { id: 1, since: 2 },
+          { id: 2, folds: 3 },
+        ],
+      ]);
+      await drain(world, handedIn, { runtime: deployed(world, 2) });
+      expect(letters(world)).toHaveLength(2);
+      expect(await outcomes(world, {}, deployed(world, 3))).toEqual(['redriven', 'redriven']);
+      expect(ids(world)).toEqual([1, 2]);
+    },
+  );
+
+  it.fails('are counted once where the key rejects one that is redriven without', async () => {
+    const world = testWorld(code(1));
+    await drain(world, records([[{ id: 1, since: 2, folds: 3 }, { id: 2 }]]));
+    expect(await outcomes(world, {}, deployed(world, 2))).toEqual(['redriven']);
+    expect(ids(world)).toEqual([2]);
+    expect(letters(world).map(({ stage }) => stage)).toEqual(['fold']);
+    expect(await outcomes(world, {}, deployed(world, 3))).toEqual(['redriven']);
+    expect(ids(world)).toEqual([1, 2]);
+  });
+});
