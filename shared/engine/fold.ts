@@ -44,6 +44,8 @@ export interface FoldScope {
   readonly acknowledged: ReadonlyMap<string, Position>;
   /** Where a restored item tells too little: the records that had letters without a key before. */
   readonly named?: RejectedRecords | undefined;
+  /** By record: those of its elements that a letter of a key is not for: most of them have letters of their own. */
+  readonly elsewhere?: ReadonlyMap<number, ReadonlySet<number>>;
   /** For values that user code may have changed. */
   readonly fresh: FreshValues;
   /** In a pipeline that has a time; a redrive knows of none. */
@@ -477,19 +479,24 @@ class ItemFold {
     for (const element of elements.slice(at, behind)) {
       if (key === undefined && this.#hasLetter(record, place, element)) continue;
       const own = (key === undefined ? element.rejection : undefined) ?? rejection;
-      const except =
-        key === undefined && isWhole(element) ? this.#elementsWithLetters(draft, record, place) : [];
+      const except = this.#exceptOf(draft, record, place, element);
       const letter = this.#deadLetter(record, element, next++, own);
       run.add(except.length === 0 ? letter : { ...letter, except });
     }
   }
 
-  /** A letter for a whole record is not for those of its elements that other code gave letters of their own. */
-  #elementsWithLetters(
+  /** A letter for a whole record, or for all that a key has of it, is not for elements that have letters of their own. */
+  #exceptOf(
     { rejected }: ItemDraft,
     record: SourceRecord,
     { position }: MarkPlace,
+    element: Element,
   ): readonly number[] {
+    if (this.#work.key !== undefined) {
+      const elsewhere = this.#scope.elsewhere?.get(element.record);
+      return elsewhere === undefined ? [] : [...elsewhere].sort((a, b) => a - b);
+    }
+    if (!isWhole(element)) return [];
     return joined(rejected.elementsOf(position), this.#scope.named?.elementsOf(record.position) ?? []);
   }
 

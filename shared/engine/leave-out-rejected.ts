@@ -3,10 +3,11 @@ import { emptyItem } from '../state/empty-item.ts';
 import { noticeKey, shardItemKey, shardOfItem } from '../state/row-key.ts';
 import type { StateItem } from '../state/state-item.ts';
 import { FATE, shardWork, type BatchRun } from './batch-run.ts';
+import type { Element } from './elements.ts';
 import { isAtOrBelow } from './item-draft.ts';
 import { HORIZON_SLACK_SECONDS } from './limits.ts';
 import { rejectedBefore } from './rejected-before.ts';
-import { isSettled, RejectedRecords, type AskedElement } from './rejected-records.ts';
+import { isSettled, isWhole, RejectedRecords, type AskedElement } from './rejected-records.ts';
 import type { Runtime } from './runtime.ts';
 
 /**
@@ -26,6 +27,9 @@ export function itemsOfRejected(run: BatchRun): string[] {
  */
 export async function leaveOutRejected(run: BatchRun, told: ReadonlyMap<string, StateItem>): Promise<void> {
   const items = await readItems(run, told);
+  for (const { key, elements } of run.works) {
+    if (key === undefined) for (const element of elements) if (!isWhole(element)) noteElsewhere(run, element);
+  }
   if (items.size === 0) return;
   addWorks(run, items);
   const { scope, runtime, opened, batch } = run;
@@ -39,6 +43,7 @@ export async function leaveOutRejected(run: BatchRun, told: ReadonlyMap<string, 
     keep(elements, (element) => {
       const { record } = element;
       if (!isRejected(record, element, except)) return true;
+      if (key !== undefined) noteElsewhere(run, element);
       run.fates[record] = (run.fates[record] as number) | FATE.skipped;
       return false;
     });
@@ -49,6 +54,14 @@ export async function leaveOutRejected(run: BatchRun, told: ReadonlyMap<string, 
     const index = places.get(encodeMarkPosition(position));
     return index === undefined || !isRejected(index, { number: element, rejection: undefined });
   });
+}
+
+/** The element has a letter without a key, or gets one. */
+function noteElsewhere({ scope }: BatchRun, { record, number }: Element): void {
+  const elsewhere: Map<number, Set<number>> = scope.elsewhere;
+  const known = elsewhere.get(record);
+  if (known === undefined) elsewhere.set(record, new Set([number]));
+  else known.add(number);
 }
 
 /** In place, and of any length. */

@@ -745,8 +745,8 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     2_000,
     [
       REDRIVE,
-      'this.#fold(letter, item, key, record, elements, tries === 0, mark)',
-      'this.#fold(letter, item, key, record, elements, true, mark)',
+      'this.#fold(letter, item, key, record, elements, tries === 0, mark, others)',
+      'this.#fold(letter, item, key, record, elements, true, mark, others)',
     ],
     FOCUS.sessions,
     FOCUS.lettersWithoutKey,
