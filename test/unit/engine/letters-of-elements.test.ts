@@ -1,11 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { ItemCache } from '../../../shared/engine/item-cache.ts';
-import { ENGINE_LIMITS, type EngineLimits } from '../../../shared/engine/limits.ts';
+import {
+  DEATHS_BEFORE_REJECTION,
+  DEATHS_BEFORE_SUSPICION,
+  ENGINE_LIMITS,
+  type EngineLimits,
+} from '../../../shared/engine/limits.ts';
 import { programOf } from '../../../shared/engine/program.ts';
 import type { Runtime } from '../../../shared/engine/runtime.ts';
+import { turnOf } from '../../../shared/engine/turn.ts';
 import { kinesis, pipeline, type Pipeline } from '../../../shared/index.ts';
+import type { SourceRecord } from '../../../shared/source/record.ts';
 import { testWorld, type TestWorld } from '../../support/memory-ports.ts';
-import { deliver, drain, letters, records, stateOf } from './deliver.ts';
+import { deliver, drain, GRANTED_MS, letters, records, stateOf } from './deliver.ts';
 import { dying, gated, outcomes } from './redriving.ts';
 
 /** A value with the version of the code that first gives it a key. */
@@ -100,6 +107,19 @@ describe('elements of one record under one key', () => {
     expect(ids(world)).toEqual([2]);
     expect(letters(world).map(({ stage }) => stage)).toEqual(['fold']);
     expect(await outcomes(world, {}, deployed(world, 3))).toEqual(['redriven']);
+    expect(ids(world)).toEqual([1, 2]);
+  });
+
+  it.fails('are counted once where newer code has a key for both, and one kills it', async () => {
+    const { world, handedIn } = await begun([[{ id: 1, since: 2 }, { id: 2 }]]);
+    const [{ lane, position }] = handedIn as [SourceRecord];
+    for (let death = 0; death < DEATHS_BEFORE_SUSPICION; death++)
+      await world.store.beginAttempt(1, lane, position);
+    for (let death = 0; death < DEATHS_BEFORE_REJECTION; death++)
+      await world.store.suspect(1, lane, turnOf(position, 'fold'), world.nowMs - GRANTED_MS - death);
+    await drain(world, handedIn, { runtime: deployed(world, 2) });
+    expect(letters(world).map(({ stage }) => stage)).toEqual(['killed', 'key']);
+    expect(await outcomes(world, {}, deployed(world, 3))).toEqual(['redriven', 'redriven']);
     expect(ids(world)).toEqual([1, 2]);
   });
 });
