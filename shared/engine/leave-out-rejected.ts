@@ -42,7 +42,9 @@ export async function leaveOutRejected(run: BatchRun, told: ReadonlyMap<string, 
     const except = key === undefined ? pk : undefined;
     keep(elements, (element) => {
       const { record } = element;
-      if (!isRejected(record, element, except)) return true;
+      // One that has a key stands for itself, also where it is rejected because its record kills.
+      const asked = key === undefined ? element : { number: element.number, rejection: undefined };
+      if (!isRejected(record, asked, except)) return true;
       if (key !== undefined) noteElsewhere(run, element);
       run.fates[record] = (run.fates[record] as number) | FATE.skipped;
       return false;
