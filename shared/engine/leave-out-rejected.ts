@@ -21,7 +21,7 @@ export function itemsOfRejected(run: BatchRun): string[] {
 }
 
 /**
- * Takes out of the batch what has a letter without a key. Such a record may come again when newer code gives it keys, and
+ * Takes out of the batch what has a letter without a key, as far as it is not folded yet. Such a record may come again when newer code gives it keys, and
  * its letter is its fate all the same: else it would be applied here, and again when its letter is redriven.
  * @param told what there is of `itemsOfRejected`.
  */
@@ -37,18 +37,22 @@ export async function leaveOutRejected(run: BatchRun, told: ReadonlyMap<string, 
     scope.named = (await rejectedBefore(runtime, opened.generation)).get(batch.shard);
   }
   const isRejected = rejectedIn(run, items);
-  for (const { pk, key, elements } of run.works) {
+  for (const { pk, key, elements, next } of run.works) {
     // Its own item tells the fold of it.
     const except = key === undefined ? pk : undefined;
-    keep(elements, (element) => {
-      const { record } = element;
-      // One that has a key stands for itself, also where it is rejected because its record kills.
-      const asked = key === undefined ? element : { number: element.number, rejection: undefined };
-      if (!isRejected(record, asked, except)) return true;
-      if (key !== undefined) noteElsewhere(run, element);
-      run.fates[record] = (run.fates[record] as number) | FATE.skipped;
-      return false;
-    });
+    keep(
+      elements,
+      (element) => {
+        const { record } = element;
+        // One that has a key stands for itself, also where it is rejected because its record kills.
+        const asked = key === undefined ? element : { number: element.number, rejection: undefined };
+        if (!isRejected(record, asked, except)) return true;
+        if (key !== undefined) noteElsewhere(run, element);
+        run.fates[record] = (run.fates[record] as number) | FATE.skipped;
+        return false;
+      },
+      next,
+    );
   }
   if (run.relayed.length === 0) return;
   const places = new Map(run.records.map(({ position }, index) => [encodeMarkPosition(position), index]));
@@ -66,10 +70,13 @@ function noteElsewhere({ scope }: BatchRun, { record, number }: Element): void {
   else known.add(number);
 }
 
-/** In place, and of any length. */
-function keep<T>(list: T[], isKept: (each: T) => boolean): void {
-  let kept = 0;
-  for (const each of list) if (isKept(each)) list[kept++] = each;
+/** In place, and of any length. @param from what is before it stays. */
+function keep<T>(list: T[], isKept: (each: T) => boolean, from = 0): void {
+  let kept = from;
+  for (let at = from; at < list.length; at++) {
+    const each = list[at] as T;
+    if (isKept(each)) list[kept++] = each;
+  }
   list.length = kept;
 }
 

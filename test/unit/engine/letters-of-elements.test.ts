@@ -124,7 +124,7 @@ describe('elements of one record under one key', () => {
   });
 });
 
-it.fails('a record is not applied behind a letter that older code commits meanwhile', async () => {
+it('a record is not applied behind a letter that older code commits meanwhile', async () => {
   const world = testWorld(code(1));
   const batch = records([[{ id: 1, since: 3 }], [{ id: 2, breaks: 1 }]]);
   // Both have read the shard's own item; the older code's write comes first, and it dies.
@@ -133,7 +133,7 @@ it.fails('a record is not applied behind a letter that older code commits meanwh
     await deliver(world, batch, { runtime: old }).catch(() => undefined);
   });
   const result = await deliver(world, batch, { runtime: gated(deployed(world, 2), gate) });
-  expect(gate.calls.slice(5, 9)).toEqual(['load', 'commit', 'load', 'commit']);
+  expect(gate.calls.slice(5, 8)).toEqual(['load', 'commit', 'load']);
   expect(result.report).toMatchObject({ conflicts: 1 });
   await drain(world, batch, { runtime: deployed(world, 2) });
   expect(await outcomes(world, {}, deployed(world, 3))).toEqual(['redriven', 'redriven']);
