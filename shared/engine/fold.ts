@@ -492,12 +492,13 @@ class ItemFold {
     { position }: MarkPlace,
     element: Element,
   ): readonly number[] {
-    if (this.#work.key !== undefined) {
-      const elsewhere = this.#scope.elsewhere?.get(element.record);
-      return elsewhere === undefined ? [] : [...elsewhere].sort((a, b) => a - b);
-    }
-    if (!isWhole(element)) return [];
-    return joined(rejected.elementsOf(position), this.#scope.named?.elementsOf(record.position) ?? []);
+    const { key } = this.#work;
+    if (key === undefined && !isWhole(element)) return [];
+    const others = this.#scope.elsewhere?.get(element.record) ?? [];
+    const elsewhere = [...others].sort((a, b) => a - b);
+    if (key !== undefined) return elsewhere;
+    const listed = joined(rejected.elementsOf(position), elsewhere);
+    return joined(listed, this.#scope.named?.elementsOf(record.position) ?? []);
   }
 
   #deadLetter(

@@ -1,6 +1,7 @@
 import { encodeMarkPosition, type MarkPosition } from '../source/position.ts';
 import { emptyItem } from '../state/empty-item.ts';
 import { noticeKey, shardItemKey, shardOfItem } from '../state/row-key.ts';
+import type { SourceRecord } from '../source/record.ts';
 import type { StateItem } from '../state/state-item.ts';
 import { FATE, shardWork, type BatchRun } from './batch-run.ts';
 import type { Element } from './elements.ts';
@@ -36,7 +37,9 @@ export async function leaveOutRejected(run: BatchRun, told: ReadonlyMap<string, 
   if (hasForgotten(run, items)) {
     scope.named = (await rejectedBefore(runtime, opened.generation)).get(batch.shard);
   }
-  const isRejected = rejectedIn(run, items);
+  const listed = new Map([...items].map(([pk, { rejected }]) => [pk, new RejectedRecords(rejected)]));
+  const isRejected = rejectedIn(run, items, listed);
+  const own = listed.get(shardItemKey(opened.generation, batch.shard));
   for (const { pk, key, elements, next } of run.works) {
     // Its own item tells the fold of it.
     const except = key === undefined ? pk : undefined;
@@ -46,7 +49,13 @@ export async function leaveOutRejected(run: BatchRun, told: ReadonlyMap<string, 
         const { record } = element;
         // One that has a key stands for itself, also where it is rejected because its record kills.
         const asked = key === undefined ? element : { number: element.number, rejection: undefined };
-        if (!isRejected(record, asked, except)) return true;
+        if (!isRejected(record, asked, except)) {
+          if (key === undefined && isWhole(element)) {
+            const { position } = run.records[record] as SourceRecord;
+            for (const number of own?.elementsOf(position) ?? []) noteElsewhere(run, { record, number });
+          }
+          return true;
+        }
         if (key !== undefined) noteElsewhere(run, element);
         run.fates[record] = (run.fates[record] as number) | FATE.skipped;
         return false;
@@ -63,7 +72,7 @@ export async function leaveOutRejected(run: BatchRun, told: ReadonlyMap<string, 
 }
 
 /** The element has a letter without a key, or gets one. */
-function noteElsewhere({ scope }: BatchRun, { record, number }: Element): void {
+function noteElsewhere({ scope }: BatchRun, { record, number }: Pick<Element, 'record' | 'number'>): void {
   const elsewhere: Map<number, Set<number>> = scope.elsewhere;
   const known = elsewhere.get(record);
   if (known === undefined) elsewhere.set(record, new Set([number]));
@@ -129,10 +138,13 @@ function addWorks(run: BatchRun, items: ReadonlyMap<string, StateItem>): void {
   }
 }
 
-function rejectedIn(run: BatchRun, items: ReadonlyMap<string, StateItem>): IsRejected {
+function rejectedIn(
+  run: BatchRun,
+  items: ReadonlyMap<string, StateItem>,
+  listed: ReadonlyMap<string, RejectedRecords>,
+): IsRejected {
   const { batch, records, scope } = run;
   const { generation } = run.opened;
-  const listed = new Map([...items].map(([pk, { rejected }]) => [pk, new RejectedRecords(rejected)]));
   const isIn = (lane: string, position: MarkPosition, element: AskedElement, except?: string): boolean => {
     const pk = shardItemKey(generation, lane);
     const item = pk === except ? undefined : items.get(pk);

@@ -678,7 +678,11 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   broken(
     'applies a record whose letter has no key when mended code gives it one',
     1_000,
-    [LEAVE_OUT, 'const isRejected = rejectedIn(run, items);', 'const isRejected = (): boolean => false;'],
+    [
+      LEAVE_OUT,
+      'const isRejected = rejectedIn(run, items, listed);',
+      'const isRejected = (): boolean => false;',
+    ],
     FOCUS.lettersWithoutKey,
     FOCUS.mendedEarly,
   ),
