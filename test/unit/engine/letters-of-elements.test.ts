@@ -4,6 +4,7 @@ import {
   DEATHS_BEFORE_REJECTION,
   DEATHS_BEFORE_SUSPICION,
   ENGINE_LIMITS,
+  ITEM_RESERVE_BYTES,
   type EngineLimits,
 } from '../../../shared/engine/limits.ts';
 import { programOf } from '../../../shared/engine/program.ts';
@@ -146,4 +147,34 @@ it('a record is not applied behind a letter that older code commits meanwhile', 
   await drain(world, batch, { runtime: deployed(world, 2) });
   expect(await outcomes(world, {}, deployed(world, 3))).toEqual(['redriven', 'redriven']);
   expect(ids(world)).toEqual([1, 2]);
+});
+
+describe('a shard goes on', () => {
+  /** An outbox of 8 KiB: some fifty letters. */
+  const SMALL = { itemBytes: ITEM_RESERVE_BYTES + 8 * 1024 };
+
+  it.fails('where a record gets many letters in front of those that others have', async () => {
+    const { world, handedIn } = await begun(
+      [
+        Array.from({ length: 30 }, (_, id) => ({ id, not: 2 })),
+        ...Array.from({ length: 30 }, (_, id) => [{ id: 100 + id, since: 3 }]),
+      ],
+      SMALL,
+    );
+    await drain(world, handedIn, { runtime: deployed(world, 2, SMALL) });
+    expect(letters(world)).toHaveLength(60);
+  });
+
+  it.fails('where the records behind are not in hand whose letters fill the outbox', async () => {
+    const { world, handedIn } = await begun(
+      [
+        Array.from({ length: 30 }, (_, id) => ({ id, not: 2 })),
+        ...Array.from({ length: 30 }, (_, id) => [{ id: 100 + id, since: 3 }]),
+      ],
+      SMALL,
+    );
+    await drain(world, handedIn.slice(0, 1), { runtime: deployed(world, 2, SMALL) });
+    await drain(world, handedIn.slice(1), { runtime: deployed(world, 2, SMALL) });
+    expect(letters(world)).toHaveLength(60);
+  });
 });
