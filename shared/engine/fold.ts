@@ -337,9 +337,9 @@ class ItemFold {
       draft.putBack(saved);
       this.#late = this.#lateBefore;
       if (this.#ran > 0) return 'full';
-      // Letters of one record that no item has room for together: what has no key stands for itself, and goes in parts.
-      const isTooMany = this.#work.key === undefined && run.entriesBytes > draft.room;
-      if (isTooMany && end - at > 1) return 'tooMany';
+      // Letters of one record that have no room together, beside those of records behind it that wait for it: what has no
+      // key stands for itself, and goes in parts.
+      if (this.#work.key === undefined && end - at > 1) return 'tooMany';
       if (fired === 0) return { record: index, kind: 'outbox', reason: OUTBOX_IS_FULL };
       // What timers give and what the record gives have no room together: a sweep fires them one by one.
       this.#areTimersLeft = true;
