@@ -155,7 +155,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ),
   broken('publishes beyond the first position that is not committed', 3_000, [
     PUBLISH,
-    "if (order > 0 || (order === 0 && (key !== undefined || entry.kind === 'output'))) continue;",
+    'if (isOrdered && bound !== undefined && comparePositions(entry.position, bound) >= 0) continue;',
     '',
   ]),
   broken('drops every pending entry at the next write', 500, [
