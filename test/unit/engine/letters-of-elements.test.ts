@@ -4,6 +4,7 @@ import {
   DEATHS_BEFORE_REJECTION,
   DEATHS_BEFORE_SUSPICION,
   ENGINE_LIMITS,
+  ITEM_LIMIT_BYTES,
   ITEM_RESERVE_BYTES,
   type EngineLimits,
 } from '../../../shared/engine/limits.ts';
@@ -11,10 +12,15 @@ import { programOf } from '../../../shared/engine/program.ts';
 import type { Runtime } from '../../../shared/engine/runtime.ts';
 import { turnOf } from '../../../shared/engine/turn.ts';
 import { kinesis, pipeline, type Pipeline } from '../../../shared/index.ts';
+import { REASON_LIMIT_CHARACTERS } from '../../../shared/source/record-error.ts';
 import type { SourceRecord } from '../../../shared/source/record.ts';
-import { testWorld, type TestWorld } from '../../support/memory-ports.ts';
+import { emptyItem } from '../../../shared/state/empty-item.ts';
+import { itemBytes } from '../../../shared/state/item-codec.ts';
+import { shardItemKey } from '../../../shared/state/row-key.ts';
+import type { StateItem } from '../../../shared/state/state-item.ts';
+import { START_MS, testWorld, type TestWorld } from '../../support/memory-ports.ts';
 import { deliver, drain, GRANTED_MS, letters, records, stateOf } from './deliver.ts';
-import { dying, gated, outcomes, pausing } from './redriving.ts';
+import { dying, gated, outcomes, pausing, type Gate } from './redriving.ts';
 
 /** A value with the version of the code that first gives it a key. */
 interface Value {
@@ -189,5 +195,58 @@ describe('a shard goes on', () => {
       await drain(world, batch, { runtime: deployed(world, 2, SMALL), limit: 5 });
       if (gate.calls.length < at) return;
     }
+  });
+
+  it.fails('where a whole record is rejected of which very many elements have letters', async () => {
+    const world = testWorld(code(1));
+    const many: Value[] = Array.from({ length: 2_000 }, (_, id) => ({ id, since: 3, breaks: 2 }));
+    const handedIn = records([[...many, { id: 2_000 }]]);
+    // Dies when most of the letters are committed.
+    let calls = 0;
+    const gate: Gate = {
+      before: () => {
+        calls += 1;
+        if (calls > 1_700) throw new Error('the process is dead');
+      },
+      after: () => undefined,
+    };
+    await deliver(world, handedIn, { runtime: gated(deployed(world, 1, SMALL), gate) }).catch(
+      () => undefined,
+    );
+    expect(ids(world)).toEqual([]);
+    await drain(world, handedIn, { runtime: deployed(world, 2, SMALL), limit: 5 });
+    expect(letters(world).filter(({ stage }) => stage === 'stateless')).toHaveLength(1);
+  });
+
+  it.fails('in front of very many elements without a key between others that have one', async () => {
+    const alternating = (isMended: boolean): Pipeline =>
+      pipeline('p')
+        .from(kinesis<number>('s'))
+        .flatMap((count) => Array.from({ length: count }, (_, id) => id))
+        .keyBy((id) => {
+          if (!isMended && id % 2 === 1) throw new Error('語'.repeat(REASON_LIMIT_CHARACTERS));
+          return 'k';
+        })
+        .updateStateByKey<number>('n', (_, n = 0) => n + 1);
+    const world = testWorld(alternating(false));
+    const handedIn = records([20_000]);
+    const [{ lane, position }] = handedIn as [SourceRecord];
+    // Most have their letters, which are stored and redriven.
+    const elements = Array.from({ length: 9_400 }, (_, place) => 2 * place + 1);
+    const item: StateItem = {
+      ...emptyItem(shardItemKey(1, lane), START_MS),
+      rejected: [{ position, elements }],
+      letters: { next: elements.length, closed: [{ from: 0, below: elements.length }] },
+    };
+    await world.store.commit([{ item, expectedRevision: undefined, spills: false }]);
+    let largest = 0;
+    const commit = world.store.commit.bind(world.store);
+    world.store.commit = async (writes) => {
+      for (const { item } of writes) largest = Math.max(largest, itemBytes({ ...item, states: new Map() }));
+      return commit(writes);
+    };
+    await drain(world, handedIn);
+    expect(letters(world)).toHaveLength(600);
+    expect(largest).toBeLessThan(ITEM_LIMIT_BYTES);
   });
 });
