@@ -502,7 +502,6 @@ describe('two letters that a key has of one record', () => {
 
   it.each(['redrive', 'drop'] as const)(
     'are each closed as they were: the second with %s',
-    { fails: true },
     async (second) => {
       const world = rewindWorld(elements(1), [[sourceRecord(0, 0, { value: [1, 2] })]]);
       const deployed = (version: number): void => {
