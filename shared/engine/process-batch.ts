@@ -254,6 +254,7 @@ function beginRun(
       firsts,
       published: new Set(),
       acknowledged: new Map(opened.isByPartition || position === undefined ? [] : [[batch.shard, position]]),
+      elsewhere: new Map(),
       fresh: new FreshValues(program, records),
       times: timesOf(opened, records),
     },

@@ -28,7 +28,14 @@ export function isSettled(item: StateItem | undefined, position: MarkPosition): 
 }
 
 /** An element's number and what separates it. */
-export const ELEMENT_BYTES = 7;
+const ELEMENT_BYTES = 7;
+
+/** What elements take as ranges, an upper bound. */
+export function elementsBytes(elements: readonly number[]): number {
+  let numbers = 0;
+  for (const { from, below } of rangesOf(elements)) numbers += below === from + 1 ? 1 : 2;
+  return ELEMENT_BYTES * numbers;
+}
 
 /** Records that have letters without a key: what a shard's own item tells of those of its lane, or names of letters. */
 export class RejectedRecords {
@@ -107,6 +114,5 @@ export function joined(known: readonly number[], more: readonly number[]): reado
 }
 
 function bytesOf(name: string, { elements = [] }: RejectedRecord): number {
-  // Both ends of each range.
-  return name.length + 2 * ELEMENT_BYTES * (rangesOf(elements).length + 1);
+  return name.length + ELEMENT_BYTES + elementsBytes(elements);
 }

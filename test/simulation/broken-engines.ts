@@ -158,7 +158,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ),
   broken('publishes beyond the first position that is not committed', 3_000, [
     PUBLISH,
-    "if (order > 0 || (order === 0 && (key !== undefined || entry.kind === 'output'))) continue;",
+    'if (isOrdered && bound !== undefined && comparePositions(entry.position, bound) >= 0) continue;',
     '',
   ]),
   broken('drops every pending entry at the next write', 500, [
@@ -725,7 +725,11 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   broken(
     'applies a record whose letter has no key when mended code gives it one',
     1_000,
-    [LEAVE_OUT, 'const isRejected = rejectedIn(run, items);', 'const isRejected = (): boolean => false;'],
+    [
+      LEAVE_OUT,
+      'const isRejected = rejectedIn(run, items, listed);',
+      'const isRejected = (): boolean => false;',
+    ],
     FOCUS.lettersWithoutKey,
     FOCUS.mendedEarly,
   ),
@@ -792,8 +796,8 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     2_000,
     [
       REDRIVE,
-      'this.#fold(letter, item, key, record, elements, tries === 0, mark)',
-      'this.#fold(letter, item, key, record, elements, true, mark)',
+      'this.#fold(letter, item, key, record, elements, tries === 0, mark, others)',
+      'this.#fold(letter, item, key, record, elements, true, mark, others)',
     ],
     FOCUS.sessions,
     FOCUS.lettersWithoutKey,
