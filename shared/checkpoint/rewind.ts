@@ -7,6 +7,7 @@ import { MAX_GENERATION } from '../state/revision.ts';
 import type { Control, NewProgress, ReplayOutputs, RewindStep, RewindWork } from '../state/state-store.ts';
 import { without } from '../state/without.ts';
 import type { LaneTime } from '../time/lane-time.ts';
+import { carryRelayed } from './carry-relayed.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
 import { incompatibilities } from './compatibility.ts';
 import { forkProblems } from './fork.ts';
@@ -36,6 +37,7 @@ export type RewindRefusal =
 export type RewindAnswer = { readonly kind: 'at'; readonly control: Control } | RewindRefusal;
 
 const NO_NOTICE = refused('the notice that there may be letters without a key was not written: try again');
+const NOT_CARRIED = refused('the letters of what is only passed on were not all written: try again');
 const SUPERSEDED = { kind: 'superseded' } as const;
 
 export interface RewindRequest {
@@ -328,6 +330,7 @@ export async function release(rewinder: Rewinder, version: number): Promise<Rewi
       return refused(`shards are not replayed: ${left.map(({ shard }) => shard.shard).join(', ')}`);
     }
     if (!(await isNoticeGiven(runtime, control))) return NO_NOTICE;
+    if (!(await carryRelayed(rewinder, rewind))) return NOT_CARRIED;
     const began = await goOn(rewinder.generations, control, {
       ...control,
       rewind: { ...rewind, step: 'release' },
@@ -455,7 +458,8 @@ async function insertRows(
     const checkpointed = known.get(shard);
     const isRelayed = source.isRelayed(shard);
     // Of a shard that was read nobody but its row knows: its lanes may be by shard still.
-    const hasLanes = sealed?.isByPartition ?? (isByPartition === true || manifest.isByPartition);
+    const hasLanes =
+      !isRelayed && (sealed?.isByPartition ?? (isByPartition === true || manifest.isByPartition));
     const goesOn = isRelayed || skipsReplay === true;
     const reached = goesOn
       ? sealed?.position

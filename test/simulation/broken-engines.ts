@@ -295,6 +295,14 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     FOCUS.rewinds,
   ),
   broken(
+    'has the front of a repartition go on by partition key behind a rewind',
+    1_000,
+    [REWIND, '!isRelayed && (sealed?.isByPartition ??', '(sealed?.isByPartition ??'],
+    FOCUS.loweredFactor,
+    FOCUS.repartitioned,
+    FOCUS.rewinds,
+  ),
+  broken(
     'leaves out of a replay what was applied by shard',
     500,
     [BATCH, "progress.phase === 'live' ? progress.byShardUntil : undefined", 'progress.byShardUntil'],

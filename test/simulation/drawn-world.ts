@@ -168,8 +168,9 @@ function drawTimelessPlan(seed: number): WorldPlan {
   const inlineStateBytes = drawInlineStateBytes(seed);
   const isAlone = repartition !== undefined || following === 0;
   const next = !isAlone && parallelizationFactor === 1 && chance(0.5) ? upTo(following - 1) : undefined;
-  const rewinds = next === undefined && repartition === undefined && !kills && !hasPause;
-  const rewind = rewinds ? drawRewind(seed, spreadMs) : undefined;
+  const mayRewind = next === undefined && !kills && !hasPause;
+  const rewinds = mayRewind && repartition === undefined;
+  const rewind = mayRewind ? drawRewind(seed, spreadMs) : undefined;
   const mayBeEarly = !kills && rewind === undefined;
   // Of a restored item nothing tells which of a parallel lane's records have a letter in it.
   const isLate = rewinds && rewind === undefined && parallelizationFactor === 1 && hasNoKey(poison);

@@ -210,7 +210,7 @@ export class SimulatedPorts {
 
   async #commit(request: readonly ItemWrite[]): Promise<CommitResult[]> {
     const { faults, random } = this.#world;
-    const { name, store, checker } = this.#resources;
+    const { name, store } = this.#resources;
     const running = this.#invocation();
     const records = running?.reread ?? running?.records ?? [];
     try {
@@ -230,10 +230,10 @@ export class SimulatedPorts {
             this.#world.tell(`  commit ${pk} ${write.item.revision}`);
             const whole = wholeItem(this.#resources, write.item);
             const generation = generationOf(pk);
-            if (running.restores !== undefined) checker.at(generation).restored(whole, running.restores);
-            else if (running.request === undefined)
-              checker.at(generation).committed(whole, records, running.shard);
-            else this.#resources.checkerOf(laneOfItem(pk)).at(generation).redriven(whole, running.request);
+            const judge = this.#resources.checkerOf(laneOfItem(pk)).at(generation);
+            if (running.restores !== undefined) judge.restored(whole, running.restores);
+            else if (running.request === undefined) judge.committed(whole, records, running.shard);
+            else judge.redriven(whole, running.request);
           }
           if (faults.strikes('lostWriteAnswer', 0.1)) results.push(random() < 0.5 ? 'failed' : 'conflict');
           else results.push(result as CommitResult);
