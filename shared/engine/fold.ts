@@ -189,7 +189,13 @@ class ItemFold {
         let outcome = this.#foldRecord(draft, record, place, at, end);
         while (outcome === 'tooMany') {
           end = at + Math.floor((end - at) / 2);
+          if (this.#isDone(record, place, at, end)) break;
           outcome = this.#foldRecord(draft, record, place, at, end);
+        }
+        // The first of them have their letters already.
+        if (outcome === 'tooMany') {
+          at = end;
+          continue;
         }
         if (outcome === 'again') return undefined;
         if (outcome === 'full') break;

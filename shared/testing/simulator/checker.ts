@@ -95,6 +95,8 @@ interface ItemTruth {
   /** Every record that is in it, by number, in the order in which it came in. */
   readonly applied: KnownRecord[];
   readonly covered: Set<string>;
+  /** By record: its elements that have letters without a key. */
+  readonly lettered: Map<string, Set<number>>;
   /** All dead letters that it has had, by number. */
   readonly letters: LetterTruth[];
   /** The first of those behind which the key is parked. */
@@ -107,8 +109,8 @@ interface ItemTruth {
 
 interface Written {
   readonly revision: number;
-  /** Numbers of records. */
-  readonly records: readonly number[];
+  /** Numbers of records; of one without a key, the elements of which it has letters. */
+  readonly records: readonly { readonly number: number; readonly elements: readonly number[] | undefined }[];
   /** Marks of letters without keys that were applied. */
   readonly shares: readonly string[];
   /** Numbers of letters of the item. */
@@ -213,8 +215,8 @@ export class Checker {
       if (entry.revision > revision) break;
       const carried = carriedRevision(entry.revision, source, this.#generation);
       const made: Made = { revision: carried, events: [], letters: [] };
-      for (const number of entry.records)
-        this.#apply(truth, this.#records[number] as KnownRecord, item.pk, made);
+      for (const { number, elements } of entry.records)
+        this.#apply(truth, this.#records[number] as KnownRecord, item.pk, made, elements);
       for (const mark of entry.shares) this.#applyShare(truth, mark, item.pk, made);
       for (const number of entry.closed) {
         const letter = truth.letters[number];
@@ -334,7 +336,15 @@ export class Checker {
         const list = this.#byHome.get(each) ?? [];
         list.splice(list.indexOf(known), 1);
       }
-      this.#read(known, shardOfItem(home));
+      // An element that has its letter keeps it.
+      const lettered = this.#truthsOf(home).flatMap((truth) => [
+        ...(truth.lettered.get(known.identity) ?? []),
+      ]);
+      const today = this.oracle.read(known.record).elements;
+      const elements = today.map((each) =>
+        lettered.includes(each.number) ? { ...each, key: undefined } : each,
+      );
+      this.#read(known, shardOfItem(home), lettered.length === 0 ? undefined : { ...known, elements });
     }
   }
 
@@ -366,14 +376,15 @@ export class Checker {
     }
     const inBatch = new Map(batch.map(({ position }, place) => [`${shard} ${position.sequence}`, place]));
     const fresh = this.#newlyCovered(truth, item, inBatch);
+    const newLetters = new Map(fresh.map((known) => [known, this.#newLetters(truth, item, known)]));
     if (isShardItem(item.pk)) this.#checkSettled(before, item);
     if (fresh.length === 0 && this.time === undefined)
       this.#say('I1', `${item.pk} was written although no record ran`);
     const made: Made = { revision: item.revision, events: [], letters: [] };
     if (this.time === undefined || keyOfItem(item.pk) === undefined)
-      for (const known of fresh) this.#apply(truth, known, item.pk, made);
+      for (const known of fresh) this.#apply(truth, known, item.pk, made, newLetters.get(known));
     else this.#applyTimed(this.time, truth, fresh, item, batch.at(-1), made);
-    const records = fresh.map(({ number }) => number);
+    const records = fresh.map((known) => ({ number: known.number, elements: newLetters.get(known) }));
     truth.log.push({ revision: item.revision, records, shares: [], closed: [] });
     this.#checkWritten(item, truth, before, made);
   }
@@ -601,20 +612,45 @@ export class Checker {
     if (areTimersDone) this.time?.atRest(stored);
   }
 
-  #apply(truth: ItemTruth, known: KnownRecord, pk: string, made: Made): void {
-    truth.covered.add(known.identity);
-    truth.applied.push(known);
+  /**
+   * The elements without a key of which an item now tells that they have letters, and did not before: those of one record
+   * may have no room together, and then they come in parts.
+   */
+  #newLetters({ lettered }: ItemTruth, item: StateItem, known: KnownRecord): readonly number[] | undefined {
+    if (!isShardItem(item.pk)) return undefined;
+    const listed = item.rejected?.find(
+      ({ position }) => compareMarkPositions(position, known.markPosition) === 0,
+    )?.elements;
+    const before = lettered.get(known.identity);
+    return withoutKey(known).filter(
+      (number) => before?.has(number) !== true && listed?.includes(number) !== false,
+    );
+  }
+
+  /** @param elements of a record without a key: those that get letters. */
+  #apply(
+    truth: ItemTruth,
+    known: KnownRecord,
+    pk: string,
+    made: Made,
+    elements: readonly number[] = withoutKey(known),
+  ): void {
     const key = keyOfItem(pk);
+    const lettered = truth.lettered.get(known.identity) ?? new Set<number>();
+    if (lettered.size === 0) truth.applied.push(known);
     if (key !== undefined) {
+      truth.covered.add(known.identity);
       const { outputs, letters } = this.#run(truth, known, key, pk, undefined, made);
       known.outputs.push(...outputs);
       known.letters.push(...letters);
       return;
     }
-    for (const { number, key: own } of known.elements) {
-      if (own !== undefined) continue;
+    truth.lettered.set(known.identity, lettered);
+    for (const number of elements) {
+      lettered.add(number);
       known.letters.push(this.#addLetter(truth, known, undefined, pk, number, made));
     }
+    if (withoutKey(known).every((number) => lettered.has(number))) truth.covered.add(known.identity);
   }
 
   /** A record without keys is redriven for one that it has now. */
@@ -879,7 +915,11 @@ export class Checker {
     for (const known of this.#byHome.get(truth.home) ?? []) {
       const isCovered = coversRecord(item, known);
       const wasCovered = truth.covered.has(known.identity);
-      if (isCovered && !this.#isCovered(truth.home, known)) fresh.push(known);
+      const isFresh =
+        isCovered &&
+        !this.#isCovered(truth.home, known) &&
+        this.#newLetters(truth, item, known)?.length !== 0;
+      if (isFresh) fresh.push(known);
       if (!isCovered && wasCovered && this.#options.isWithinRetention(known.record)) {
         this.#say('I9', `${item.pk} has lost the mark of ${shown(known)}, which can come again`);
       }
@@ -1062,6 +1102,7 @@ export class Checker {
         item: undefined,
         applied: [],
         covered: new Set(),
+        lettered: new Map(),
         letters: [],
         parkedFrom: undefined,
         newest: new Map(),
@@ -1096,6 +1137,10 @@ function coversRecord(
     const mark = marks.get(lane);
     return mark !== undefined && compareMarkPositions(markPosition, mark.position) <= 0;
   });
+}
+
+function withoutKey({ elements }: KnownRecord): readonly number[] {
+  return elements.flatMap(({ number, key }) => (key === undefined ? [number] : []));
 }
 
 function isShardItem(pk: string): boolean {
