@@ -11,11 +11,11 @@ import { CommonSpan } from './common-span.ts';
 import type { LiveItems } from './live-items.ts';
 import { compareLiveStates, type StatesReport } from './live-states.ts';
 import { judgeTimer } from './lone-timers.ts';
-import { matchOutputs, type LoneTimerOutput, type Matching } from './match-outputs.ts';
+import { matchOutputs, type LoneTimerOutput, type Matching, type PublishedOutput } from './match-outputs.ts';
 import { matchRows, twinKeyOf, type Ends } from './match-rows.ts';
 import { OutputBuckets } from './output-buckets.ts';
 import type { SinkPair } from './paired-sinks.ts';
-import { placeOf } from './output-place.ts';
+import { placeOf, type OutputPlace } from './output-place.ts';
 import { readSinkStream, retentionMs } from './sink-stream.ts';
 import { SinkRows, type SinkRow } from './sink-rows.ts';
 import { Tally } from './tally.ts';
@@ -62,18 +62,27 @@ const PAUSE_MS = 1_000;
 const INVOCATION_MS = 900_000;
 /** From a sink stream's oldest record on, until it is sure that what is read is there in both. */
 const TRIMMED_MARGIN_MS = 3_600_000;
-/** Outputs of timers that are judged by their keys; what is beyond them is left open. */
-const MOST_TIMERS = 10_000;
+/** Rows, and outputs of timers, that are looked at again; what is beyond them is left open. */
+const REMEMBERED = 10_000;
+/** Between the clock of this machine and that of the streams. */
+const CLOCK_MARGIN_MS = 60_000;
 
 /** Compares what a pipeline and its fork have published and what they know, while both go on. */
 export async function comparePipelines(options: CompareOptions): Promise<CompareReport> {
   return new Comparison(options).run();
 }
 
+/** What a timer made in one alone, when its sink was read. */
+interface LoneTimer {
+  readonly timer: LoneTimerOutput;
+  readonly tally: Tally;
+  /** Looks once more for those that are over: the other may have fired since. */
+  readonly lookAgain: (over: readonly LoneTimerOutput[], span: CommonSpan) => Promise<void>;
+}
+
 class Comparison {
   readonly #options: CompareOptions;
-  /** With the tally of their sink. */
-  readonly #lone: { readonly timer: LoneTimerOutput; readonly tally: Tally }[] = [];
+  readonly #lone: LoneTimer[] = [];
 
   constructor(options: CompareOptions) {
     this.#options = options;
@@ -139,6 +148,8 @@ class Comparison {
     const buckets = new OutputBuckets();
     const untilMs = nowMs();
     const ends = this.#streamsOf(pair);
+    const lookAgain = (over: readonly LoneTimerOutput[]): Promise<void> =>
+      this.#lookAgain(pair, over, tally, untilMs - CLOCK_MARGIN_MS);
     const kept = await Promise.all(ends.map(({ access, stream }) => retentionMs(access.kinesis, stream)));
     const wantedMs = forked.startedMs - INVOCATION_MS;
     const oldestMs = untilMs - Math.min(...kept) + TRIMMED_MARGIN_MS;
@@ -154,12 +165,45 @@ class Comparison {
         });
       }
       for (const outputs of buckets.all(this.#pipelines)) {
-        for (const timer of matchOutputs(outputs.old, outputs.new, matching, tally)) this.#note(timer, tally);
+        for (const timer of matchOutputs(outputs.old, outputs.new, matching, tally)) {
+          this.#note({ timer, tally, lookAgain });
+        }
       }
     } finally {
       buckets.remove();
     }
     return { pair, tally, ...(isTrimmed && { sinceMs: oldestMs }) };
+  }
+
+  /** Timers that have fired since the streams were read stand at their end. */
+  async #lookAgain(
+    pair: SinkPair,
+    over: readonly LoneTimerOutput[],
+    tally: Tally,
+    fromMs: number,
+  ): Promise<void> {
+    const { nowMs, signal, ignored } = this.#options;
+    const nameOf = ({ lane, position: { sequence } }: OutputPlace, key: string): string =>
+      `${lane} ${sequence} ${key}`;
+    const wanted = new Set(over.map(({ output: { place, key } }) => nameOf(place, key)));
+    const found = { old: new Map<string, PublishedOutput[]>(), new: new Map<string, PublishedOutput[]>() };
+    for (const { side, access, stream } of this.#streamsOf(pair)) {
+      const range = { fromMs, untilMs: nowMs(), signal };
+      await readSinkStream(access.kinesis, stream, range, ({ id, key, value, provenance: { arrivalMs } }) => {
+        const place = placeOf(access.pipeline, id);
+        const name = place && nameOf(place, key);
+        if (place?.sink !== pair[side] || name === undefined || !wanted.has(name)) return;
+        const output = { place, key, value: comparableText(value as Document, ignored), arrivalMs };
+        found[side].set(name, [...(found[side].get(name) ?? []), output]);
+      });
+    }
+    for (const { side, output } of over) {
+      const { place, key, value } = output;
+      const twins = found[side === 'old' ? 'new' : 'old'].get(nameOf(place, key)) ?? [];
+      const twin = twins.find((each) => each.place.tail === place.tail) ?? twins[0];
+      if (side === 'old') tally.compare(key, value, twin?.value, place.tail);
+      else tally.compare(key, twin?.value, value, place.tail);
+    }
   }
 
   async #table(pair: SinkPair, matching: Matching): Promise<SinkReport> {
@@ -176,10 +220,26 @@ class Comparison {
       const judged = matchRows(a, b, ends, { span, isSettled: matching.isSettled }, tally);
       apart.delete(keys[0]);
       if (judged === 'apart') {
-        if (apart.size < MOST_TIMERS) apart.set(...keys);
+        if (apart.size < REMEMBERED) apart.set(...keys);
         else tally.open += 1;
       } else if (judged !== 'done') {
-        this.#note(judged, tally);
+        this.#note({ timer: judged, tally, lookAgain: (_, now) => lookAgain(keys, now) });
+      }
+    };
+    /** A timer is over: what stands in the rows now is what each pipeline made of it. */
+    const lookAgain = async (
+      [oldKey, newKey]: readonly [string, string],
+      span: CommonSpan,
+    ): Promise<void> => {
+      const [a, b] = [await tables.old.load([oldKey]), await tables.new.load([newKey])];
+      const found = { span, isSettled: matching.isSettled };
+      const judged = matchRows(a.get(oldKey), b.get(newKey), ends, found, tally);
+      if (judged === 'apart') tally.open += 1;
+      else if (judged !== 'done') {
+        const { side, output } = judged;
+        const other = side === 'old' ? b.get(newKey)?.value : a.get(oldKey)?.value;
+        if (side === 'old') tally.compare(output.key, output.value, other, output.place.tail);
+        else tally.compare(output.key, other, output.value, output.place.tail);
       }
     };
     for await (const page of tables.old.pages()) {
@@ -210,9 +270,9 @@ class Comparison {
     return { pair, tally };
   }
 
-  #note(timer: LoneTimerOutput, tally: Tally): void {
-    if (timer.stateKey === undefined || this.#lone.length >= MOST_TIMERS) tally.open += 1;
-    else this.#lone.push({ timer, tally });
+  #note(lone: LoneTimer): void {
+    if (lone.timer.stateKey === undefined || this.#lone.length >= REMEMBERED) lone.tally.open += 1;
+    else this.#lone.push(lone);
   }
 
   async #judgeTimers(): Promise<void> {
@@ -221,23 +281,26 @@ class Comparison {
     const inherited = await this.#firedAtFork(
       new Set(this.#lone.flatMap(({ timer: { side, stateKey = '' } }) => (side === 'old' ? [stateKey] : []))),
     );
-    let left = this.#lone;
+    let left: readonly LoneTimer[] = this.#lone;
     for (let round = 0; left.length > 0 && round <= this.#rounds && !signal.aborted; round++) {
       if (round > 0) await wait(PAUSE_MS);
       const span = await this.span();
-      const unjudged: typeof left = [];
-      for (const each of left) {
-        const { stateKey = '' } = each.timer;
+      const open: LoneTimer[] = [];
+      const over = new Map<LoneTimer['lookAgain'], LoneTimerOutput[]>();
+      for (const lone of left) {
+        const { stateKey = '' } = lone.timer;
         const [olds, nows] = await Promise.all([old.items.load([stateKey]), now.items.load([stateKey])]);
-        const judgement = {
+        const judged = judgeTimer(lone.timer, {
           old: olds.get(stateKey),
           new: nows.get(stateKey),
           span,
           inheritedMs: inherited.get(stateKey) ?? -Infinity,
-        };
-        if (!judgeTimer(each.timer, judgement, each.tally)) unjudged.push(each);
+        });
+        if (judged === 'open') open.push(lone);
+        if (judged === 'over') over.set(lone.lookAgain, [...(over.get(lone.lookAgain) ?? []), lone.timer]);
       }
-      left = unjudged;
+      for (const [lookAgain, timers] of over) await lookAgain(timers, span);
+      left = open;
     }
     for (const { tally } of left) tally.open += 1;
   }

@@ -42,3 +42,11 @@ export function isTouched(item: StateItem | undefined, span: CommonSpan): boolea
   }
   return false;
 }
+
+/** Whether all that the item holds of the shards' records lies in what both have processed, and so is published too. */
+export function isCovered(item: StateItem | undefined, span: CommonSpan): boolean {
+  for (const [lane, { position }] of item?.marks ?? []) {
+    if (span.shards.has(lane) && !span.covers(lane, position)) return false;
+  }
+  return true;
+}

@@ -1,11 +1,10 @@
 import type { StateItem } from '../../shared/state/state-item.ts';
 import type { CommonSpan } from './common-span.ts';
-import { haveSameRecords } from './item-standing.ts';
+import { haveSameRecords, isCovered } from './item-standing.ts';
 import type { LoneTimerOutput } from './match-outputs.ts';
-import type { Tally } from './tally.ts';
 
 /** Timers fire in each pipeline when they do: what one alone has published, the other may still publish. */
-export interface TimerJudgement {
+export interface TimerCircumstances {
   readonly old: StateItem | undefined;
   readonly new: StateItem | undefined;
   readonly span: CommonSpan;
@@ -14,20 +13,18 @@ export interface TimerJudgement {
 }
 
 /**
- * Judges what a timer made in one pipeline alone, by the key's items. A difference it is where both hold the same records
- * and the other waits for nothing that is due so early.
- * @returns whether it could be judged.
+ * Judges what a timer made in one pipeline alone, by the key's items.
+ * @returns `inherited`: it had fired before the fork. `open`: the other may still fire it. `over`: both hold the same
+ * records, and the other waits for nothing that is due so early, so that all it makes of it stands in its sink by now.
  */
 export function judgeTimer(
-  { side, output: { key, value, place } }: LoneTimerOutput,
-  { old, new: now, span, inheritedMs }: TimerJudgement,
-  tally: Tally,
-): boolean {
+  { side, output: { place } }: LoneTimerOutput,
+  { old, new: now, span, inheritedMs }: TimerCircumstances,
+): 'inherited' | 'open' | 'over' {
   const dueMs = place.timer?.dueMs ?? Infinity;
-  if (side === 'old' && dueMs <= inheritedMs) return true;
+  if (side === 'old' && dueMs <= inheritedMs) return 'inherited';
   const other = side === 'old' ? now : old;
-  if (!haveSameRecords(old, now, span)) return false;
-  if (other?.dueMs !== undefined && other.dueMs <= dueMs) return false;
-  tally.compare(key, side === 'old' ? value : undefined, side === 'new' ? value : undefined, place.tail);
-  return true;
+  // A timer may have fired with a record, and is published with it.
+  if (!haveSameRecords(old, now, span) || !isCovered(other, span)) return 'open';
+  return other?.dueMs !== undefined && other.dueMs <= dueMs ? 'open' : 'over';
 }

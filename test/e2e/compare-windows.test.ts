@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import airportTraffic from '../../functions/airport-traffic/pipeline.ts';
 import { invokeFunction } from '../../infra/cli/invoke-function.ts';
@@ -13,8 +14,10 @@ import { temporaryFolder } from './temporary-folder.ts';
 const [OLD, NEW] = ['airport-traffic', 'canary-traffic'];
 const FLIGHTS = departures(500);
 const FORKED = 250;
-const SHARDS = 1;
+/** One that is idle holds event time back, until a sweep lifts it: in each pipeline when its own comes. */
+const SHARDS = 2;
 const LIMIT_MS = 240_000;
+const PAUSE_MS = 100;
 const HOUR_MS = 3_600_000;
 /** In minutes: the rule of airport-traffic. */
 const DELAYED_ABOVE = 15;
@@ -27,6 +30,16 @@ function windowsOf({ origin, date }: Departure): string[] {
   const last = Math.floor(atMs / (3 * HOUR_MS)) * 3 * HOUR_MS;
   return [last, last - 3 * HOUR_MS].map((startMs) => `${origin}@${new Date(startMs).toISOString()}`);
 }
+
+/** Flights of a day behind all of the others, which only a sweep's timers end the windows of, but for those of the last. */
+function flightsOfDay(day: number): string[] {
+  return ['AAA', 'BBB', 'CCC'].map((origin, place) =>
+    JSON.stringify({ origin, date: `2001/03/${10 + day + place} 05:00`, delay: 0 }),
+  );
+}
+
+/** Rounds of a test that the local cloud's own sweep, once a minute, may come between. */
+const ATTEMPTS = 4;
 
 interface Comparison {
   readonly outcome: string;
@@ -63,6 +76,18 @@ describe('a comparison of windows and their table', () => {
     }
   }
 
+  /** Not as the local cloud waits, which fires what is due in all. */
+  async function untilThrough(pipeline: string): Promise<void> {
+    for (;;) {
+      const { out } = await operate(['positions', pipeline]);
+      const waiting = out.map(
+        (line) => JSON.parse(line) as { readonly behind?: { readonly records: number } },
+      );
+      if (waiting.every(({ behind }) => behind?.records === 0)) return;
+      await wait(PAUSE_MS);
+    }
+  }
+
   async function compare(...args: readonly string[]): Promise<Comparison & { readonly isDone: boolean }> {
     const said = await operate(['compare', OLD, NEW, '--limit', '100000', ...args]);
     return { ...(json(said) as unknown as Comparison), isDone: said.isDone };
@@ -87,14 +112,19 @@ describe('a comparison of windows and their table', () => {
   it(
     'tells results that a timer has made in one, and not yet in the other, from differences',
     async () => {
-      expect(await fireTimers(OLD)).toBeGreaterThan(0);
-      const before = await compare('--wait', '0', '--ignore', 'value.delayed', '--ignore', 'delayed');
-      const [rows] = before.outputs;
-      expect(before.isDone).toBe(false);
-      expect(before.outcome).toBe('incomplete');
-      expect(rows).toMatchObject({ differing: 0, onlyOld: 0, onlyNew: 0 });
-      expect(rows?.open).toBeGreaterThan(0);
-      expect(before.states.apart).toBeGreaterThan(0);
+      let before: Awaited<ReturnType<typeof compare>> | undefined;
+      for (let attempt = 0; attempt < ATTEMPTS && before?.outcome !== 'incomplete'; attempt++) {
+        await here.send(flightsOfDay(3 * attempt));
+        await untilThrough(OLD);
+        await untilThrough(NEW);
+        await fireTimers(OLD);
+        before = await compare('--wait', '0', '--ignore', 'value.delayed', '--ignore', 'delayed');
+        expect(before.outputs[0]).toMatchObject({ differing: 0, onlyOld: 0, onlyNew: 0 });
+      }
+      expect(before?.isDone).toBe(false);
+      expect(before?.outcome).toBe('incomplete');
+      expect(before?.outputs[0]?.open).toBeGreaterThan(0);
+      expect(before?.states.apart).toBeGreaterThan(0);
     },
     LIMIT_MS,
   );
@@ -102,7 +132,8 @@ describe('a comparison of windows and their table', () => {
   it(
     'finds the windows of which a changed rule says something else, and no other',
     async () => {
-      expect(await fireTimers(NEW)).toBeGreaterThan(0);
+      await fireTimers(OLD);
+      await fireTimers(NEW);
       const touched = new Set(
         FLIGHTS.slice(FORKED)
           .filter(({ delay }) => delay > DELAYED_ABOVE && delay <= CANARY_DELAYED_ABOVE)
@@ -136,18 +167,20 @@ describe('a comparison of windows and their table', () => {
       const mapping = new LambdaMappingSwitch({
         lambda,
         functionName,
-        wait: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+        wait: (ms) => wait(ms),
         say: () => undefined,
         remembered: () => enabled,
       });
       const before = await compare();
       await mapping.disable();
-      await here.send(lines.slice(-20));
-      await here.untilDrained(OLD);
+      await here.send(flightsOfDay(3 * ATTEMPTS));
+      await untilThrough(OLD);
 
       const behind = await compare('--wait', '0');
       expect(behind.states.apart).toBeGreaterThan(0);
-      expect(behind.outputs).toEqual(before.outputs);
+      const [counts] = behind.outputs;
+      // Of what the old one's timers may have made since, nothing can be said.
+      expect({ ...counts, open: 0 }).toEqual(before.outputs[0]);
 
       await mapping.enable();
       await here.untilDrained();
