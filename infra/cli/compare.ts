@@ -26,9 +26,9 @@ const SHOWN = 10;
 const MOST_SHOWN = 1_000_000;
 const WAIT_SECONDS = 60;
 const MOST_WAIT_SECONDS = 3_600;
-const VALUE_CHARACTERS = 60;
+const VALUE_CHARACTERS = 44;
 const KEY_CHARACTERS = 40;
-const ID_CHARACTERS = 24;
+const ID_CHARACTERS = 18;
 
 const collected = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
 
@@ -355,20 +355,38 @@ function* shown(
     head: ['key', ...(hasIds ? ['id'] : []), 'old', 'new'],
     style: { compact: true, head: [], border: [] },
   });
-  for (const { key, id = '', old = '', new: now = '' } of first) {
+  for (const { key, id = '', old, new: now } of first) {
+    const [before, after] = whatDiffers(old, now);
     table.push([
       cut(JSON.stringify(key).slice(1, -1), KEY_CHARACTERS),
       ...(hasIds ? [cutLeft(id, ID_CHARACTERS)] : []),
-      cut(old, VALUE_CHARACTERS),
-      cut(now, VALUE_CHARACTERS),
+      cut(before, VALUE_CHARACTERS),
+      cut(after, VALUE_CHARACTERS),
     ]);
   }
   const all = differing + onlyOld + onlyNew;
   yield `\n${title}:`;
   yield table.toString();
   if (all > first.length) {
-    yield `The first ${formatted(first.length)} of ${formatted(all)}; --limit shows more, --json the whole values.`;
+    yield `The first ${formatted(first.length)} of ${formatted(all)}; --limit shows more. Of each only the fields that differ; --json has all.`;
   }
+}
+
+/** Of two objects the fields that differ; else both as they are, empty where there is none. */
+export function whatDiffers(old: string | undefined, now: string | undefined): [string, string] {
+  const [a, b] = [old, now].map((text) => (text === undefined ? undefined : (JSON.parse(text) as unknown)));
+  if (!isFields(a) || !isFields(b)) return [old ?? '', now ?? ''];
+  const names = [...new Set([...Object.keys(a), ...Object.keys(b)])];
+  const differing = names.filter((name) => JSON.stringify(a[name]) !== JSON.stringify(b[name]));
+  const only = (fields: Readonly<Record<string, unknown>>): string =>
+    JSON.stringify(
+      Object.fromEntries(differing.flatMap((name) => (name in fields ? [[name, fields[name]]] : []))),
+    );
+  return [only(a), only(b)];
+}
+
+function isFields(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function pairName({ old, new: now }: { readonly old: string; readonly new: string }): string {
