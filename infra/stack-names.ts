@@ -24,6 +24,8 @@ export const OUTPUTS = {
   bucket: 'BucketName',
   /** Where its outputs go: `sink=physical name`, with commas between. */
   sinks: 'SinkNames',
+  /** What each of these sinks takes: `sink=stream/event` or `sink=table/change`, with commas between. */
+  sinkKinds: 'SinkKinds',
   function: 'FunctionName',
   mapping: 'EventSourceMappingId',
   dashboard: 'DashboardName',

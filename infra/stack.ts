@@ -4,6 +4,7 @@ import { StatefulPipeline } from './constructs/stateful-pipeline.ts';
 import type { StatefulPipelineProps } from './constructs/stateful-pipeline-props.ts';
 import type { SinkDestinations } from './constructs/sink-destinations.ts';
 import { OUTPUTS, stackIdOf } from './stack-names.ts';
+import type { PipelineDefinition } from '../shared/pipeline/definition.ts';
 
 /**
  * One pipeline, one stack: it is deployed, rolled back and removed by itself. A stack that reads the outputs of another
@@ -32,6 +33,7 @@ export class PipelineStack extends Stack {
       stateTable: this.pipeline.stateTable.tableName,
       bucket: this.pipeline.bucket.bucketName,
       sinks: sinkNames(this.pipeline.sinks),
+      sinkKinds: sinkKinds(props.pipeline.definition),
       function: this.pipeline.function.functionName,
       mapping: this.pipeline.mapping.eventSourceMappingId,
       dashboard: this.pipeline.dashboard.dashboardName,
@@ -57,4 +59,17 @@ function sinkNames({ streams, tables }: SinkDestinations): string | undefined {
     ...[...tables].map(([sink, { tableName }]) => `${sink}=${tableName}`),
   ];
   return names.length === 0 ? undefined : names.join(',');
+}
+
+/** As the engine has it: what leaves the last operator that makes something of its own. */
+function sinkKinds({ keyedStages }: PipelineDefinition): string | undefined {
+  const kinds: string[] = [];
+  let outputs: 'event' | 'change' = 'event';
+  for (const stage of keyedStages) {
+    if (stage.kind === 'stateful' && stage.outputs !== 'same') outputs = stage.outputs;
+    if (stage.kind !== 'sink' || stage.sink.kind === 'forEach') continue;
+    const { kind, name } = stage.sink;
+    kinds.push(`${name}=${kind === 'kinesis' ? 'stream' : 'table'}/${outputs}`);
+  }
+  return kinds.length === 0 ? undefined : kinds.join(',');
 }

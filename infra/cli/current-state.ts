@@ -64,25 +64,32 @@ export class CurrentState {
     return (await this.#store.load([pk])).get(pk);
   }
 
-  /** The keys that have a state, in no order, each as it is when it is read. */
-  async *keys(prefix: string): AsyncGenerator<KeyedStates> {
-    const control = await this.control();
-    if (control === undefined) return;
+  /** A generation's items, those of shards among them, page by page, as they are stored: see `StateItem.spilled`. */
+  async *pages(generation: number): AsyncGenerator<readonly StateItem[]> {
     let after: string | undefined;
     do {
       const page = await this.#generations.scan({
-        generation: control.generation,
+        generation,
         segment: 0,
         segments: 1,
         ...(after !== undefined && { after }),
       });
-      for (const item of page.items) {
+      yield page.items;
+      after = page.next;
+    } while (after !== undefined);
+  }
+
+  /** The keys that have a state, in no order, each as it is when it is read. */
+  async *keys(prefix: string): AsyncGenerator<KeyedStates> {
+    const control = await this.control();
+    if (control === undefined) return;
+    for await (const page of this.pages(control.generation)) {
+      for (const item of page) {
         const key = keyOfItem(item.pk);
         if (key === undefined || !key.startsWith(prefix)) continue;
         const whole = item.spilled === undefined ? item : (await this.#store.load([item.pk])).get(item.pk);
         if (whole !== undefined && whole.states.size > 0) yield { key, states: whole.states };
       }
-      after = page.next;
-    } while (after !== undefined);
+    }
   }
 }

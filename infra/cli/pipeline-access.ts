@@ -24,6 +24,11 @@ export interface Whereabouts {
   readonly env?: string;
 }
 
+export interface SinkKind {
+  readonly kind: 'stream' | 'table';
+  readonly outputs: 'event' | 'change';
+}
+
 /** A deployed pipeline, as an operator's command sees it. */
 export interface PipelineAccess {
   readonly pipeline: string;
@@ -34,6 +39,8 @@ export interface PipelineAccess {
   readonly streams: readonly string[];
   /** Physical names of the streams and tables of its sinks, by sink name. */
   readonly sinks: ReadonlyMap<string, string>;
+  /** Of the same sinks: what they are, and what they take. */
+  readonly sinkKinds: ReadonlyMap<string, SinkKind>;
   readonly s3: S3Client;
   readonly dynamodb: DynamoDBClient;
   readonly kinesis: KinesisClient;
@@ -117,8 +124,16 @@ function access(
       return output(OUTPUTS.streams).split(',');
     },
     get sinks() {
-      const names = (outputs[OUTPUTS.sinks] ?? '').split(',').filter((each) => each !== '');
-      return new Map(names.map((each) => each.split('=', 2) as [string, string]));
+      return pairsOf(outputs[OUTPUTS.sinks]);
+    },
+    get sinkKinds() {
+      const kinds = pairsOf(outputs[OUTPUTS.sinks] === undefined ? undefined : output(OUTPUTS.sinkKinds));
+      return new Map(
+        [...kinds].map(([sink, text]): [string, SinkKind] => {
+          const [kind, made] = text.split('/', 2) as [SinkKind['kind'], SinkKind['outputs']];
+          return [sink, { kind, outputs: made }];
+        }),
+      );
     },
     s3,
     lambda,
@@ -131,6 +146,11 @@ function access(
       lambda.destroy();
     },
   };
+}
+
+function pairsOf(text = ''): Map<string, string> {
+  const pairs = text.split(',').filter((each) => each !== '');
+  return new Map(pairs.map((each) => each.split('=', 2) as [string, string]));
 }
 
 async function deployedOutputs(stackName: string): Promise<Record<string, string>> {

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { systemClock } from '../../shared/time/clock.ts';
 import { checkpointCommand } from './checkpoints.ts';
+import { compareCommand } from './compare.ts';
 import { costCommand } from './cost.ts';
 import { deadLettersCommand } from './deadletters.ts';
 import { forkCommand } from './fork.ts';
@@ -57,6 +58,7 @@ function tidemarkCommand(context: OperatorContext): Command {
     .addCommand(rewindCommand(context, new Command('rewind')))
     .addCommand(restoreCommand(context, new Command('restore')))
     .addCommand(forkCommand(context, new Command('fork')))
+    .addCommand(compareCommand(context, new Command('compare')))
     .addCommand(deadLettersCommand(context))
     .addCommand(costCommand(context, new Command('cost')))
     .addHelpText('after', '\nExit codes: 0 all is done, 1 some is not, 2 bad usage.');

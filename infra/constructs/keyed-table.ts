@@ -22,6 +22,8 @@ export const STATE_TTL_ATTRIBUTE = 'x';
  * types its implementations are not assignable to it.
  */
 export interface AnyTable {
+  /** Where it is, tokens where that is not known. */
+  readonly env: { readonly account: string; readonly region: string };
   readonly tableArn: string;
   readonly tableName: string;
   readonly encryptionKey?: IKey | undefined;

@@ -4,6 +4,7 @@ import { DEADLINE_MARGIN_MS } from '../../shared/engine/limits.ts';
 import { sinkVariable } from '../../shared/lambda/environment.ts';
 import { outerSourceOf, sinksOf, type Sink } from '../../shared/pipeline/definition.ts';
 import { DEFAULTS } from './defaults.ts';
+import { placeProblems } from './other-account.ts';
 import type { StatefulPipelineProps } from './stateful-pipeline-props.ts';
 
 /**
@@ -39,9 +40,13 @@ const SHARD_COUNT: Range = [1, 10_000];
 
 /**
  * Says what is wrong with a pipeline's settings, all of it at once.
+ * @param own account and region of its stack, tokens where they are not known.
  * @throws Error that lists for each wrong setting its value, what is allowed and what to do.
  */
-export function refuseWrongSettings(props: StatefulPipelineProps): void {
+export function refuseWrongSettings(
+  props: StatefulPipelineProps,
+  own: { readonly account: string; readonly region: string },
+): void {
   const problems = [
     ...nameProblems(props),
     ...sinkProblems(props),
@@ -51,6 +56,7 @@ export function refuseWrongSettings(props: StatefulPipelineProps): void {
     ...functionProblems(props),
     ...alarmProblems(props),
     ...checkpointProblems(props),
+    ...placeProblems(props, own),
   ];
   refuse(props.pipeline.definition.name, problems);
 }

@@ -44,10 +44,9 @@ export interface StatefulPipelineProps {
    * An existing source stream. Its retention must not exceed the source's `retentionHours`, since marks are kept
    * only that long; that cannot be checked without an account. Default: a stream is created.
    *
-   * One of another account is read where that stream's resource policy allows this function's role what `grantRead`
-   * gives (`kinesis:DescribeStream`, `DescribeStreamSummary`, `GetRecords`, `GetShardIterator`, `ListShards`), and, where
-   * a customer's key encrypts it, that key's policy `kms:Decrypt`. The owner of the stream sets both: no stack of this
-   * account can. It must be of this region, and be given by `Stream.fromStreamAttributes` with its key.
+   * One of another account is read where its owner has set the resource policy that synthesis notes, and, where a
+   * customer's key encrypts it, that key's policy allows this function's role `kms:Decrypt`: no stack of this account can
+   * set either. It must be of this region, and be given by `Stream.fromStreamAttributes` with its key.
    */
   readonly stream?: IStream;
   /** Of the created source stream. Default: provisioned where `shardCount` is given, else on demand. */

@@ -1,3 +1,4 @@
+import { Stack } from 'aws-cdk-lib';
 import type { Dashboard } from 'aws-cdk-lib/aws-cloudwatch';
 import type { TableV2 } from 'aws-cdk-lib/aws-dynamodb';
 import type { IStream, Stream } from 'aws-cdk-lib/aws-kinesis';
@@ -7,6 +8,7 @@ import { Construct } from 'constructs';
 import { outerSourceOf } from '../../shared/pipeline/definition.ts';
 import { DEFAULTS } from './defaults.ts';
 import { keyedTable, STATE_TTL_ATTRIBUTE } from './keyed-table.ts';
+import { notePolicyForOwner } from './other-account.ts';
 import { grantPipeline } from './permissions.ts';
 import { PipelineAlarms } from './pipeline-alarms.ts';
 import { pipelineBucket } from './pipeline-bucket.ts';
@@ -44,7 +46,7 @@ export class StatefulPipeline extends Construct {
   readonly dashboard: Dashboard;
 
   constructor(scope: Construct, id: string, props: StatefulPipelineProps) {
-    refuseWrongSettings(props);
+    refuseWrongSettings(props, Stack.of(scope));
     super(scope, id);
     const { name: pipelineName, source, repartition, time } = props.pipeline.definition;
     const removalPolicy = props.removalPolicy ?? DEFAULTS.removalPolicy;
@@ -93,6 +95,7 @@ export class StatefulPipeline extends Construct {
       encryptionKey: props.encryptionKey,
       isInVpc: props.vpc !== undefined,
     });
+    notePolicyForOwner(this, this.stream);
     this.mapping = sourceMapping(this, props, this.stream, lambda);
     if (this.repartitionStream !== undefined) {
       repartitionMapping(this, props, this.repartitionStream, lambda);

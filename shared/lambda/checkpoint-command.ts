@@ -52,7 +52,7 @@ export async function checkpointCommand(event: object, context: CommandContext):
         checkpoints,
         generations: generationsOf(context),
         store: runtime.store,
-        streamShards: kinesisStreamShards(trace),
+        streamShards: kinesisStreamShards(settings.streamArns, trace),
         streams: settings.streams,
         operators: program.operators.map((operator) => ({
           name: operator.name,

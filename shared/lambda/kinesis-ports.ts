@@ -8,6 +8,7 @@ import { KinesisStreamShards } from '../source/kinesis-stream-shards.ts';
 import type { StreamShards } from '../source/stream-shards.ts';
 import { KinesisShardRanges } from '../source/kinesis-shard-ranges.ts';
 import type { ShardRanges } from '../source/shard-ranges.ts';
+import { askByArn } from '../source/ask-by-arn.ts';
 import { REQUEST_LIMITS } from './request-limits.ts';
 import type { Trace } from './trace.ts';
 
@@ -20,15 +21,16 @@ export function kinesisShardRanges(trace: Trace): ShardRanges {
   return new KinesisShardRanges(kinesisClient(trace));
 }
 
-export function kinesisStreamShards(trace: Trace): StreamShards {
-  return new KinesisStreamShards(kinesisClient(trace));
+/** @param streamArns of the streams that are asked for by their names. */
+export function kinesisStreamShards(streamArns: readonly string[], trace: Trace): StreamShards {
+  return new KinesisStreamShards(askByArn(kinesisClient(trace), streamArns));
 }
 
 export function kinesisReplaySource(
   options: Omit<KinesisReplaySourceOptions, 'client'>,
   trace: Trace,
 ): ReplaySource {
-  return new KinesisReplaySource({ ...options, client: kinesisClient(trace) });
+  return new KinesisReplaySource({ ...options, client: askByArn(kinesisClient(trace), options.streamArns) });
 }
 
 /** HTTP/1.1: neither PutRecords nor ListShards gains anything from HTTP/2, which not every endpoint speaks. */

@@ -105,6 +105,36 @@ export function describeCloud(cloud: Cloud): void {
       expect(await delays.dump()).toBe(expectedDump(sent));
     });
 
+    able('redrive', async () => {
+      const [first = '', ...others] = next();
+      const mended = JSON.stringify({ origin: 'ORD', delay: 45 });
+      await send([first]);
+      await delays.send(['{"origin":"ORD","delay":"45 minutes"}']);
+      await send(others);
+      await delays.settled();
+      const { lines } = await operate('deadletters', 'list', DELAYS);
+      expect(lines).toEqual([expect.objectContaining({ stage: 'schema' })]);
+      const before = expectedDump(sent);
+      expect((await operate('deadletters', 'redrive', DELAYS, '--all', '--yes')).isDone).toBe(false);
+      expect(await delays.dump()).toBe(before);
+
+      await delays.mend(String(lines[0]?.['name']), mended);
+      const redriven = await operate('deadletters', 'redrive', DELAYS, '--all', '--yes');
+
+      expect(redriven.isDone).toBe(true);
+      expect(redriven.lines).toEqual([expect.objectContaining({ letters: 1, outcomes: { redriven: 1 } })]);
+      // It comes behind what was sent after it.
+      sent.push(mended);
+      expect(await delays.dump()).toBe(expectedDump(sent));
+      expect(await delays.dump()).not.toBe(before);
+      expect((await operate('deadletters', 'list', DELAYS)).lines).toEqual([]);
+      // Nothing of it comes twice: neither by another redrive nor where the bad record is delivered again.
+      await operate('deadletters', 'redrive', DELAYS, '--all', '--yes');
+      await delays.deliverAgain(50);
+      expect(await delays.dump()).toBe(expectedDump(sent));
+      expect((await operate('deadletters', 'list', DELAYS)).lines).toEqual([]);
+    });
+
     able('checkpoint', async () => {
       await send(next());
       await delays.settled();

@@ -6,6 +6,7 @@ export const ABILITIES = {
   flights: 'applies every record once, whatever Lambda delivers again',
   chain: 'feeds the next pipeline with each output once',
   poison: 'stores bad records as dead letters, redrives none that is bad still, and drops them',
+  redrive: 'redrives a bad record once it is mended, and applies it once',
   checkpoint: 'takes a savepoint, reads it, compares it and deletes it',
   rewind: 'rewinds to a savepoint, replays the stream, and goes on',
   chaos: 'keeps its state when shards are split, merged and read again from their beginning',

@@ -17,6 +17,7 @@ import { reshard, type ReshardStep } from '../../infra/local/reshard.ts';
 import { createKinesisEvent } from '../../shared/mapping/kinesis-event.ts';
 import type { StreamRecord } from '../../shared/mapping/stream-record.ts';
 import type { TimerSweep } from '../../shared/engine/sweep-timers.ts';
+import { deadLetterPrefix, S3DeadLetterStore } from '../../shared/output/s3-dead-letters.ts';
 import type { Pipeline } from '../../shared/pipeline/definition.ts';
 import { MemoryBlobStore } from '../../shared/state/memory-blob-store.ts';
 import { systemClock } from '../../shared/time/clock.ts';
@@ -91,6 +92,15 @@ export class DeployedPipeline {
   /** What stands in the table of a sink. */
   async rows(sink: string): Promise<KeyState[]> {
     return rowsOf(this.#access.dynamodb, this.#access.sinks.get(sink) ?? '');
+  }
+
+  /** Puts other bytes into a dead letter, in the bucket: the record as it should have been. */
+  async mend(letter: string, line: string): Promise<void> {
+    const { s3, bucket, pipeline } = this.#access;
+    const letters = new S3DeadLetterStore(s3, bucket, deadLetterPrefix(pipeline));
+    const found = await letters.get(letter);
+    if (found === undefined) throw new Error(`There is no dead letter ${letter}.`);
+    await letters.put(letter, { ...found, data: Buffer.from(line).toString('base64') });
   }
 
   /** Splits or merges shards of its source. */

@@ -3,6 +3,8 @@ import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { StatefulPipelineProps } from '../../infra/constructs/stateful-pipeline-props.ts';
+import { accessPipeline } from '../../infra/cli/pipeline-access.ts';
+import { rowsOf } from '../../infra/cli/sink-tables.ts';
 import { keyStates, stateLine } from '../../infra/cli/state-lines.ts';
 import { scanStates } from '../../infra/cli/state-scan.ts';
 import { startEngines, type Engines } from '../../infra/local/engines/engines.ts';
@@ -118,6 +120,18 @@ export class OperatedCloud {
     return keyStates(pipeline.definition, states)
       .map((state) => `${stateLine(state)}\n`)
       .join('');
+  }
+
+  /** What stands in the table of a pipeline's only sink: by partition key, the value as text. */
+  async rows(pipeline: string): Promise<Map<string, string>> {
+    const access = await accessPipeline(pipeline, { local: true });
+    try {
+      const [table = ''] = access.sinks.values();
+      const rows = await rowsOf(this.engines.clients().dynamodb, table);
+      return new Map(rows.map((row) => [row.key, stateLine(row)]));
+    } finally {
+      access.close();
+    }
   }
 
   async status(pipeline: string): Promise<Record<string, unknown>> {

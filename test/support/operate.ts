@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { checkpointCommand } from '../../infra/cli/checkpoints.ts';
+import { compareCommand } from '../../infra/cli/compare.ts';
 import { deadLettersCommand } from '../../infra/cli/deadletters.ts';
 import { forkCommand } from '../../infra/cli/fork.ts';
 import type { OperatorContext } from '../../infra/cli/operator-context.ts';
@@ -49,6 +50,7 @@ export async function operate(
     .addCommand(rewindCommand(context, new Command('rewind')))
     .addCommand(restoreCommand(context, new Command('restore')))
     .addCommand(forkCommand(context, new Command('fork')))
+    .addCommand(compareCommand(context, new Command('compare')))
     .addCommand(statusCommand(context, new Command('status')))
     .addCommand(positionsCommand(context, new Command('positions')))
     .addCommand(stateCommand(context))
