@@ -73,6 +73,8 @@ export interface PipelineResources {
   readonly hasDueItems: boolean;
   readonly bucket: Bucket;
   readonly sinks: SinkDestinations;
+  /** Tables in which rows are looked up; of some all rows are read. */
+  readonly lookups: readonly { readonly table: AnyTable; readonly isWhole: boolean }[];
   readonly logGroup: LogGroup;
   /** Of what was made for the pipeline: its tables, its bucket, its streams. */
   readonly encryptionKey: IKey | undefined;
@@ -147,6 +149,11 @@ export function grantPipeline(role: Role, resources: PipelineResources): void {
   for (const table of new Set(resources.sinks.tables.values())) {
     allow(role, SINK_TABLE_ACTIONS, table.tableArn);
     table.encryptionKey?.grant(role, ...TABLE_KEY_ACTIONS);
+  }
+
+  for (const { table, isWhole } of resources.lookups) {
+    allow(role, [isWhole ? 'dynamodb:Scan' : 'dynamodb:BatchGetItem'], table.tableArn);
+    table.encryptionKey?.grant(role, 'kms:Decrypt', 'kms:DescribeKey');
   }
 
   resources.logGroup.grantWrite(role);

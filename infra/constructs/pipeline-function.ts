@@ -8,10 +8,11 @@ import type { IStream } from 'aws-cdk-lib/aws-kinesis';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { DISABLE_ASSET_STAGING_CONTEXT } from 'aws-cdk-lib/cx-api';
 import type { Construct } from 'constructs';
-import { ENVIRONMENT, sinkVariable } from '../../shared/lambda/environment.ts';
+import { ENVIRONMENT, lookupVariable, sinkVariable } from '../../shared/lambda/environment.ts';
 import { DEFAULTS } from './defaults.ts';
 import { bundleHandler } from './handler-bundle.ts';
 import { METRICS_NAMESPACE } from '../../shared/lambda/batch-metrics.ts';
+import type { AnyTable } from './keyed-table.ts';
 import type { SinkDestinations } from './sink-destinations.ts';
 import type { StatefulPipelineProps } from './stateful-pipeline-props.ts';
 
@@ -23,6 +24,7 @@ export interface FunctionSurroundings {
   readonly streamNames: readonly string[];
   readonly streamArns: readonly string[];
   readonly sinks: SinkDestinations;
+  readonly lookupTables: Readonly<Record<string, AnyTable>>;
   readonly repartition: { readonly sink: string; readonly stream: IStream } | undefined;
 }
 
@@ -85,7 +87,15 @@ export function pipelineFunction(
 function variables(
   name: string,
   parallelizationFactor: number,
-  { stateTableName, bucketName, streamNames, streamArns, sinks, repartition }: FunctionSurroundings,
+  {
+    stateTableName,
+    bucketName,
+    streamNames,
+    streamArns,
+    sinks,
+    lookupTables,
+    repartition,
+  }: FunctionSurroundings,
 ): Record<string, string> {
   return {
     NODE_OPTIONS: '--enable-source-maps',
@@ -102,6 +112,9 @@ function variables(
     ),
     ...(repartition && { [sinkVariable(repartition.sink)]: repartition.stream.streamName }),
     ...Object.fromEntries([...sinks.tables].map(([sink, table]) => [sinkVariable(sink), table.tableName])),
+    ...Object.fromEntries(
+      Object.entries(lookupTables).map(([name, table]) => [lookupVariable(name), table.tableName]),
+    ),
   };
 }
 

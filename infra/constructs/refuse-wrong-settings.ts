@@ -2,7 +2,7 @@ import { StreamMode } from 'aws-cdk-lib/aws-kinesis';
 import { StartingPosition } from 'aws-cdk-lib/aws-lambda';
 import { DEADLINE_MARGIN_MS } from '../../shared/engine/limits.ts';
 import { sinkVariable } from '../../shared/lambda/environment.ts';
-import { outerSourceOf, sinksOf, type Sink } from '../../shared/pipeline/definition.ts';
+import { lookupTablesOf, outerSourceOf, sinksOf, type Sink } from '../../shared/pipeline/definition.ts';
 import { DEFAULTS } from './defaults.ts';
 import { placeProblems } from './other-account.ts';
 import type { StatefulPipelineProps } from './stateful-pipeline-props.ts';
@@ -137,6 +137,7 @@ function* sinkProblems(props: StatefulPipelineProps): Generator<string> {
   }
   yield* givenProblems('sinkTables', 'DynamoDB', sinks, 'dynamodb', Object.keys(props.sinkTables ?? {}));
   yield* sharedProblems(sinks, props);
+  yield* lookupProblems(props);
 }
 
 function* givenProblems(
@@ -152,6 +153,24 @@ function* givenProblems(
     yield (
       `${setting} names ${JSON.stringify(name)}, which is no ${service} sink of the pipeline; its ${service} ` +
       `sinks are ${JSON.stringify(known)}: use one of these names or remove the entry.`
+    );
+  }
+}
+
+function* lookupProblems({ pipeline, lookupTables = {} }: StatefulPipelineProps): Generator<string> {
+  const tables = lookupTablesOf(pipeline.definition);
+  for (const table of tables) {
+    if (lookupTables[table] !== undefined) continue;
+    yield (
+      `The pipeline looks rows up in table ${JSON.stringify(table)}, and lookupTables does not say which that is: give ` +
+      'an existing one, or what another pipeline of the app writes, such as `other.sinks.tables.get(…)`.'
+    );
+  }
+  for (const name of Object.keys(lookupTables)) {
+    if (tables.includes(name)) continue;
+    yield (
+      `lookupTables names ${JSON.stringify(name)}, in which the pipeline looks nothing up; it does in ` +
+      `${JSON.stringify(tables)}: use one of these names or remove the entry.`
     );
   }
 }

@@ -67,6 +67,11 @@ export interface StatefulPipelineProps {
    * Default: created.
    */
   readonly sinkTables?: Readonly<Record<string, AnyTable>>;
+  /**
+   * The tables in which the pipeline looks rows up, by their logical names; their key must be a string partition key
+   * alone. The function may read them and nothing more.
+   */
+  readonly lookupTables?: Readonly<Record<string, AnyTable>>;
   /** Shards of each created sink stream. Default: on demand. */
   readonly sinkShardCount?: number;
   /**

@@ -9,7 +9,7 @@ import { outerSourceOf } from '../../shared/pipeline/definition.ts';
 import { DEFAULTS } from './defaults.ts';
 import { keyedTable, STATE_TTL_ATTRIBUTE } from './keyed-table.ts';
 import { notePolicyForOwner } from './other-account.ts';
-import { grantPipeline } from './permissions.ts';
+import { grantPipeline, type PipelineResources } from './permissions.ts';
 import { PipelineAlarms } from './pipeline-alarms.ts';
 import { pipelineBucket } from './pipeline-bucket.ts';
 import { pipelineDashboard } from './pipeline-dashboard.ts';
@@ -79,6 +79,7 @@ export class StatefulPipeline extends Construct {
       streamNames: this.streamNames,
       streamArns: streams.map(({ streamArn }) => streamArn),
       sinks: this.sinks,
+      lookupTables: props.lookupTables ?? {},
       repartition: repartition &&
         this.repartitionStream && { sink: repartition.sink.name, stream: this.repartitionStream },
     });
@@ -91,6 +92,7 @@ export class StatefulPipeline extends Construct {
       hasDueItems: time !== undefined,
       bucket: this.bucket,
       sinks: this.sinks,
+      lookups: lookupsOf(props),
       logGroup,
       encryptionKey: props.encryptionKey,
       isInVpc: props.vpc !== undefined,
@@ -133,4 +135,12 @@ export class StatefulPipeline extends Construct {
       sinks: this.sinks,
     });
   }
+}
+
+/** Each table with whether all its rows are read. */
+function lookupsOf({ pipeline, lookupTables = {} }: StatefulPipelineProps): PipelineResources['lookups'] {
+  return pipeline.definition.keyedStages.flatMap((stage) => {
+    const table = stage.kind === 'lookup' ? lookupTables[stage.lookup.table] : undefined;
+    return table === undefined ? [] : [{ table, isWhole: stage.kind === 'lookup' && stage.of === undefined }];
+  });
 }

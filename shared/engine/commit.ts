@@ -99,14 +99,22 @@ async function commitBelow(run: BatchRun, works: readonly ItemWork[], below: num
   let open = works.filter(({ isHeld }) => !isHeld);
   for (let tries = 1; open.length > 0; tries++) {
     const folds: { work: ItemWork; fold: Fold; item: StateItem }[] = [];
-    for (const work of open) {
-      if (!run.keepGoing()) break;
-      const fold = foldItem(run.scope, work, work.item, work.next, work.isFirst, run.keepGoing, below);
-      work.isFirst = false;
-      if (fold.item === undefined) {
-        const stopped = settle(run, work, fold);
-        if (stopped !== undefined) await stopped;
-      } else folds.push({ work, fold, item: fold.item });
+    const { rows } = run.scope;
+    for (let unread: ItemWork[] = [], left: readonly ItemWork[] = open; left.length > 0; left = unread) {
+      unread = [];
+      for (const work of left) {
+        if (!run.keepGoing()) break;
+        const missed = rows?.missed;
+        const fold = foldItem(run.scope, work, work.item, work.next, work.isFirst, run.keepGoing, below);
+        work.isFirst = false;
+        if (rows?.missed !== missed) unread.push(work);
+        else if (fold.item === undefined) {
+          const stopped = settle(run, work, fold);
+          if (stopped !== undefined) await stopped;
+        } else folds.push({ work, fold, item: fold.item });
+      }
+      // What asked for rows that were not known counts for nothing, and is folded again.
+      if (unread.length > 0) await rows?.read();
     }
     if (folds.length === 0 || !run.keepGoing()) return hasMet;
 

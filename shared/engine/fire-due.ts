@@ -3,6 +3,7 @@ import { isTimerLane, timerLane } from '../source/lane.ts';
 import { inParallel } from '../state/in-parallel.ts';
 import { keyOfItem } from '../state/row-key.ts';
 import type { OutboxEntry, StateItem } from '../state/state-item.ts';
+import { LookedUp, withRows } from './looked-up.ts';
 import { bringForward } from './bring-forward.ts';
 import { stamped } from './commit.ts';
 import { fireTimers } from './fire-timers.ts';
@@ -69,7 +70,10 @@ async function fireItem(
     const item = bringForward(program, loaded);
     const published = await publishFired(runtime, standing, item, keepGoing, report);
     if (published === 'failed') return false;
-    const { written, spills, hasFired, problem } = fired(runtime, item, published, overMs);
+    const rows = program.hasLookups ? new LookedUp(runtime) : undefined;
+    const { written, spills, hasFired, problem } = await withRows(rows, () =>
+      fired(runtime, item, published, overMs, rows),
+    );
     if (problem !== undefined) {
       runtime.log.error(`Timers of a key do not fire: ${problem}. They are tried again`, {
         key: hashOfKey(pk),
@@ -119,6 +123,7 @@ function fired(
   item: StateItem,
   published: ReadonlySet<OutboxEntry>,
   overMs: number,
+  rows: LookedUp | undefined,
 ): {
   readonly written: StateItem | undefined;
   readonly spills: boolean;
@@ -142,7 +147,7 @@ function fired(
   let problem: string | undefined;
   let hasFired = false;
   for (let dueMs = draft.dueMs; !draft.isParked && dueMs <= overMs; dueMs = draft.dueMs) {
-    const run = new StepRun(program, key, draft);
+    const run = new StepRun(program, key, draft, rows);
     const saved = draft.save();
     // One time after the other: what has no room any more comes in another write.
     problem = fireTimers(draft, run, key, dueMs, maker);

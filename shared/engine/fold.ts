@@ -20,6 +20,7 @@ import {
   REJECTED_LIMIT_BYTES,
   ROOM_SHARE_AHEAD,
 } from './limits.ts';
+import type { LookedUp } from './looked-up.ts';
 import type { MarkPlace } from './mark-place.ts';
 import { isAcknowledged, type Maker } from './outbox-draft.ts';
 import { isOfOneElement, isSettled, isWhole, joined, type RejectedRecords } from './rejected-records.ts';
@@ -46,6 +47,8 @@ export interface FoldScope {
   readonly named?: RejectedRecords | undefined;
   /** By record: those of its elements that a letter of a key is not for: most of them have letters of their own. */
   readonly elsewhere?: ReadonlyMap<number, ReadonlySet<number>>;
+  /** In a pipeline that looks rows up. */
+  readonly rows?: LookedUp | undefined;
   /** For values that user code may have changed. */
   readonly fresh: FreshValues;
   /** In a pipeline that has a time; a redrive knows of none. */
@@ -318,7 +321,7 @@ class ItemFold {
     }
     if (program.hasInitialState) draft.forgetTombstone(record);
     const { isParked } = draft;
-    const run = (this.#steps ??= new StepRun(program, this.#work.key ?? '', draft));
+    const run = (this.#steps ??= new StepRun(program, this.#work.key ?? '', draft, this.#scope.rows));
     // What runs no user code has nothing to put back.
     const canPutBack = this.#isGuarded || draft.cells.length === 0 || isParked;
     const saved = this.#isGuarded ? draft.save() : NOTHING_SAVED;

@@ -13,6 +13,7 @@ import { generationOf, itemKey, keyOfItem } from '../state/row-key.ts';
 import type { OutboxEntry, StateItem } from '../state/state-item.ts';
 import type { Control } from '../state/state-store.ts';
 import { bringForward } from './bring-forward.ts';
+import { LookedUp, withRows } from './looked-up.ts';
 import { readAcknowledged, stamped } from './commit.ts';
 import type { Element } from './elements.ts';
 import { foldItem, type FoldScope } from './fold.ts';
@@ -146,7 +147,8 @@ export class LetterWork {
       }
       // Only what is behind it is parked. What is rejected again is not committed.
       const { next, closed } = item.letters ?? NO_LETTERS;
-      const folded = this.#fold(letter, { ...item, letters: { next, closed } }, key, record, own, true);
+      const before = { ...item, letters: { next, closed } };
+      const folded = await this.#fold(letter, before, key, record, own, true);
       if ('outcome' in folded) {
         if (await this.#makesRoom(folded, item)) continue;
         return folded;
@@ -269,7 +271,7 @@ export class LetterWork {
       if (pending === 'cleared') continue;
 
       const record = this.#recordOf(letter, key);
-      const folded = this.#fold(letter, item, key, record, elements, tries === 0, mark, others);
+      const folded = await this.#fold(letter, item, key, record, elements, tries === 0, mark, others);
       if ('outcome' in folded) {
         if (await this.#makesRoom(folded, item)) continue;
         return folded;
@@ -380,12 +382,13 @@ export class LetterWork {
   }
 
   /**
-   * Folds the record from the item, without any I/O: the item as it should be written, or why there is none.
+   * Folds the record from the item, without any I/O but for rows that it looks up: the item as it should be written, or
+   * why there is none.
    * @param isFirst whether the elements' values are as decoded: a fold whose write was refused may have changed them.
    * @param mark of a whole record's letter, to be left in the item. Without it, a record that is rejected changes nothing.
    * @param others of the record's elements, which the letter is not for.
    */
-  #fold(
+  async #fold(
     letter: DeadLetter,
     item: StateItem | undefined,
     key: string,
@@ -394,10 +397,12 @@ export class LetterWork {
     isFirst: boolean,
     mark?: string,
     others: ReadonlySet<number> = new Set(),
-  ): StateItem | Ending {
+  ): Promise<StateItem | Ending> {
     const { program, clock } = this.#runtime;
     const { definition } = program;
+    const rows = program.hasLookups ? new LookedUp(this.#runtime) : undefined;
     const scope: FoldScope = {
+      rows,
       program:
         mark === undefined ? { ...program, definition: { ...definition, onRecordError: 'stop' } } : program,
       shard: record.lane,
@@ -411,7 +416,12 @@ export class LetterWork {
       fresh: new FreshValues(program, [record]),
     };
     const pk = item?.pk ?? itemKey(this.#control.generation, key);
-    const { item: folded, stop } = foldItem(scope, { pk, key, elements }, item, 0, isFirst, () => true);
+    let isFresh = isFirst;
+    const { item: folded, stop } = await withRows(rows, () => {
+      const fold = foldItem(scope, { pk, key, elements }, item, 0, isFresh, () => true);
+      isFresh = false;
+      return fold;
+    });
     if (stop !== undefined) {
       return { outcome: stop.kind === 'policy' ? 'rejected' : 'unfinished', reason: stop.reason };
     }

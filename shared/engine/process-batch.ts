@@ -8,6 +8,7 @@ import { itemsOfRejected, leaveOutRejected } from './leave-out-rejected.ts';
 import type { BatchTimes } from './fold.ts';
 import { fireDue } from './fire-due.ts';
 import { FreshValues } from './fresh-values.ts';
+import { LookedUp } from './looked-up.ts';
 import { DEADLINE_MARGIN_MS, DECODING_SHARE, KILLERS_REMEMBERED, TURN_REMEMBERED_MS } from './limits.ts';
 import { processOneByOne, TurnError } from './one-by-one.ts';
 import { endAttempt, open, refused, type BatchOrigin, type Opened } from './open.ts';
@@ -256,6 +257,7 @@ function beginRun(
       acknowledged: new Map(opened.isByPartition || position === undefined ? [] : [[batch.shard, position]]),
       elsewhere: new Map(),
       fresh: new FreshValues(program, records),
+      rows: program.hasLookups ? new LookedUp(runtime) : undefined,
       times: timesOf(opened, records),
     },
     blocked: new Map(),

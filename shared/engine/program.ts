@@ -2,6 +2,7 @@ import { decoderOf, type Decode } from '../source/decode.ts';
 import type {
   KeyedStage,
   KinesisSink,
+  LookupStage,
   PipelineDefinition,
   Sink,
   StatefulStage,
@@ -27,7 +28,7 @@ export interface SinkStep {
   readonly direct: number;
 }
 
-export type KeyedStep = StatelessStage | OperatorStep | SinkStep;
+export type KeyedStep = StatelessStage | LookupStage | OperatorStep | SinkStep;
 
 /** A pipeline's definition, made ready to run. */
 export interface Program {
@@ -39,6 +40,8 @@ export interface Program {
   readonly directSinks: readonly (SinkStep & { stateOf: OperatorStep })[];
   /** Whether it matters for how long a key is not seen: only where a key that was never seen has a state. */
   readonly hasInitialState: boolean;
+  /** Whether rows of other tables are looked up. */
+  readonly hasLookups: boolean;
   readonly sinks: ReadonlyMap<string, Sink>;
   /** Operators that wait for event time, in order, by their place among the steps. */
   readonly timed: readonly { readonly place: number; readonly cell: number }[];
@@ -101,6 +104,7 @@ export function programOf(definition: PipelineDefinition, limits = ENGINE_LIMITS
     steps,
     operators,
     directSinks,
+    hasLookups: steps.some(({ kind }) => kind === 'lookup'),
     hasInitialState: operators.some(({ initial }) => initial !== undefined),
     sinks: new Map(steps.flatMap((step) => (step.kind === 'sink' ? [[step.sink.name, step.sink]] : []))),
     timed: steps.flatMap((step, place) =>

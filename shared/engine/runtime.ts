@@ -1,11 +1,13 @@
 import type { DeadLetterStore } from '../output/dead-letter-store.ts';
 import type { SinkPort } from '../output/sink-port.ts';
+import type { LookupPort } from '../lookup/lookup-port.ts';
 import type { ShardRanges } from '../source/shard-ranges.ts';
 import type { ShardRecords } from '../source/shard-records.ts';
 import type { StateStore } from '../state/state-store.ts';
 import type { Clock } from '../time/clock.ts';
 import type { SourceLanes } from '../time/source-lanes.ts';
 import type { ItemCache } from './item-cache.ts';
+import type { KnownTables } from './looked-up.ts';
 import type { KnownLaneTimes } from './lane-times.ts';
 import type { Program } from './program.ts';
 import type { RejectedRecords } from './rejected-records.ts';
@@ -34,6 +36,8 @@ export interface Runtime {
   readonly wait: (ms: number) => Promise<void>;
   readonly log: EngineLog;
   readonly cache: ItemCache;
+  /** Of a pipeline that looks rows up. */
+  readonly lookups?: LookupPort;
   /** Asked only where lanes become by partition key while a shard is read. */
   readonly shardRecords?: ShardRecords;
   /** Of the event source mapping. */
@@ -44,6 +48,8 @@ export interface Runtime {
   laneTimes?: KnownLaneTimes;
   /** Up to where this container has fired what was due, milliseconds since the epoch. */
   firedMs?: { readonly generation: number; readonly overMs: number };
+  /** Rows that were looked up. */
+  knownTables?: KnownTables;
   /** See `rejectedBefore`. */
   rejectedBefore?: {
     readonly generation: number;

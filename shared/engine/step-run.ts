@@ -2,6 +2,7 @@ import type { FoldContext, StatefulStage } from '../pipeline/definition.ts';
 import { entryBytes, type EntryDraft, type Maker } from './outbox-draft.ts';
 import { destinationKeyOf, outputJson, requirePublishable } from './output-value.ts';
 import type { ItemDraft } from './item-draft.ts';
+import type { LookedUp } from './looked-up.ts';
 import type { Program, SinkStep } from './program.ts';
 import type { Cell } from './state-cell.ts';
 
@@ -13,17 +14,22 @@ export class StepRun {
   readonly #program: Program;
   readonly #key: string;
   readonly #draft: ItemDraft;
+  readonly #rows: LookedUp | undefined;
   #maker: Maker | undefined;
   #context: FoldContext = NO_CONTEXT;
   /** Under which an output goes to a sink without a key of its own. */
   #ownKey: string;
 
-  /** @param key empty for a shard's own item, for which nothing is run. */
-  constructor(program: Program, key: string, draft: ItemDraft) {
+  /**
+   * @param key empty for a shard's own item, for which nothing is run.
+   * @param rows in a pipeline that looks rows up.
+   */
+  constructor(program: Program, key: string, draft: ItemDraft, rows: LookedUp | undefined) {
     this.#program = program;
     this.#key = key;
     this.#ownKey = key;
     this.#draft = draft;
+    this.#rows = rows;
   }
 
   clear(): void {
@@ -86,6 +92,13 @@ export class StepRun {
         case 'flatMap':
           for (const each of step.apply(current)) this.#run(at + 1, each);
           return;
+        case 'lookup': {
+          const { lookup, of } = step;
+          const found =
+            of === undefined ? this.#rows?.all(lookup) : this.#rows?.row(lookup, of(current, this.#key));
+          current = step.apply(current, found, this.#key);
+          break;
+        }
         case 'sink':
           this.#emit(step, current);
           break;

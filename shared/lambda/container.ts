@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Logger } from '@aws-lambda-powertools/logger';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { ItemCache } from '../engine/item-cache.ts';
+import { DynamoDbLookup } from '../lookup/dynamodb-lookup.ts';
 import { programOf, relayProgramOf } from '../engine/program.ts';
 import type { Runtime } from '../engine/runtime.ts';
 import type { DeadLetterStore } from '../output/dead-letter-store.ts';
@@ -79,6 +80,13 @@ export async function makeContainer(
     closedLetters: lettersIn(settings.bucket, definition.name, 'closed', trace),
     shardRanges: shardRanges(trace),
     shardRecords: shardRecords(trace),
+    ...(settings.lookups.size > 0 && {
+      lookups: new DynamoDbLookup(
+        dynamodb,
+        (table) => settings.lookups.get(table) ?? '',
+        (ms) => wait(ms),
+      ),
+    }),
     clock,
     wait: (ms) => wait(ms),
     log: {

@@ -27,6 +27,11 @@ export const ENVIRONMENT = {
   writes: 'TIDEMARK_WRITES',
 } as const;
 
+/** The variable that holds the physical name of a table in which rows are looked up. */
+export function lookupVariable(table: string): string {
+  return `TIDEMARK_LOOKUP_${table.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')}`;
+}
+
 /** The variable that holds the physical name of a sink's stream or table. */
 export function sinkVariable(sinkName: string): string {
   return `TIDEMARK_SINK_${sinkName.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')}`;

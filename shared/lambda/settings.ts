@@ -1,7 +1,7 @@
 import { ConfigurationError } from '../pipeline/configuration-error.ts';
-import { sinksOf, type PipelineDefinition } from '../pipeline/definition.ts';
+import { lookupTablesOf, sinksOf, type PipelineDefinition } from '../pipeline/definition.ts';
 import { CHECKPOINT_DEFAULTS, type Retention } from '../checkpoint/checkpoint-defaults.ts';
-import { ENVIRONMENT, sinkVariable } from './environment.ts';
+import { ENVIRONMENT, lookupVariable, sinkVariable } from './environment.ts';
 
 /** What a deployed function is told by its environment. */
 export interface Settings {
@@ -19,6 +19,8 @@ export interface Settings {
   readonly checkpointReadUnits: number;
   /** Physical name of the stream or table, by sink name; of a repartition's internal stream by its name. */
   readonly sinks: ReadonlyMap<string, string>;
+  /** Physical names of the tables in which rows are looked up, by their logical names. */
+  readonly lookups: ReadonlyMap<string, string>;
   /** Whether a new table waits until the pipeline is made a fork of another. */
   readonly awaitsFork: boolean;
 }
@@ -43,6 +45,9 @@ export function readSettings(
   for (const sink of [...sinksOf(definition), ...(repartition === undefined ? [] : [repartition.sink])]) {
     if (sink.kind !== 'forEach') sinks.set(sink.name, required(sinkVariable(sink.name)));
   }
+  const lookups = new Map(
+    lookupTablesOf(definition).map((table) => [table, required(lookupVariable(table))]),
+  );
   const factor = Number(environment[ENVIRONMENT.parallelizationFactor] ?? '1');
   const { lowest, highest } = PARALLELIZATION_FACTORS;
   if (!Number.isInteger(factor) || factor < lowest || factor > highest) {
@@ -90,6 +95,7 @@ export function readSettings(
     retention,
     checkpointReadUnits,
     sinks,
+    lookups,
     awaitsFork: (environment[ENVIRONMENT.forkOf] ?? '') !== '',
   };
 }

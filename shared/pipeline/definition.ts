@@ -49,6 +49,33 @@ export interface FilterStage {
 }
 export type StatelessStage = MapStage | FlatMapStage | FilterStage;
 
+/** An item of a table that is not the pipeline's, as a plain object. */
+export type Row = Readonly<Record<string, unknown>>;
+
+/** What is looked up, and how old it may be. */
+export interface Lookup {
+  /** Logical name of the table; infra decides which it is. */
+  readonly table: string;
+  /** The attribute that is its key, a string. */
+  readonly partitionKey: string;
+  /** For how long what was read is taken for what is there, milliseconds. */
+  readonly stalenessMs: number;
+}
+
+/**
+ * Brings in rows of another table, behind `keyBy` alone: what is found may be another when the record comes again, and
+ * what keys, and so marks, are made of must not. What a record became with the row that it found is committed with it.
+ */
+export interface LookupStage {
+  readonly kind: 'lookup';
+  readonly lookup: Lookup;
+  /** In a test: the table's rows, by their keys. */
+  readonly rows?: Readonly<Record<string, Row>>;
+  /** The key of the row of a value, undefined for none; absent where all rows are given, by their keys. */
+  readonly of?: (value: unknown, key: string) => string | undefined;
+  readonly apply: (value: unknown, found: Row | ReadonlyMap<string, Row> | undefined, key: string) => unknown;
+}
+
 /** One operator's state while a record is folded. */
 export interface StateCell {
   /** The state itself: whoever changes it in place must `set` or `remove` it in the same call. */
@@ -172,7 +199,7 @@ export interface SinkStage {
   readonly kind: 'sink';
   readonly sink: Sink;
 }
-export type KeyedStage = StatelessStage | StatefulStage | SinkStage;
+export type KeyedStage = StatelessStage | LookupStage | StatefulStage | SinkStage;
 
 export const RECORD_ERROR_POLICIES = ['deadLetter', 'parkKey', 'stop'] as const;
 export type RecordErrorPolicy = (typeof RECORD_ERROR_POLICIES)[number];
@@ -213,6 +240,11 @@ export interface Pipeline {
 /** The stream from which records come into the pipeline. */
 export function outerSourceOf({ source, repartition }: PipelineDefinition): KinesisSource {
   return repartition?.source ?? source;
+}
+
+/** The logical names of the tables that a pipeline looks rows up in, each once. */
+export function lookupTablesOf({ keyedStages }: PipelineDefinition): string[] {
+  return [...new Set(keyedStages.flatMap((stage) => (stage.kind === 'lookup' ? [stage.lookup.table] : [])))];
 }
 
 /** The sinks of a pipeline, in order. */

@@ -15,6 +15,7 @@ import {
 } from './dedupe.ts';
 import type { DynamoDbOutput } from './dynamodb.ts';
 import type { KinesisInput, KinesisOutput } from './kinesis.ts';
+import { lookupStage, type LookupOptions, type LookupTable } from './lookup.ts';
 import { requireName } from './name.ts';
 import { repartitioned, type NotJson, type RepartitionOptions } from './repartition.ts';
 import { joinOf, type Joined, type JoinOptions } from './join.ts';
@@ -25,11 +26,13 @@ import {
   RECORD_ERROR_POLICIES,
   type ForEachSink,
   type KeyedStage,
+  type LookupStage,
   type OperatorTimers,
   type Pipeline,
   type PipelineTime,
   type PipelineDefinition,
   type RecordErrorPolicy,
+  type Row,
   type Sink,
   type StateCell,
   type StatefulStage,
@@ -597,6 +600,38 @@ export class KeyedStream<T, Timed extends boolean = false> implements Pipeline {
     );
   }
 
+  /**
+   * Brings in the row of another table that belongs to a value: Spark's join of a stream with static data. Rows are read
+   * in batches and kept in the container for `staleness`; one batch sees one row. What the record became with it is
+   * committed with the record, so that a retry changes nothing; a rewind finds the table as it is then.
+   * Only behind `keyBy`: a key must not hang on what a table says today. Where it has to, publish what was found under
+   * the new key, and read that in a pipeline of its own.
+   * @param of the key of the row; undefined where there is none to look for.
+   * @param apply called with `undefined` where there is no such row.
+   * @throws TypeError where an option cannot be used.
+   */
+  lookup<R extends Row, U>(
+    table: LookupTable<R>,
+    of: (value: T, key: string) => string | undefined,
+    apply: (value: T, row: R | undefined, key: string) => U,
+    options: LookupOptions = {},
+  ): KeyedStream<U, Timed> {
+    return this.#lookup(lookupStage(table, of as LookupStage['of'], apply as LookupStage['apply'], options));
+  }
+
+  /**
+   * Gives every function all rows of a small table, up to 4 MB, by their keys: Spark's broadcast variable. Rows may be the
+   * newest values of a small stream, kept by a pipeline of their own: `.to(dynamodb('rules'))`. As `lookup` otherwise.
+   * @throws TypeError where an option cannot be used.
+   */
+  broadcast<R extends Row, U>(
+    table: LookupTable<R>,
+    apply: (value: T, rows: ReadonlyMap<string, R>, key: string) => U,
+    options: LookupOptions = {},
+  ): KeyedStream<U, Timed> {
+    return this.#lookup(lookupStage(table, undefined, apply as LookupStage['apply'], options));
+  }
+
   /** Publishes each value; the stream goes on behind it, so that several sinks can follow each other. */
   to(output: KinesisOutput<T> | DynamoDbOutput<T>): KeyedStream<T, Timed> {
     return this.#sink(output.sink);
@@ -653,6 +688,20 @@ export class KeyedStream<T, Timed extends boolean = false> implements Pipeline {
       throw new TypeError(
         `Pipeline '${pipelineName}' has two operators named '${each}', now or once; the name is where the state is ` +
           `stored, so give each its own${stage.outputs === 'same' ? " with the option 'name'" : ''}.`,
+      );
+    }
+    return this.#then(stage);
+  }
+
+  #lookup<U>(stage: LookupStage): KeyedStream<U, Timed> {
+    const { name, keyedStages } = this.definition;
+    const { table, partitionKey } = stage.lookup;
+    for (const other of keyedStages) {
+      if (other.kind !== 'lookup' || variableForm(other.lookup.table) !== variableForm(table)) continue;
+      if (other.lookup.table === table && other.lookup.partitionKey === partitionKey) continue;
+      throw new TypeError(
+        `Pipeline '${name}' looks up the tables '${other.lookup.table}' by '${other.lookup.partitionKey}' and ` +
+          `'${table}' by '${partitionKey}'; a table has one key, and two have names that differ in more than case and hyphens.`,
       );
     }
     return this.#then(stage);

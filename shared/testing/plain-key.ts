@@ -1,4 +1,12 @@
-import type { FoldContext, KeyedStage, Sink, StateCell, StatefulStage } from '../pipeline/definition.ts';
+import type {
+  FoldContext,
+  KeyedStage,
+  LookupStage,
+  Row,
+  Sink,
+  StateCell,
+  StatefulStage,
+} from '../pipeline/definition.ts';
 import { canonicalDocument } from '../state/canonical-document.ts';
 import type { Document } from '../state/document.ts';
 
@@ -29,6 +37,9 @@ interface Way {
 
 /** Bytes of UTF-8 of a key; DynamoDB's 2,048 less what the engine puts before it. */
 const LONGEST_KEY_BYTES = 2_000;
+
+/** Of DynamoDB. */
+const LONGEST_ROW_KEY_BYTES = 2_048;
 
 /** Whether a table takes the key. */
 export function isKey(key: unknown): key is string {
@@ -95,6 +106,8 @@ export class PlainKey implements KeyStates {
       case 'flatMap':
         for (const each of stage.apply(value)) goOn(each);
         return;
+      case 'lookup':
+        return goOn(stage.apply(value, this.#found(stage, value), this.#key));
       case 'sink':
         emit(stage.sink, value, way.isChange, way.ownKey);
         return goOn(value);
@@ -105,6 +118,15 @@ export class PlainKey implements KeyStates {
         return;
       }
     }
+  }
+
+  #found({ lookup, of, rows = {} }: LookupStage, value: unknown): Row | ReadonlyMap<string, Row> | undefined {
+    if (of === undefined) return new Map(Object.entries(rows));
+    const key: unknown = of(value, this.#key);
+    if (key === undefined) return undefined;
+    if (typeof key !== 'string' || key === '' || Buffer.byteLength(key) > LONGEST_ROW_KEY_BYTES)
+      throw new TypeError(`There is no such key to look up in table '${lookup.table}'.`);
+    return Object.hasOwn(rows, key) ? rows[key] : undefined;
   }
 
   #behind({ outputs, destinationKey, outputMs }: StatefulStage, output: unknown, way: Way): Way {

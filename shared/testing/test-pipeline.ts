@@ -1,5 +1,6 @@
 import { decodedValues, keyOf } from '../engine/elements.ts';
 import { programOf, relayProgramOf } from '../engine/program.ts';
+import { withTables, type LookupTables } from '../lookup/memory-lookup.ts';
 import type { DeadLetter } from '../output/dead-letter-store.ts';
 import { envelopeJson } from '../output/envelope.ts';
 import { outerSourceOf, sinksOf, type Pipeline } from '../pipeline/definition.ts';
@@ -12,6 +13,11 @@ import { runUnderFaults, sourceRecord, type FaultOptions, type FaultReport } fro
 /** Records are sent in parts of this many, each run until it is at rest. */
 const PART_RECORDS = 10;
 
+export interface TestPipelineOptions {
+  /** Rows that the pipeline looks up, by table and key. */
+  readonly tables?: LookupTables;
+}
+
 /** A pipeline on memory ports and a clock of its own, through the real engine and the real mapping. */
 export class TestPipeline<R> {
   readonly #pipeline: Pipeline;
@@ -20,9 +26,9 @@ export class TestPipeline<R> {
   #envelopes = 0;
 
   /** Use `testPipeline(pipeline)`. */
-  constructor(pipeline: Pipeline) {
-    this.#pipeline = pipeline;
-    this.#quiet = quietWorld(pipeline, { recordsLimit: PART_RECORDS });
+  constructor(pipeline: Pipeline, { tables = {} }: TestPipelineOptions = {}) {
+    this.#pipeline = withTables(pipeline, tables);
+    this.#quiet = quietWorld(this.#pipeline, { recordsLimit: PART_RECORDS });
   }
 
   /**
@@ -193,9 +199,12 @@ export class TestPipeline<R> {
 }
 
 /**
- * A pipeline to be tested: `const test = testPipeline<Flight>(airportDelays)`.
+ * A pipeline to be tested, with what it looks up in other tables: `const test = testPipeline<Flight>(airportDelays)`.
  * @typeParam R what is sent: the values of the source before decoding.
  */
-export function testPipeline<R = unknown>(pipeline: Pipeline): TestPipeline<R> {
-  return new TestPipeline<R>(pipeline);
+export function testPipeline<R = unknown>(
+  pipeline: Pipeline,
+  options: TestPipelineOptions = {},
+): TestPipeline<R> {
+  return new TestPipeline<R>(pipeline, options);
 }

@@ -3,6 +3,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type {
   FoldContext,
   KeyedStage,
+  LookupStage,
   PipelineDefinition,
   Sink,
   StateCell,
@@ -113,9 +114,23 @@ function watchedKeyed(stage: KeyedStage, place: number, log: CallLog): KeyedStag
       return watchedOperator(stage, log);
     case 'sink':
       return { kind: 'sink', sink: watchedSink(stage.sink, log) };
+    case 'lookup':
+      return watchedLookup(stage, log);
     default:
       return watchedStateless(stage, `${stage.kind} (step ${place + 1} behind keyBy)`, log);
   }
+}
+
+function watchedLookup(stage: LookupStage, log: CallLog): LookupStage {
+  const { lookup, of, apply } = stage;
+  const what = `${of === undefined ? 'broadcast' : 'lookup'} of table '${lookup.table}'`;
+  return {
+    ...stage,
+    ...(of && {
+      of: (value, key) => log.watch(`the key of the ${what}`, [value, key], () => of(value, key)),
+    }),
+    apply: (value, found, key) => log.watch(what, [value, found, key], () => apply(value, found, key)),
+  };
 }
 
 function watchedStateless<S extends StatelessStage>(stage: S, name: string, log: CallLog): S {

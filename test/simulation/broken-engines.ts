@@ -49,6 +49,7 @@ const FOCUS = {
   ],
   rewinds: [WORLD, 'const REWIND_SHARE = 0.25;', 'const REWIND_SHARE = 1;'],
   neverRaised: [WORLD, 'const RAISED_SHARE = 0.3;', 'const RAISED_SHARE = 0;'],
+  looking: [WORLD, 'const LOOKING_SHARE = 0.06;', 'const LOOKING_SHARE = 1;'],
   raised: [WORLD, 'const RAISED_SHARE = 0.3;', 'const RAISED_SHARE = 1;'],
   lowers: [WORLD, 'reshards.length === 0 && chance(0.3)', 'reshards.length === 0'],
   spilled: [WORLD, 'return random() < 0.2 ? Math.floor(', 'return random() < 1 ? Math.floor('],

@@ -9,6 +9,7 @@ import {
   hasNoKey,
   isKilling,
   killing,
+  LOOKING,
   mending,
   POISONS,
   REPARTITIONED,
@@ -30,6 +31,8 @@ export interface WorldPlan {
   readonly next: number | undefined;
   /** Which pipeline with a repartition takes the workload's place; undefined for none. */
   readonly repartition?: number | undefined;
+  /** Whether a pipeline that looks rows up takes the workload's place. */
+  readonly looks?: boolean | undefined;
   /** Which pipeline with a time takes the workload's place; undefined for none. */
   readonly time?: PlannedTime | undefined;
   readonly shards: number;
@@ -168,6 +171,7 @@ function drawTimelessPlan(seed: number): WorldPlan {
   const inlineStateBytes = drawInlineStateBytes(seed);
   const isAlone = repartition !== undefined || following === 0;
   const next = !isAlone && parallelizationFactor === 1 && chance(0.5) ? upTo(following - 1) : undefined;
+  const looks = repartition === undefined && next === undefined && drawLooking(seed);
   const mayRewind = next === undefined && !kills && !hasPause;
   const rewinds = mayRewind && repartition === undefined;
   const rewind = mayRewind ? drawRewind(seed, spreadMs) : undefined;
@@ -179,6 +183,7 @@ function drawTimelessPlan(seed: number): WorldPlan {
     workload,
     next,
     repartition,
+    looks,
     shards: 1 + upTo(2),
     parallelizationFactor,
     lowersFactor: parallelizationFactor > 1 && reshards.length === 0 && chance(0.3),
@@ -209,8 +214,15 @@ function drawTimelessPlan(seed: number): WorldPlan {
     rewind,
     // With parallel lanes nothing proves that another lane's entries are published, and they may fill an item for ever.
     roomBytes:
-      parallelizationFactor > 1 ? undefined : drawRoomBytes(seed, workloadOf({ workload, repartition })),
+      parallelizationFactor > 1
+        ? undefined
+        : drawRoomBytes(seed, workloadOf({ workload, repartition, looks })),
   };
+}
+
+/** Some worlds look rows up. */
+function drawLooking(seed: number): boolean {
+  return seededRandom(seed ^ 0xbb67ae85)() < LOOKING_SHARE;
 }
 
 /** One world in six re-keys. */
@@ -315,6 +327,9 @@ function drawLateRewind(seed: number): RewindPlan | undefined {
     ends: 'resume',
   };
 }
+
+/** Of the worlds with neither a repartition nor a next pipeline. */
+const LOOKING_SHARE = 0.06;
 
 /** Of the worlds with parallel lanes. */
 const RAISED_SHARE = 0.3;
@@ -457,9 +472,11 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
 function workloadOf({
   workload,
   repartition,
+  looks,
   time,
-}: Pick<WorldPlan, 'workload' | 'repartition' | 'time'>): Workload {
+}: Pick<WorldPlan, 'workload' | 'repartition' | 'looks' | 'time'>): Workload {
   if (time !== undefined) return timedWorkload(time.workload);
+  if (looks === true) return LOOKING;
   return (repartition === undefined ? WORKLOADS[workload] : REPARTITIONED[repartition]) as Workload;
 }
 

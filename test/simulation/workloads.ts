@@ -1,11 +1,13 @@
 import {
   dynamodb,
   kinesis,
+  lookupTable,
   outputsOf,
   pipeline,
   type Pipeline,
   type PipelineOptions,
 } from '../../shared/index.ts';
+import { withTables, type LookupTables } from '../../shared/lookup/memory-lookup.ts';
 import type { Document } from '../../shared/state/document.ts';
 import type { WindowRule } from '../../shared/testing/simulator/window-checker.ts';
 import type { World } from '../../shared/testing/simulator/world.ts';
@@ -290,6 +292,50 @@ const relayedAcross = pipeline('relayed-across', { onRecordError: 'parkKey' })
     { initial: (key) => key.length },
   )
   .to(kinesis('counted'));
+
+interface Priced {
+  readonly id: string;
+  readonly price: number;
+  readonly spent: number;
+}
+
+const TABLES: LookupTables = {
+  prices: { d0: { id: 'd0', price: 3 }, p0: { id: 'p0', price: 5 } },
+  names: Object.fromEntries(Array.from({ length: 8 }, (_, at) => [`n${at}`, { pk: `n${at}`, name: at }])),
+  rules: { double: { pk: 'double', from: 5 } },
+};
+
+/** Rows of other tables before a state and behind it, some of them missing, and one table as a whole. */
+const looking = keyed('looking')
+  .lookup(
+    lookupTable<{ readonly price: number }>('prices', { partitionKey: 'id' }),
+    ({ value: { destination, amount } }, key) => (amount === 7 ? undefined : amount > 4 ? key : destination),
+    (element, row) => ({ element, price: row?.price ?? 1 }),
+    { staleness: { seconds: 1 } },
+  )
+  .mapWithState<number, Priced>('spent', ({ element, price }, state) => {
+    const { value } = element;
+    const spent = (state.get() ?? 0) + price;
+    harm(element, () => state.update(-1));
+    if (poisonOf(value) === 'state') state.update(Number.NaN);
+    else state.update(spent);
+    return { id: value.id, price, spent };
+  })
+  .lookup(
+    lookupTable<{ readonly name: number }>('names'),
+    ({ spent }) => `n${spent % 9}`,
+    (priced, row) => ({ ...priced, name: row?.name ?? -1 }),
+  )
+  .broadcast(lookupTable<{ readonly from: number }>('rules'), (priced, rules) =>
+    priced.spent >= (rules.get('double')?.from ?? 0) ? { ...priced, isDouble: true } : priced,
+  )
+  .to(kinesis('priced'));
+
+/** Instead of another workload in some worlds. */
+export const LOOKING: Workload = {
+  pipeline: withTables(looking, TABLES),
+  leastRoomBytes: 1_200,
+};
 
 /** A pipeline, and what reads its outputs. */
 export interface Workload {

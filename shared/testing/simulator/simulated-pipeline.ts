@@ -12,6 +12,7 @@ import type { MappingSettings } from '../../mapping/mapping-settings.ts';
 import type { StreamRecord } from '../../mapping/stream-record.ts';
 import type { DeadLetter } from '../../output/dead-letter-store.ts';
 import { MemoryDeadLetterStore } from '../../output/memory-dead-letters.ts';
+import { MemoryLookup, tablesIn } from '../../lookup/memory-lookup.ts';
 import type { KinesisSink, Pipeline } from '../../pipeline/definition.ts';
 import { readKinesisEvent } from '../../source/kinesis-event.ts';
 import { shardLane } from '../../source/lane.ts';
@@ -180,6 +181,7 @@ export class SimulatedPipeline {
         checkerOf: (shard) => this.#halfOf(shard).resources.checker,
         sinkStreams,
         sinkRequestSize,
+        tables: new MemoryLookup(tablesIn(program.definition)),
         onLanesNoted: () => (this.#isNoted = true),
       },
       mapping: new SimulatedMapping({
@@ -684,6 +686,7 @@ export class SimulatedPipeline {
       closedLetters: ports.closedLetters,
       shardRanges: ports.shardRanges,
       shardRecords: ports.shardRecords,
+      lookups: ports.lookups,
       lanes: ports.lanes,
       clock: { nowMs: () => time.nowMs + own().skewMs },
       wait: (ms) => new Promise((resolve) => world.resume(own(), time.nowMs + ms, resolve)),

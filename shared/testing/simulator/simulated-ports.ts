@@ -9,6 +9,7 @@ import type { SourceLanes } from '../../time/source-lanes.ts';
 import { createKinesisEvent } from '../../mapping/kinesis-event.ts';
 import { readKinesisEvent } from '../../source/kinesis-event.ts';
 import { compareSequences } from '../../source/position.ts';
+import type { LookupPort } from '../../lookup/lookup-port.ts';
 import type { ShardRecords } from '../../source/shard-records.ts';
 import { hashRange, type HashRange, type ShardRanges } from '../../source/shard-ranges.ts';
 import type { BlobStore } from '../../state/blob-store.ts';
@@ -43,6 +44,8 @@ export interface PipelineResources {
   readonly sinkStreams: ReadonlyMap<string, MemoryStream>;
   /** Deliveries that a sink takes in a request. */
   readonly sinkRequestSize: number;
+  /** In which the pipeline looks rows up. */
+  readonly tables: LookupPort;
   /** A function with parallel lanes has begun a batch, and so has noted them. */
   readonly onLanesNoted: () => void;
 }
@@ -58,6 +61,7 @@ export class SimulatedPorts {
   readonly closedLetters: DeadLetterStore;
   readonly shardRanges: ShardRanges;
   readonly shardRecords: ShardRecords;
+  readonly lookups: LookupPort;
   readonly lanes: SourceLanes;
   readonly #world: World;
   readonly #resources: PipelineResources;
@@ -82,7 +86,11 @@ export class SimulatedPorts {
     this.shardRanges = {
       rangeOf: (_, shardId) => io('rangeOf', async () => rangeOf(resources.stream, shardId)),
     };
-    const { stream } = resources;
+    const { stream, tables } = resources;
+    this.lookups = {
+      get: (...given) => io('lookup', () => tables.get(...given)),
+      all: (...given) => io('lookup', () => tables.all(...given)),
+    };
     this.shardRecords = {
       from: (of, from, until) =>
         io('reread', async () => {

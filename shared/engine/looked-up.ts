@@ -1,0 +1,136 @@
+import type { Lookup, Row } from '../pipeline/definition.ts';
+import { RecordError } from '../source/record-error.ts';
+import type { Runtime } from './runtime.ts';
+
+/** What the rows of a broadcast may be, as DynamoDB counts: a container keeps them all. */
+export const BROADCAST_LIMIT_BYTES = 4 * 1024 * 1024;
+/** Rows of a table that a container keeps from one batch to the next. */
+const ROWS_KEPT = 10_000;
+/** DynamoDB: of a partition key. */
+const KEY_LIMIT_BYTES = 2_048;
+
+/** What a container knows of one table, and since when, milliseconds since the epoch. */
+interface KnownTable {
+  readonly rows: Map<string, { readonly row: Row | undefined; readonly atMs: number }>;
+  all?: { readonly rows: ReadonlyMap<string, Row>; readonly atMs: number };
+}
+
+/** What a container knows of tables, by their logical names. */
+export type KnownTables = Map<string, KnownTable>;
+
+/**
+ * Rows of other tables while a batch is processed. A fold is synchronous: it is given what is known, and what is not is
+ * noted. A fold that asked for such a row counts for nothing; it is run again when the row is read. So user code may see
+ * that a row is missing which is there, in a run of which nothing remains.
+ */
+export class LookedUp {
+  readonly #runtime: Pick<Runtime, 'lookups' | 'clock'>;
+  readonly #known: KnownTables;
+  readonly #beganMs: number;
+  readonly #wanted = new Map<Lookup, Set<string> | 'all'>();
+  #missed = 0;
+
+  constructor(runtime: Pick<Runtime, 'lookups' | 'clock' | 'knownTables'>) {
+    this.#runtime = runtime;
+    this.#known = runtime.knownTables ??= new Map();
+    // What is old enough by then stays so while the batch runs: one batch sees one row.
+    this.#beganMs = runtime.clock.nowMs();
+    for (const { rows } of this.#known.values()) {
+      for (const key of rows.keys()) {
+        if (rows.size <= ROWS_KEPT) break;
+        rows.delete(key);
+      }
+    }
+  }
+
+  /** Rises with every row that was asked for and is not known. */
+  get missed(): number {
+    return this.#missed;
+  }
+
+  /** @throws RecordError where DynamoDB cannot have such a key. */
+  row(lookup: Lookup, key: unknown): Row | undefined {
+    if (key === undefined) return undefined;
+    const name = requireRowKey(lookup, key);
+    const known = this.#known.get(lookup.table)?.rows.get(name);
+    if (known !== undefined && this.#isFresh(lookup, known)) return known.row;
+    this.#missed += 1;
+    const wanted = this.#wanted.get(lookup);
+    if (wanted instanceof Set) wanted.add(name);
+    else this.#wanted.set(lookup, new Set([name]));
+    return undefined;
+  }
+
+  all(lookup: Lookup): ReadonlyMap<string, Row> {
+    const known = this.#known.get(lookup.table)?.all;
+    if (known !== undefined && this.#isFresh(lookup, known)) return known.rows;
+    this.#missed += 1;
+    this.#wanted.set(lookup, 'all');
+    return NO_ROWS;
+  }
+
+  /** Reads what was missed. @throws where it cannot be read; the batch comes again. */
+  async read(): Promise<void> {
+    const { lookups, clock } = this.#runtime;
+    if (lookups === undefined) throw new Error('The runtime has no port to look rows up.');
+    const wanted = [...this.#wanted];
+    this.#wanted.clear();
+    await Promise.all(
+      wanted.map(async ([{ table, partitionKey }, keys]) => {
+        const atMs = clock.nowMs();
+        const known: KnownTable = this.#known.get(table) ?? { rows: new Map() };
+        this.#known.set(table, known);
+        if (keys === 'all') {
+          const rows = await lookups.all(table, partitionKey, BROADCAST_LIMIT_BYTES);
+          for (const row of rows.values()) freeze(row);
+          known.all = { rows, atMs };
+          return;
+        }
+        const found = await lookups.get(table, partitionKey, [...keys]);
+        for (const key of keys) {
+          known.rows.delete(key);
+          known.rows.set(key, { row: freeze(found.get(key)), atMs });
+        }
+      }),
+    );
+  }
+
+  #isFresh({ stalenessMs }: Lookup, { atMs }: { readonly atMs: number }): boolean {
+    return atMs >= this.#beganMs - stalenessMs;
+  }
+}
+
+/** Runs something again until it has asked for no row that is not known. */
+export async function withRows<T>(rows: LookedUp | undefined, run: () => T): Promise<T> {
+  for (;;) {
+    const missed = rows?.missed;
+    const result = run();
+    if (rows?.missed === missed) return result;
+    await rows?.read();
+  }
+}
+
+const NO_ROWS: ReadonlyMap<string, Row> = new Map();
+
+function requireRowKey({ table }: Lookup, key: unknown): string {
+  const problem =
+    typeof key !== 'string'
+      ? `a value of type ${key === null ? 'null' : typeof key}`
+      : key === ''
+        ? 'an empty text'
+        : Buffer.byteLength(key) > KEY_LIMIT_BYTES
+          ? `${Buffer.byteLength(key)} bytes of UTF-8`
+          : undefined;
+  if (problem === undefined) return key as string;
+  throw new RecordError(
+    'fold',
+    `the key to look up in table '${table}' is ${problem}; it is a string of 1 to ${KEY_LIMIT_BYTES} bytes, or undefined for no row`,
+  );
+}
+
+/** Whoever changed a row in place would change it for every record. */
+function freeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value;
+  for (const each of Object.values(value)) freeze(each);
+  return Object.freeze(value);
+}
