@@ -73,17 +73,19 @@ export function linesOf({ parts }: { readonly parts: readonly Pick<ManifestPart,
 }
 
 /** Reads the lines that a delta may keep. Hashes that are missing or damaged cost their part: none of it is found. */
-export async function readPool(
-  store: Pick<CheckpointStore, 'getPart'>,
-  base: DeltaBase,
-): Promise<LinePool> {
+export async function readPool(store: Pick<CheckpointStore, 'getPart'>, base: DeltaBase): Promise<LinePool> {
   const pool = new LinePool(linesOf(base));
-  const read = await inParallel([...base.parts], HASHES_IN_FLIGHT, async ({ from, name, lines, hashes }) => {
+  let next = 0;
+  const numbered = base.parts.map((part) => {
+    const first = next;
+    next += part.lines;
+    return { ...part, first };
+  });
+  await inParallel(numbered, HASHES_IN_FLIGHT, async ({ from, name, lines, hashes, first }) => {
     const found = await store.getPart(from, hashesName(name));
     const isGood = found?.length === lines * LINE_HASH_BYTES && sha256(found) === hashes;
-    return isGood ? found : undefined;
+    if (isGood) pool.addPart(first, found);
   });
-  for (const [place, { lines }] of base.parts.entries()) pool.addPart(lines, read[place]);
   return pool;
 }
 

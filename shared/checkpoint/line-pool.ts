@@ -20,8 +20,6 @@ export class LinePool {
   readonly #hashes: Uint32Array;
   /** The number of a line and one; 0 where there is none. */
   readonly #slots: Uint32Array;
-  #lines = 0;
-
   /** @param lines at most. */
   constructor(lines: number) {
     this.#hashes = new Uint32Array(lines * WORDS);
@@ -29,13 +27,12 @@ export class LinePool {
   }
 
   /**
-   * Takes in the lines of a part, which get the next numbers.
-   * @param hashes `undefined` where they cannot be read: its lines are there, and none is ever found.
+   * Takes in the lines of a part.
+   * @param first the number of its first line.
+   * @param hashes of its lines, `LINE_HASH_BYTES` each, one behind the other.
    */
-  addPart(lines: number, hashes: Uint8Array | undefined): void {
-    const first = this.#lines;
-    this.#lines += lines;
-    if (hashes === undefined) return;
+  addPart(first: number, hashes: Uint8Array): void {
+    const lines = hashes.length / LINE_HASH_BYTES;
     const view = new DataView(hashes.buffer, hashes.byteOffset, hashes.byteLength);
     for (let line = 0; line < lines; line++) {
       for (let word = 0; word < WORDS; word++) {

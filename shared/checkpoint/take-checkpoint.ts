@@ -202,7 +202,7 @@ async function begin(taker: CheckpointTaker, request: CheckpointRequest): Promis
     const leased = await lend(taker, control, id);
     if (leased === undefined) continue;
     const made = await orGivingBack(taker, id, () => makeWork(taker, leased, id, nowMs, request));
-    return { ...made, isNew: true };
+    return made === 'overtaken' ? { status: 'busy', id } : { ...made, isNew: true };
   }
   return { status: 'busy' };
 }
@@ -243,16 +243,19 @@ async function resume(
   return version === undefined ? 'contended' : { holder, work, version, isNew: false };
 }
 
+/** @returns `overtaken` where somebody else has gone on with it while the base was asked. */
 async function makeWork(
   taker: CheckpointTaker,
   control: Control,
   id: string,
   startedMs: number,
   { savepoint, isFull }: CheckpointRequest,
-): Promise<{ readonly holder: string; readonly work: CheckpointWork; readonly version: string }> {
+): Promise<
+  { readonly holder: string; readonly work: CheckpointWork; readonly version: string } | 'overtaken'
+> {
+  const { checkpoints, deltas } = taker;
   const { generation, epoch } = control;
   const holder = taker.random();
-  const { checkpoints, deltas } = taker;
   const shards = await shardPositions(taker.store, taker.streamShards, generation, taker.streams);
   const mayBeDelta = deltas !== undefined && savepoint === undefined && isFull !== true;
   const base = mayBeDelta ? await findBase(checkpoints, generation, deltas) : undefined;
@@ -267,15 +270,14 @@ async function makeWork(
     segments: Array.from({ length: taker.segments }, () => NO_WORK),
     holder,
   };
-  const write = async (work: CheckpointWork, before?: string) => {
-    const version = await checkpoints.putWork(id, JSON.stringify(work), before);
-    if (version === undefined) throw new Error(`Somebody else has begun checkpoint ${id}: ids are not random.`);
-    return { holder, work, version };
-  };
-  if (base === undefined) return write(full);
-  const { version } = await write({ ...full, base });
+  const first = base === undefined ? full : { ...full, base };
+  const version = await checkpoints.putWork(id, JSON.stringify(first), undefined);
+  if (version === undefined) throw new Error(`Somebody else has begun checkpoint ${id}: ids are not random.`);
+  if (base === undefined) return { holder, work: full, version };
   const isBaseSure = await checkpoints.hasManifest(base.id);
-  return write(isBaseSure ? { ...full, base, isBaseSure } : full, version);
+  const work = isBaseSure ? { ...full, base, isBaseSure } : full;
+  const next = await checkpoints.putWork(id, JSON.stringify(work), version);
+  return next === undefined ? 'overtaken' : { holder, work, version: next };
 }
 
 /** Has the lease until this process ends. @returns `undefined` where somebody else wrote the control row. */
@@ -400,7 +402,9 @@ function identityOf({
 function figuresOf({ items, parts }: Pick<Manifest, 'items' | 'parts'>): Pick<
   CheckpointReport,
   'items' | 'bytes' | 'kept'
-> & { readonly parts: number } {
+> & {
+  readonly parts: number;
+} {
   const kept = items - linesOf({ parts });
   const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
   return { items, ...(kept > 0 && { kept }), bytes, parts: parts.length };
