@@ -547,13 +547,13 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     ],
     [
       'shared/checkpoint/take-checkpoint.ts',
-      'function manifestOf(taker: CheckpointTaker, work: CheckpointWork): Manifest {',
-      'async function manifestOf(taker: CheckpointTaker, work: CheckpointWork): Promise<Manifest> {',
+      'function manifestOf(taker: CheckpointTaker, work: CheckpointWork, kept: KeptLines | undefined): Manifest {',
+      'async function manifestOf(taker: CheckpointTaker, work: CheckpointWork, kept: KeptLines | undefined): Promise<Manifest> {',
     ],
     [
       'shared/checkpoint/take-checkpoint.ts',
-      'putManifest(manifestOf(taker, work))',
-      'putManifest(await manifestOf(taker, work))',
+      'putManifest(manifestOf(taker, work, end.kept))',
+      'putManifest(await manifestOf(taker, work, end.kept))',
     ],
     FOCUS.rewinds,
   ),
