@@ -16,7 +16,7 @@ import type { SourceRecord } from '../../source/record.ts';
 import type { MemoryGenerationStore } from '../../state/memory-generation-store.ts';
 import type { Control, ReplayOutputs } from '../../state/state-store.ts';
 import { checkpointIds, verifyCheckpoint } from '../../checkpoint/read-checkpoint.ts';
-import { removeUnneeded } from '../../checkpoint/remove-unneeded.ts';
+import { deleteCheckpoint } from '../../checkpoint/remove-unneeded.ts';
 import type { MemoryStream } from './memory-stream.ts';
 import type { SimulatedMapping } from './simulated-mapping.ts';
 import type { Invocation, SimulatedProcess } from './simulated-process.ts';
@@ -74,6 +74,8 @@ const PAUSE_MS = 2_000;
 const CHECKPOINT_TRIES = 200;
 /** Small, so that a restore and a replay end in the middle. */
 const READ_LIMIT = 4;
+/** Some requests of a pipeline come in between. */
+const DELETION_PAUSE_MS = 200;
 /** More than any of these worlds has. */
 const POOL_LINES = 10_000;
 const NO_RECORDS = { shard: '', records: [] } as const;
@@ -122,14 +124,21 @@ export async function operateRewind(plan: RewindPlan, ground: RewindGround): Pro
   await Promise.all(drivers);
 }
 
-/** An operator of their own deletes it, at some moment of what comes next. */
+/** An operator of their own deletes it at some moment of what comes next, and thinks between any two requests. */
 function deleteLater(ground: RewindGround, id: string, spreadMs: number): void {
   const { world, checkpoints } = ground;
-  void pause(ground, spreadMs + world.random() * PAUSE_MS).then(async () => {
-    world.tell(`${id} is deleted`);
-    await checkpoints.hide(id);
-    await pause(ground, world.random() * PAUSE_MS);
-    await removeUnneeded(checkpoints);
+  const slow = new Proxy(checkpoints, {
+    get(target, property) {
+      const value = Reflect.get(target, property, target) as (...given: unknown[]) => Promise<unknown>;
+      return async (...given: unknown[]): Promise<unknown> => {
+        await pause(ground, world.random() * DELETION_PAUSE_MS);
+        return Reflect.apply(value, target, given);
+      };
+    },
+  });
+  void pause(ground, spreadMs + (world.random() - 0.5) * PAUSE_MS).then(async () => {
+    world.tell(`${id} is being deleted`);
+    await deleteCheckpoint(slow, id);
   });
 }
 

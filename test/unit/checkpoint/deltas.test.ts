@@ -487,19 +487,91 @@ describe('taking a delta', () => {
     },
   );
 
-  it('goes on without a base that was deleted before it was sure of it', async () => {
-    let died = true;
-    for (let at = 1; died; at++) {
-      const world = await worldOf(25);
-      const { id = '' } = await take(world);
-      const failure = await take(world, {}, new Process(at, 'behind').ports(world)).catch(
-        (error: unknown) => error,
-      );
-      died = failure instanceof Died || world.logged.length > 0;
-      await deleteCheckpoint(world.checkpoints, id);
-      expect((await take(world)).status, `${at}`).toBe('taken');
-      for (const manifest of await world.checkpointsThere()) {
-        expect(await world.problemsOf(manifest), `${at}`).toEqual([]);
+  /** A person deletes it, and is held up before the first folder goes. */
+  function deletion(world: TakingWorld, id: string): { start(): Promise<void>; goOn(): Promise<void> } {
+    let open: () => void = () => undefined;
+    const opened = new Promise<void>((resolve) => (open = resolve));
+    let done: Promise<unknown> = Promise.resolve();
+    return {
+      start: async () => {
+        await new Promise<void>((atGate) => {
+          const gated = new Proxy(world.checkpoints, {
+            get: (target, name) => {
+              const member = Reflect.get(target, name, target) as (...given: unknown[]) => Promise<unknown>;
+              return async (...given: unknown[]) => {
+                if (name === 'remove') {
+                  atGate();
+                  await opened;
+                }
+                return Reflect.apply(member, target, given);
+              };
+            },
+          });
+          done = deleteCheckpoint(gated, id).finally(atGate);
+        });
+      },
+      goOn: async () => {
+        open();
+        await done;
+      },
+    };
+  }
+
+  it('is good where that person has looked before any request, and removes before any later one', async () => {
+    let started = true;
+    for (let from = 1; started; from++) {
+      let removed = true;
+      for (let to = from + 1; removed; to++) {
+        const world = await worldOf(8);
+        const { id = '' } = await take(world);
+        const person = deletion(world, id);
+        started = false;
+        removed = false;
+        const removing = happeningAt(world.checkpoints, to, async () => {
+          removed = true;
+          await person.goOn();
+        });
+        const starting = happeningAt(removing, from, async () => {
+          started = true;
+          await person.start();
+        });
+        expect((await take(world, {}, { checkpoints: starting })).status, `${from} to ${to}`).toBe('taken');
+        if (started) await person.goOn();
+        for (const manifest of await world.checkpointsThere()) {
+          expect(await world.problemsOf(manifest), `${from} to ${to}`).toEqual([]);
+        }
+      }
+    }
+  });
+
+  it('is so where the first one dies in between, and another goes on', async () => {
+    let started = true;
+    for (let from = 1; started; from++) {
+      for (const dies of [from, from + 1, from + 2]) {
+        let removed = true;
+        for (let to = 1; removed; to++) {
+          const world = await worldOf(8);
+          const { id = '' } = await take(world);
+          const person = deletion(world, id);
+          started = false;
+          const dying = happeningAt(world.checkpoints, dies, () => Promise.reject(new Died()), 'behind');
+          const starting = happeningAt(dying, from, async () => {
+            started = true;
+            await person.start();
+          });
+          await take(world, {}, { checkpoints: starting }).catch(() => undefined);
+          removed = false;
+          const removing = happeningAt(world.checkpoints, to, async () => {
+            removed = true;
+            await person.goOn();
+          });
+          const where = `${from}, ${dies}, ${to}`;
+          expect((await take(world, {}, { checkpoints: removing })).status, where).toBe('taken');
+          await person.goOn();
+          for (const manifest of await world.checkpointsThere()) {
+            expect(await world.problemsOf(manifest), where).toEqual([]);
+          }
+        }
       }
     }
   });
