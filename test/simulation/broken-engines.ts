@@ -638,7 +638,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ),
   broken(
     'goes by a base that is no checkpoint any more',
-    20_000,
+    5_000,
     [TAKE, 'await checkpoints.hasManifest(base.id);', 'await Promise.resolve(true);'],
     FOCUS.rewinds,
     FOCUS.deltas,
