@@ -126,17 +126,13 @@ function countOf(
 async function findMatches(runtime: Runtime, from: number, to: number): Promise<Match[]> {
   const open = lettersByOwner(runtime.deadLetters, to);
   const closed = lettersByOwner(runtime.closedLetters, from);
-  const pairs: { readonly name: string; readonly closed: string; readonly named: NamedLetter }[] = [];
+  const pairs: Pair[] = [];
   let own = await open.next();
   for await (const { owner, letters } of closed) {
     while (own.done !== true && own.value.owner < owner) own = await open.next();
     if (own.done === true) break;
     if (own.value.owner !== owner) continue;
-    const byPlace = new Map(letters.map(({ name, named }) => [identityOf(named), name]));
-    for (const { name, named } of own.value.letters) {
-      const like = byPlace.get(identityOf(named));
-      if (like !== undefined) pairs.push({ name, closed: like, named });
-    }
+    pairs.push(...paired(own.value.letters, letters));
   }
   const matches = await inParallel(pairs, LETTERS_IN_FLIGHT, async (pair): Promise<Match | undefined> => {
     const letter = await runtime.closedLetters.get(pair.closed);
@@ -155,10 +151,41 @@ async function findMatches(runtime: Runtime, from: number, to: number): Promise<
   return matches.filter((match) => match !== undefined).sort((a, b) => (a.order < b.order ? -1 : 1));
 }
 
+interface Pair {
+  readonly name: string;
+  /** The name of its like. */
+  readonly closed: string;
+  readonly named: NamedLetter;
+}
+
+interface Letter {
+  readonly name: string;
+  readonly named: NamedLetter;
+}
+
 interface OwnedLetters {
   /** Their beginning of names: one key's, or all that have none. */
   readonly owner: string;
-  readonly letters: readonly { readonly name: string; readonly named: NamedLetter }[];
+  readonly letters: readonly Letter[];
+}
+
+/** Each letter with its like: one of the same element, and else one of the same record. */
+function paired(open: readonly Letter[], closed: readonly Letter[]): Pair[] {
+  const pairs: Pair[] = [];
+  let [left, likes] = [open, closed];
+  for (const identityOf of [elementOf, recordOf]) {
+    const byIdentity = new Map(likes.map(({ name, named }) => [identityOf(named), name]));
+    const taken = new Set<string>();
+    left = left.filter(({ name, named }) => {
+      const like = byIdentity.get(identityOf(named));
+      if (like === undefined || taken.has(like)) return true;
+      taken.add(like);
+      pairs.push({ name, closed: like, named });
+      return false;
+    });
+    likes = likes.filter(({ name }) => !taken.has(name));
+  }
+  return pairs;
 }
 
 /** A generation's letters, those of one key together, in the order of their names. */
@@ -180,12 +207,19 @@ async function* lettersByOwner(store: DeadLetterStore, generation: number): Asyn
 }
 
 /**
- * By what a letter is the same in another generation, where it may have another number and another reason. A key has at
- * most one of a record. Of those without a key one may stand for the whole record, and others for its elements.
+ * By what a letter is the same in another generation, where it may have another number and another reason. Of those without
+ * a key one may stand for the whole record, and others for its elements.
  */
-function identityOf({ keyHash, element, stage, ...place }: NamedLetter): string {
-  if (keyHash !== undefined) return originOf(place);
-  return `${originOf(place)} ${element} ${isOfOneElement(stage)}`;
+function elementOf({ keyHash, element, stage, ...place }: NamedLetter): string {
+  return `${originOf(place)} ${element} ${keyHash === undefined && isOfOneElement(stage)}`;
+}
+
+/**
+ * A key has one letter of a record for all its elements, of which another may be the first by now; it has a second one
+ * where it rejected what was redriven without a key.
+ */
+function recordOf(named: NamedLetter): string {
+  return named.keyHash === undefined ? elementOf(named) : originOf(named);
 }
 
 function originOf({ shard, position }: Pick<NamedLetter, 'shard' | 'position'>): string {

@@ -119,10 +119,14 @@ function isBeingRedriven({ outbox, marks }: StateItem): boolean {
  * checkpoint. One that lies in neither place was not stored yet: its record is behind the checkpoint's position, and
  * comes again.
  */
-async function copyLetters(
-  { deadLetters, closedLetters }: Restorer['runtime'],
+export async function copyLetters(
+  { deadLetters, closedLetters }: Pick<Restorer['runtime'], 'deadLetters' | 'closedLetters'>,
   item: StateItem,
-  { generation: from, forkedFrom, id }: Manifest,
+  {
+    generation: from,
+    forkedFrom,
+    id = '',
+  }: Pick<Manifest, 'generation' | 'forkedFrom'> & { readonly id?: string },
 ): Promise<void> {
   const { pk, letters = NO_LETTERS } = item;
   const key = keyOfItem(pk);

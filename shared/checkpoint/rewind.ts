@@ -7,6 +7,7 @@ import { MAX_GENERATION } from '../state/revision.ts';
 import type { Control, NewProgress, ReplayOutputs, RewindStep, RewindWork } from '../state/state-store.ts';
 import { without } from '../state/without.ts';
 import type { LaneTime } from '../time/lane-time.ts';
+import { carryRelayed } from './carry-relayed.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
 import { incompatibilities } from './compatibility.ts';
 import { forkProblems } from './fork.ts';
@@ -36,6 +37,7 @@ export type RewindRefusal =
 export type RewindAnswer = { readonly kind: 'at'; readonly control: Control } | RewindRefusal;
 
 const NO_NOTICE = refused('the notice that there may be letters without a key was not written: try again');
+const NOT_CARRIED = refused('the letters of what is only passed on were not all written: try again');
 const SUPERSEDED = { kind: 'superseded' } as const;
 
 export interface RewindRequest {
@@ -328,6 +330,7 @@ export async function release(rewinder: Rewinder, version: number): Promise<Rewi
       return refused(`shards are not replayed: ${left.map(({ shard }) => shard.shard).join(', ')}`);
     }
     if (!(await isNoticeGiven(runtime, control))) return NO_NOTICE;
+    if (!(await carryRelayed(rewinder, rewind))) return NOT_CARRIED;
     const began = await goOn(rewinder.generations, control, {
       ...control,
       rewind: { ...rewind, step: 'release' },
@@ -454,7 +457,9 @@ async function insertRows(
     const sealed = await runtime.store.readProgress(from, shard);
     const checkpointed = known.get(shard);
     const isRelayed = source.isRelayed(shard);
-    const hasLanes = isByPartition === true || manifest.isByPartition || sealed?.isByPartition === true;
+    // Of a shard that was read nobody but its row knows: its lanes may be by shard still.
+    const hasLanes =
+      !isRelayed && (sealed?.isByPartition ?? (isByPartition === true || manifest.isByPartition));
     const goesOn = isRelayed || skipsReplay === true;
     const reached = goesOn
       ? sealed?.position
@@ -474,6 +479,9 @@ async function insertRows(
       ...(liftedMs !== undefined && { liftedMs }),
       ...(sealed?.first !== undefined && { first: sealed.first }),
       ...(hasLanes && { isByPartition: true }),
+      // What may be published by shard already is not to be published by partition key.
+      ...(sealed?.handedIn !== undefined && { handedIn: sealed.handedIn }),
+      ...(sealed?.byShardUntil !== undefined && { byShardUntil: sealed.byShardUntil }),
       ...(shownEpoch !== undefined && { epoch: shownEpoch }),
     };
     return generations.changeProgress(to, shard, { kind: 'insert', progress }, version);

@@ -40,6 +40,7 @@ export interface BatchRun {
     readonly published: Set<OutboxEntry>;
     readonly acknowledged: Map<string, Position>;
     named?: RejectedRecords | undefined;
+    readonly elsewhere: Map<number, Set<number>>;
   };
   readonly works: ItemWork[];
   /** In the front of a repartition: what is put into the internal stream, for the works are of rejected elements alone. */

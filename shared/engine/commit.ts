@@ -7,7 +7,7 @@ import { FATE, firstOpenRecord, recordAt, type BatchRun, type ItemWork } from '.
 import type { Element } from './elements.ts';
 import { foldItem, type Fold, type Stop } from './fold.ts';
 import { hasOpenLetters } from '../state/letters.ts';
-import { hasGivenNotice } from './leave-out-rejected.ts';
+import { hasGivenNotice, itemsOfRejected, leaveOutRejected } from './leave-out-rejected.ts';
 import { COMMIT_TRIES } from './limits.ts';
 import { entryBytes } from './outbox-draft.ts';
 import { isOffStream } from './redrive-lane.ts';
@@ -74,7 +74,11 @@ function take({ runtime }: BatchRun, work: ItemWork, item: StateItem | undefined
  */
 export async function foldAndCommit(run: BatchRun, works: readonly ItemWork[]): Promise<void> {
   const ofShards = works.filter(({ key, elements, next }) => key === undefined && next < elements.length);
-  if (ofShards.length > 0 && (await hasGivenNotice(run))) await commitBelow(run, ofShards, Infinity);
+  if (ofShards.length > 0 && (await hasGivenNotice(run))) {
+    const hasMet = await commitBelow(run, ofShards, Infinity);
+    // Others have written there, perhaps letters of records that have keys here.
+    if (hasMet) await leaveOutRejected(run, await run.runtime.store.load(itemsOfRejected(run)));
+  }
   const waiting = firstOpenRecord({ ...run, works: run.works.filter(({ key }) => key === undefined) });
   await commitBelow(
     run,
@@ -87,9 +91,11 @@ export async function foldAndCommit(run: BatchRun, works: readonly ItemWork[]): 
  * Folds each item's records and writes the items, each under the revision that was loaded. A condition that fails does
  * not tell who won: the item is read again, and where it covers our records, they are done.
  * @param below the first record that is not to be folded.
+ * @returns whether a write met others.
  */
-async function commitBelow(run: BatchRun, works: readonly ItemWork[], below: number): Promise<void> {
+async function commitBelow(run: BatchRun, works: readonly ItemWork[], below: number): Promise<boolean> {
   const { store, cache } = run.runtime;
+  let hasMet = false;
   let open = works.filter(({ isHeld }) => !isHeld);
   for (let tries = 1; open.length > 0; tries++) {
     const folds: { work: ItemWork; fold: Fold; item: StateItem }[] = [];
@@ -102,7 +108,7 @@ async function commitBelow(run: BatchRun, works: readonly ItemWork[], below: num
         if (stopped !== undefined) await stopped;
       } else folds.push({ work, fold, item: fold.item });
     }
-    if (folds.length === 0 || !run.keepGoing()) return;
+    if (folds.length === 0 || !run.keepGoing()) return hasMet;
 
     const results = await store.commit(
       folds.map(({ work, fold, item }) => ({
@@ -129,16 +135,18 @@ async function commitBelow(run: BatchRun, works: readonly ItemWork[], below: num
         lost.push(work);
       }
     }
-    if (lost.length === 0) return;
+    if (lost.length === 0) return hasMet;
+    hasMet = true;
     // A fold whose write is in doubt is built upon no more: what counts is what a consistent read gives.
     await reload(run, lost);
     if (tries === COMMIT_TRIES) {
       for (const work of lost) work.isHeld = true;
       run.runtime.log.warn('Items could not be committed; their records come again', { items: lost.length });
-      return;
+      return hasMet;
     }
     open = lost;
   }
+  return hasMet;
 }
 
 /**

@@ -44,6 +44,8 @@ export interface FoldScope {
   readonly acknowledged: ReadonlyMap<string, Position>;
   /** Where a restored item tells too little: the records that had letters without a key before. */
   readonly named?: RejectedRecords | undefined;
+  /** By record: those of its elements that a letter of a key is not for: most of them have letters of their own. */
+  readonly elsewhere?: ReadonlyMap<number, ReadonlySet<number>>;
   /** For values that user code may have changed. */
   readonly fresh: FreshValues;
   /** In a pipeline that has a time; a redrive knows of none. */
@@ -335,9 +337,9 @@ class ItemFold {
       draft.putBack(saved);
       this.#late = this.#lateBefore;
       if (this.#ran > 0) return 'full';
-      // Letters of one record that no item has room for together: what has no key stands for itself, and goes in parts.
-      const isTooMany = this.#work.key === undefined && run.entriesBytes > draft.room;
-      if (isTooMany && end - at > 1) return 'tooMany';
+      // Letters of one record that have no room together, beside those of records behind it that wait for it: what has no
+      // key stands for itself, and goes in parts.
+      if (this.#work.key === undefined && end - at > 1) return 'tooMany';
       if (fired === 0) return { record: index, kind: 'outbox', reason: OUTBOX_IS_FULL };
       // What timers give and what the record gives have no room together: a sweep fires them one by one.
       this.#areTimersLeft = true;
@@ -477,20 +479,26 @@ class ItemFold {
     for (const element of elements.slice(at, behind)) {
       if (key === undefined && this.#hasLetter(record, place, element)) continue;
       const own = (key === undefined ? element.rejection : undefined) ?? rejection;
-      const except =
-        key === undefined && isWhole(element) ? this.#elementsWithLetters(draft, record, place) : [];
+      const except = this.#exceptOf(draft, record, place, element);
       const letter = this.#deadLetter(record, element, next++, own);
       run.add(except.length === 0 ? letter : { ...letter, except });
     }
   }
 
-  /** A letter for a whole record is not for those of its elements that other code gave letters of their own. */
-  #elementsWithLetters(
+  /** A letter for a whole record, or for all that a key has of it, is not for elements that have letters of their own. */
+  #exceptOf(
     { rejected }: ItemDraft,
     record: SourceRecord,
     { position }: MarkPlace,
+    element: Element,
   ): readonly number[] {
-    return joined(rejected.elementsOf(position), this.#scope.named?.elementsOf(record.position) ?? []);
+    const { key } = this.#work;
+    if (key === undefined && !isWhole(element)) return [];
+    const others = this.#scope.elsewhere?.get(element.record) ?? [];
+    const elsewhere = [...others].sort((a, b) => a - b);
+    if (key !== undefined) return elsewhere;
+    const listed = joined(rejected.elementsOf(position), elsewhere);
+    return joined(listed, this.#scope.named?.elementsOf(record.position) ?? []);
   }
 
   #deadLetter(

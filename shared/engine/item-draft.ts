@@ -133,12 +133,13 @@ export class ItemDraft {
 
   /**
    * What the states leave for the outbox. Each sink's newest change of a state itself is in the reserve, and so is what
-   * tells where spilled states are.
+   * tells where spilled states are. What a shard's own item lists of one record may be more than the reserve has for it.
    */
   get room(): number {
     const { stateBytes } = this;
     const { itemBytes, inlineStateBytes } = this.#program.limits;
-    return itemBytes - ITEM_RESERVE_BYTES - (stateBytes > inlineStateBytes ? 0 : stateBytes);
+    const listed = Math.max(0, this.rejected.bytes - ITEM_RESERVE_BYTES / 2);
+    return itemBytes - ITEM_RESERVE_BYTES - listed - (stateBytes > inlineStateBytes ? 0 : stateBytes);
   }
 
   /** What the changes take that the record at hand made and whose state it has removed: a copy each. */

@@ -1,12 +1,14 @@
 import { encodeMarkPosition, type MarkPosition } from '../source/position.ts';
 import { emptyItem } from '../state/empty-item.ts';
 import { noticeKey, shardItemKey, shardOfItem } from '../state/row-key.ts';
+import type { SourceRecord } from '../source/record.ts';
 import type { StateItem } from '../state/state-item.ts';
 import { FATE, shardWork, type BatchRun } from './batch-run.ts';
+import type { Element } from './elements.ts';
 import { isAtOrBelow } from './item-draft.ts';
 import { HORIZON_SLACK_SECONDS } from './limits.ts';
 import { rejectedBefore } from './rejected-before.ts';
-import { isSettled, RejectedRecords, type AskedElement } from './rejected-records.ts';
+import { isSettled, isWhole, RejectedRecords, type AskedElement } from './rejected-records.ts';
 import type { Runtime } from './runtime.ts';
 
 /**
@@ -20,28 +22,46 @@ export function itemsOfRejected(run: BatchRun): string[] {
 }
 
 /**
- * Takes out of the batch what has a letter without a key. Such a record may come again when newer code gives it keys, and
+ * Takes out of the batch what has a letter without a key, as far as it is not folded yet. Such a record may come again when newer code gives it keys, and
  * its letter is its fate all the same: else it would be applied here, and again when its letter is redriven.
  * @param told what there is of `itemsOfRejected`.
  */
 export async function leaveOutRejected(run: BatchRun, told: ReadonlyMap<string, StateItem>): Promise<void> {
   const items = await readItems(run, told);
+  for (const { key, elements } of run.works) {
+    if (key === undefined) for (const element of elements) if (!isWhole(element)) noteElsewhere(run, element);
+  }
   if (items.size === 0) return;
   addWorks(run, items);
   const { scope, runtime, opened, batch } = run;
   if (hasForgotten(run, items)) {
     scope.named = (await rejectedBefore(runtime, opened.generation)).get(batch.shard);
   }
-  const isRejected = rejectedIn(run, items);
-  for (const { pk, key, elements } of run.works) {
+  const listed = new Map([...items].map(([pk, { rejected }]) => [pk, new RejectedRecords(rejected)]));
+  const isRejected = rejectedIn(run, items, listed);
+  const own = listed.get(shardItemKey(opened.generation, batch.shard));
+  for (const { pk, key, elements, next } of run.works) {
     // Its own item tells the fold of it.
     const except = key === undefined ? pk : undefined;
-    keep(elements, (element) => {
-      const { record } = element;
-      if (!isRejected(record, element, except)) return true;
-      run.fates[record] = (run.fates[record] as number) | FATE.skipped;
-      return false;
-    });
+    keep(
+      elements,
+      (element) => {
+        const { record } = element;
+        // One that has a key stands for itself, also where it is rejected because its record kills.
+        const asked = key === undefined ? element : { number: element.number, rejection: undefined };
+        if (!isRejected(record, asked, except)) {
+          if (key === undefined && isWhole(element)) {
+            const { position } = run.records[record] as SourceRecord;
+            for (const number of own?.elementsOf(position) ?? []) noteElsewhere(run, { record, number });
+          }
+          return true;
+        }
+        if (key !== undefined) noteElsewhere(run, element);
+        run.fates[record] = (run.fates[record] as number) | FATE.skipped;
+        return false;
+      },
+      next,
+    );
   }
   if (run.relayed.length === 0) return;
   const places = new Map(run.records.map(({ position }, index) => [encodeMarkPosition(position), index]));
@@ -51,10 +71,21 @@ export async function leaveOutRejected(run: BatchRun, told: ReadonlyMap<string, 
   });
 }
 
-/** In place, and of any length. */
-function keep<T>(list: T[], isKept: (each: T) => boolean): void {
-  let kept = 0;
-  for (const each of list) if (isKept(each)) list[kept++] = each;
+/** The element has a letter without a key, or gets one. */
+function noteElsewhere({ scope }: BatchRun, { record, number }: Pick<Element, 'record' | 'number'>): void {
+  const elsewhere: Map<number, Set<number>> = scope.elsewhere;
+  const known = elsewhere.get(record);
+  if (known === undefined) elsewhere.set(record, new Set([number]));
+  else known.add(number);
+}
+
+/** In place, and of any length. @param from what is before it stays. */
+function keep<T>(list: T[], isKept: (each: T) => boolean, from = 0): void {
+  let kept = from;
+  for (let at = from; at < list.length; at++) {
+    const each = list[at] as T;
+    if (isKept(each)) list[kept++] = each;
+  }
   list.length = kept;
 }
 
@@ -107,10 +138,13 @@ function addWorks(run: BatchRun, items: ReadonlyMap<string, StateItem>): void {
   }
 }
 
-function rejectedIn(run: BatchRun, items: ReadonlyMap<string, StateItem>): IsRejected {
+function rejectedIn(
+  run: BatchRun,
+  items: ReadonlyMap<string, StateItem>,
+  listed: ReadonlyMap<string, RejectedRecords>,
+): IsRejected {
   const { batch, records, scope } = run;
   const { generation } = run.opened;
-  const listed = new Map([...items].map(([pk, { rejected }]) => [pk, new RejectedRecords(rejected)]));
   const isIn = (lane: string, position: MarkPosition, element: AskedElement, except?: string): boolean => {
     const pk = shardItemKey(generation, lane);
     const item = pk === except ? undefined : items.get(pk);

@@ -40,13 +40,14 @@ export function elementsOf(
   return { elements, rejections };
 }
 
-/** Which elements of its record the letter without a key is for. */
+/** Which elements of its record the letter is for; of a key's letter, of those that the key has. */
 export function isMeantBy({
+  key,
   stage,
   element,
   except = [],
 }: DeadLetter): (element: { readonly number: number }) => boolean {
-  if (isOfOneElement(stage)) return ({ number }) => number === element;
+  if (key === undefined && isOfOneElement(stage)) return ({ number }) => number === element;
   return ({ number }) => !except.includes(number);
 }
 

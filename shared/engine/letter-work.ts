@@ -138,8 +138,12 @@ export class LetterWork {
 
       const record = this.#recordOf(letter, key);
       const { elements, rejections } = elementsOf(this.#runtime.program, record);
-      const own = elements.get(key);
-      if (own === undefined) return rejections[0] === undefined ? NO_ELEMENT : rejectedAgain(rejections[0]);
+      const isOwn = isMeantBy(letter);
+      const own = (elements.get(key) ?? []).filter(isOwn);
+      if (own.length === 0) {
+        const rejection = rejectionOfMeant(rejections, isOwn);
+        return rejection === undefined ? NO_ELEMENT : rejectedAgain(rejection);
+      }
       // Only what is behind it is parked. What is rejected again is not committed.
       const { next, closed } = item.letters ?? NO_LETTERS;
       const folded = this.#fold(letter, { ...item, letters: { next, closed } }, key, record, own, true);
@@ -184,9 +188,13 @@ export class LetterWork {
       return rejection === undefined ? NO_ELEMENT : rejectedAgain(rejection);
     }
     const pks = [...own.keys()].map((key) => itemKey(letter.generation, key));
+    // What a key rejects of it becomes a letter of that key, for nothing that this letter is not for.
+    const all = [...[...elements.values()].flat(), ...rejections];
+    const others = new Set(letter.except);
+    for (const element of all) if (!isOwn(element)) others.add(element.number);
     let wasClosed = false;
     for (const [key, some] of own) {
-      const ending = await this.#redriveShare(letter, key, some);
+      const ending = await this.#redriveShare(letter, key, some, others);
       if (ending === 'closed') wasClosed = true;
       else if (ending !== 'applied') return ending;
       if (wasClosed) break;
@@ -245,6 +253,7 @@ export class LetterWork {
     letter: DeadLetter,
     key: string,
     elements: readonly Element[],
+    others: ReadonlySet<number>,
   ): Promise<'applied' | 'closed' | Ending> {
     const pk = itemKey(letter.generation, key);
     const mark = letterMark(letter.item, letter.number);
@@ -260,7 +269,7 @@ export class LetterWork {
       if (pending === 'cleared') continue;
 
       const record = this.#recordOf(letter, key);
-      const folded = this.#fold(letter, item, key, record, elements, tries === 0, mark);
+      const folded = this.#fold(letter, item, key, record, elements, tries === 0, mark, others);
       if ('outcome' in folded) {
         if (await this.#makesRoom(folded, item)) continue;
         return folded;
@@ -374,6 +383,7 @@ export class LetterWork {
    * Folds the record from the item, without any I/O: the item as it should be written, or why there is none.
    * @param isFirst whether the elements' values are as decoded: a fold whose write was refused may have changed them.
    * @param mark of a whole record's letter, to be left in the item. Without it, a record that is rejected changes nothing.
+   * @param others of the record's elements, which the letter is not for.
    */
   #fold(
     letter: DeadLetter,
@@ -383,6 +393,7 @@ export class LetterWork {
     elements: readonly Element[],
     isFirst: boolean,
     mark?: string,
+    others: ReadonlySet<number> = new Set(),
   ): StateItem | Ending {
     const { program, clock } = this.#runtime;
     const { definition } = program;
@@ -396,6 +407,7 @@ export class LetterWork {
       firsts: new Map(),
       published: new Set(),
       acknowledged: this.#acknowledged,
+      elsewhere: new Map([[0, others]]),
       fresh: new FreshValues(program, [record]),
     };
     const pk = item?.pk ?? itemKey(this.#control.generation, key);

@@ -1,5 +1,5 @@
 import { encodePosition, type Position } from '../source/position.ts';
-import type { RecordBatch } from '../source/record.ts';
+import type { RecordBatch, SourceRecord } from '../source/record.ts';
 import type { Control, Progress } from '../state/state-store.ts';
 import { LaneClock } from '../time/lane-clock.ts';
 import { firstLaneTime, othersReachedMs } from './lane-times.ts';
@@ -8,11 +8,12 @@ import type { Runtime } from './runtime.ts';
 import { isKiller } from './turn.ts';
 
 /**
- * What hands a batch in. `live`: the mapping. `replay`: a rewind, for the generation that it makes and for no other: where
+ * What hands a batch in. `live`: the mapping. `begun`: what was handed in by shard is ended so, see `partLanes`. `replay`: a rewind, for the generation that it makes and for no other: where
  * that is left again, its positions say nothing of another one's.
  */
 export type BatchOrigin =
   | { readonly kind: 'live' }
+  | { readonly kind: 'begun'; readonly generation: number; readonly until: Position }
   | { readonly kind: 'replay'; readonly generation: number; readonly until: Position };
 
 /** A batch that may be processed. */
@@ -30,6 +31,12 @@ export interface Opened {
   readonly clock: LaneClock | undefined;
   /** Up to where event time is over in all other lanes, milliseconds since the epoch. */
   readonly othersOverMs: number;
+}
+
+/** Its lanes are to be by partition key from now on, and are still by shard. The attempt is counted. */
+export interface AwaitsLanes {
+  readonly kind: 'awaitsLanes';
+  readonly generation: number;
 }
 
 /** Live events are not processed now; the batch comes again. */
@@ -50,26 +57,35 @@ export async function open(
   batch: RecordBatch,
   first: Position,
   origin: BatchOrigin,
-): Promise<Opened | Refused> {
+): Promise<Opened | AwaitsLanes | Refused> {
   const { store } = runtime;
+  const last = (batch.records.at(-1) as SourceRecord).position;
   for (let tries = 0; tries < OPEN_TRIES; tries++) {
     const generation =
-      origin.kind === 'replay'
+      origin.kind !== 'live'
         ? origin.generation
         : (runtime.generation ?? (await readControl(runtime)).generation);
-    const begun = await store.beginAttempt(generation, batch.shard, first, runtime.isByPartition);
+    const isByPartition = origin.kind === 'live' && runtime.isByPartition === true;
+    const handedIn = isByPartition ? undefined : last;
+    const begun = await store.beginAttempt(generation, batch.shard, first, handedIn);
     if (begun.kind === 'open') {
       const { progress } = begun;
-      if (progress.phase !== origin.kind) {
-        // The attempt ends here, in order: batches that wait for the end of a replay must not be taken for killers.
-        await store.advance(generation, batch.shard, { first, records: 0, endedTurns: [] });
+      if (progress.phase !== (origin.kind === 'replay' ? 'replay' : 'live')) {
+        // Batches that wait for the end of a replay must not be taken for killers.
+        await endAttempt(runtime, generation, batch.shard, first);
         // A rewind that was undone has left its generation for ever.
         if (origin.kind === 'live' && (await readControl(runtime)).generation !== generation) continue;
         return refused(`the shard is in phase '${progress.phase}'`);
       }
-      const times = await timesOf(runtime, generation, batch.shard, progress);
+      if (isByPartition && !progress.isByPartition) return { kind: 'awaitsLanes', generation };
+      const times = await timesOf(runtime, generation, batch.shard, progress).catch(
+        async (error: unknown) => {
+          await endAttempt(runtime, generation, batch.shard, first);
+          throw error;
+        },
+      );
       if (times === 'unknown') {
-        await store.advance(generation, batch.shard, { first, records: 0, endedTurns: [] });
+        await endAttempt(runtime, generation, batch.shard, first);
         return refused('the listing of shards does not have its shard yet, nor tells what it comes from');
       }
       return {
@@ -82,7 +98,7 @@ export async function open(
         ...times,
       };
     }
-    if (origin.kind === 'replay') return refused(`its progress row is ${begun.kind}: the rewind is undone`);
+    if (origin.kind !== 'live') return refused(`its progress row is ${begun.kind}: the rewind is undone`);
     const control = await readControl(runtime);
     if (control.generation !== generation) continue;
     if (begun.kind === 'sealed') return refused('the shard is sealed: a rewind is under way');
@@ -91,11 +107,27 @@ export async function open(
     const { rank, epoch } = control;
     await store.createProgress(generation, batch.shard, {
       first,
+      ...(isByPartition && { isByPartition }),
       ...(rank !== undefined && { rank }),
       ...(epoch !== undefined && { epoch }),
     });
   }
   return refused('its progress row cannot be made, or changes all the time');
+}
+
+/** It ends without anything done, but it ends: it must not be taken for one that died. */
+export async function endAttempt(
+  { store, log }: Runtime,
+  generation: number,
+  shard: string,
+  first: Position,
+  endedTurns: readonly string[] = [],
+): Promise<void> {
+  try {
+    await store.advance(generation, shard, { first, records: 0, endedTurns });
+  } catch (error) {
+    log.warn('The end of an attempt could not be noted', { error: String(error) });
+  }
 }
 
 async function readControl(runtime: Runtime): Promise<Control> {
@@ -128,6 +160,6 @@ function killersOf({ suspects }: Progress, nowMs: number): ReadonlySet<string> {
   return killers;
 }
 
-function refused(reason: string): Refused {
+export function refused(reason: string): Refused {
   return { kind: 'refused', reason };
 }

@@ -5,7 +5,7 @@ import { without } from '../state/without.ts';
 import type { CanonicalDocument } from '../state/canonical-document.ts';
 import type { DeadLetterEntry, OutboxEntry, OutputEntry } from '../state/state-item.ts';
 import { isOffStream, isRedriveLane } from './redrive-lane.ts';
-import { ELEMENT_BYTES } from './rejected-records.ts';
+import { elementsBytes } from './rejected-records.ts';
 import type { Cell } from './state-cell.ts';
 
 /** An output's value that is a state: what a cell held when it was made, or what the loaded item holds. */
@@ -36,7 +36,7 @@ export function entryBytes(entry: PendingEntry): number {
   const origin = entry.origin !== undefined || isRedriveLane(entry.lane) ? ORIGIN_BYTES : 0;
   const fixed = ENTRY_OVERHEAD_BYTES + ENCODED_POSITION_BYTES + entry.lane.length + origin;
   if (entry.kind === 'deadLetter') {
-    return fixed + Buffer.byteLength(entry.reason) + ELEMENT_BYTES * (entry.except?.length ?? 0);
+    return fixed + Buffer.byteLength(entry.reason) + elementsBytes(entry.except ?? []);
   }
   const value = 'json' in entry.value ? Buffer.byteLength(entry.value.json) : 0;
   return fixed + entry.sink.length + Buffer.byteLength(entry.destinationKey) + value;

@@ -10,7 +10,8 @@ import { fireDue } from './fire-due.ts';
 import { FreshValues } from './fresh-values.ts';
 import { DEADLINE_MARGIN_MS, DECODING_SHARE, KILLERS_REMEMBERED, TURN_REMEMBERED_MS } from './limits.ts';
 import { processOneByOne, TurnError } from './one-by-one.ts';
-import { open, type BatchOrigin, type Opened } from './open.ts';
+import { endAttempt, open, refused, type BatchOrigin, type Opened } from './open.ts';
+import { partLanes } from './part-lanes.ts';
 import { publishCommitted } from './publish-committed.ts';
 import type { BatchReport, Runtime } from './runtime.ts';
 
@@ -40,20 +41,35 @@ export async function processBatch(
   const { program, shardRanges } = runtime;
   const isFiltered = program.definition.source.outsideShard !== 'keep';
   const unpacked = await unpackAggregates(delivered, { ranges: shardRanges, isFiltered });
-  const handedIn = origin.kind === 'replay' ? upTo(unpacked, origin.until) : unpacked;
+  const handedIn = origin.kind === 'live' ? unpacked : upTo(unpacked, origin.until);
   const { left = [] } = handedIn;
   const first = (handedIn.records[0] as SourceRecord).position;
   const report: BatchReport = emptyReport(handedIn);
   const keepGoing = (): boolean => runtime.clock.nowMs() < deadlineMs - DEADLINE_MARGIN_MS;
 
   // 1. Open
-  const opened = await open(runtime, handedIn, first, origin);
+  let opened = await open(runtime, handedIn, first, origin);
+  if (opened.kind === 'awaitsLanes') {
+    const { generation } = opened;
+    const end = (): Promise<void> => endAttempt(runtime, generation, handedIn.shard, first);
+    try {
+      if (await partLanes(runtime, delivered, generation, deadlineMs, keepGoing, processBatch))
+        opened = await open(runtime, handedIn, first, origin);
+    } catch (error) {
+      await end();
+      throw error;
+    }
+    if (opened.kind === 'awaitsLanes') {
+      await end();
+      opened = refused('lanes are by partition key now, and what was handed in by shard is not done yet');
+    }
+  }
   if (opened.kind === 'refused') {
     runtime.log.warn(`The batch is refused and comes again: ${opened.reason}`, { shard: handedIn.shard });
     return { failedFrom: first, report: { ...report, unfinished: report.records } };
   }
   const { isByPartition } = opened;
-  const batch = isByPartition ? byPartition(handedIn) : handedIn;
+  const batch = isByPartition ? byPartition(handedIn, opened.progress.byShardUntil) : handedIn;
   const startMs = runtime.clock.nowMs();
   const decodeUntilMs = startMs + (deadlineMs - DEADLINE_MARGIN_MS - startMs) * DECODING_SHARE;
   const keepDecoding = (): boolean => runtime.clock.nowMs() < decodeUntilMs;
@@ -83,7 +99,14 @@ export async function processBatch(
       failedFrom = await runToAnswer(begin(records));
     }
   } catch (error) {
-    await endInOrder(runtime, opened, batch, error instanceof TurnError ? error.endedTurns : []);
+    const ended = error instanceof TurnError ? error.endedTurns : [];
+    await endAttempt(
+      runtime,
+      opened.generation,
+      batch.shard,
+      (batch.records[0] as SourceRecord).position,
+      ended,
+    );
     throw error instanceof TurnError ? error.cause : error;
   }
 
@@ -118,7 +141,10 @@ export async function processBatch(
 
 const LIVE: BatchOrigin = { kind: 'live' };
 
-/** A replay ends where the old generation was sealed: what lies behind is the mapping's, the rest of an aggregate too. */
+/**
+ * A replay ends where the old generation was sealed: what lies behind is the mapping's, the rest of an aggregate too.
+ * So is what lies behind the last record that was handed in by shard.
+ */
 function upTo(batch: RecordBatch, until: Position): RecordBatch {
   const isWithin = ({ position }: SourceRecord): boolean => comparePositions(position, until) <= 0;
   const { records, left = [] } = batch;
@@ -132,10 +158,13 @@ function upTo(batch: RecordBatch, until: Position): RecordBatch {
  */
 function notDone(
   { records }: RecordBatch,
-  { progress: { position }, isByPartition }: Opened,
+  { progress, isByPartition }: Opened,
   report: BatchReport,
 ): readonly SourceRecord[] {
-  if (isByPartition || position === undefined) return records;
+  // A replay goes through what was applied by shard: to the new generation it is new.
+  const isDone = progress.phase === 'live' ? progress.byShardUntil : undefined;
+  const position = isByPartition ? isDone : progress.position;
+  if (position === undefined) return records;
   const above = records.findIndex((record) => comparePositions(record.position, position) > 0);
   if (above === 0) return records;
   const from = above === -1 ? records.length : above;
@@ -167,21 +196,6 @@ async function runToAnswer(run: BatchRun): Promise<Position | undefined> {
 /** Grows with everything that lets the run go on; where a round adds nothing, another will not either. */
 function progressOf({ works, scope }: BatchRun): number {
   return works.reduce((sum, { next }) => sum + next, scope.published.size + scope.acknowledged.size);
-}
-
-/** The invocation ends with an error, but it ends: its attempt must not be taken for one that died. */
-async function endInOrder(
-  runtime: Runtime,
-  { generation }: Opened,
-  batch: RecordBatch,
-  endedTurns: readonly string[],
-): Promise<void> {
-  const first = (batch.records[0] as SourceRecord).position;
-  try {
-    await runtime.store.advance(generation, batch.shard, { first, records: 0, endedTurns });
-  } catch (error) {
-    runtime.log.warn('The end of a failed attempt could not be noted', { error: String(error) });
-  }
 }
 
 /**
@@ -240,6 +254,7 @@ function beginRun(
       firsts,
       published: new Set(),
       acknowledged: new Map(opened.isByPartition || position === undefined ? [] : [[batch.shard, position]]),
+      elsewhere: new Map(),
       fresh: new FreshValues(program, records),
       times: timesOf(opened, records),
     },

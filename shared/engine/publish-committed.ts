@@ -40,9 +40,9 @@ export async function publishCommitted(run: BatchRun): Promise<Position | undefi
   for (const { item, key, pk } of run.works) {
     for (const entry of item?.outbox ?? []) {
       if (shardOfLane(entry.lane) !== run.batch.shard) continue;
-      const order = bound === undefined ? -1 : comparePositions(entry.position, bound);
-      // Letters of the first record that is not done may be too many for one write.
-      if (order > 0 || (order === 0 && (key !== undefined || entry.kind === 'output'))) continue;
+      // Letters without a key have no order, and may take the room that those of the first record that is not done need.
+      const isOrdered = key !== undefined || entry.kind === 'output';
+      if (isOrdered && bound !== undefined && comparePositions(entry.position, bound) >= 0) continue;
       if (!isInHand(run, entry)) continue;
       if (scope.published.has(entry)) continue;
       if (entry.kind === 'deadLetter') letters.push({ entry, key, pk });

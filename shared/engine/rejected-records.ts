@@ -28,41 +28,58 @@ export function isSettled(item: StateItem | undefined, position: MarkPosition): 
 }
 
 /** An element's number and what separates it. */
-export const ELEMENT_BYTES = 7;
+const ELEMENT_BYTES = 7;
+
+/** What elements take as ranges, an upper bound. */
+export function elementsBytes(elements: readonly number[]): number {
+  let numbers = 0;
+  for (const { from, below } of rangesOf(elements)) numbers += below === from + 1 ? 1 : 2;
+  return ELEMENT_BYTES * numbers;
+}
+
+/** A record's elements that have letters of their own; with `undefined` all of them. */
+interface Listed {
+  readonly position: MarkPosition;
+  readonly elements: ElementSet | undefined;
+}
 
 /** Records that have letters without a key: what a shard's own item tells of those of its lane, or names of letters. */
 export class RejectedRecords {
-  readonly #records = new Map<string, RejectedRecord>();
-  #bytes = 0;
+  readonly #records = new Map<string, Listed>();
+  /** Without those of elements. */
+  #nameBytes = 0;
 
   constructor(records: readonly RejectedRecord[] = []) {
-    for (const record of records) this.#set(encodeMarkPosition(record.position), record);
+    for (const { position, elements } of records) this.add(position, elements);
   }
 
   /** What they take in the item, an upper bound. */
   get bytes(): number {
-    return this.#bytes;
+    let bytes = this.#nameBytes;
+    for (const { elements } of this.#records.values()) bytes += ELEMENT_BYTES + (elements?.bytes ?? 0);
+    return bytes;
   }
 
   /** Whether the element has its letter. One that stands for its whole record has none by letters of some elements. */
   has(position: MarkPosition, element: AskedElement): boolean {
     const record = this.#get(position);
     if (record === undefined) return false;
-    return record.elements === undefined || (!isWhole(element) && record.elements.includes(element.number));
+    return record.elements === undefined || (!isWhole(element) && record.elements.has(element.number));
   }
 
-  /** The elements that have letters of their own. */
+  /** The elements that have letters of their own, ascending. */
   elementsOf(position: MarkPosition): readonly number[] {
-    return this.#get(position)?.elements ?? [];
+    return this.#get(position)?.elements?.list() ?? [];
   }
 
   /** @param elements all of them where not given. */
   add(position: MarkPosition, elements: readonly number[] | undefined): void {
     const name = encodeMarkPosition(position);
-    const before = this.#records.get(name);
-    const known = before === undefined ? [] : before.elements;
-    const all = known && elements && joined(known, elements);
-    this.#set(name, { position, ...(all !== undefined && { elements: all }) });
+    const known = this.#records.get(name);
+    if (known === undefined) this.#nameBytes += name.length;
+    if (elements === undefined) this.#records.set(name, { position, elements });
+    else if (known === undefined) this.#records.set(name, { position, elements: new ElementSet(elements) });
+    else for (const element of elements) known.elements?.add(element);
   }
 
   /** Forgets those below a position. @returns the highest of them. */
@@ -70,32 +87,58 @@ export class RejectedRecords {
     let highest: MarkPosition | undefined;
     for (const [name, { position: own }] of this.#records) {
       if (compareMarkPositions(own, position) >= 0) continue;
-      this.#delete(name);
+      this.#records.delete(name);
+      this.#nameBytes -= name.length;
       if (highest === undefined || compareMarkPositions(own, highest) > 0) highest = own;
     }
     return highest;
   }
 
   list(): RejectedRecord[] {
-    return [...this.#records.values()];
+    return [...this.#records.values()].map(({ position, elements }) => ({
+      position,
+      ...(elements !== undefined && { elements: elements.list() }),
+    }));
   }
 
-  #get(position: MarkPosition): RejectedRecord | undefined {
+  #get(position: MarkPosition): Listed | undefined {
     // To encode a position is slow, and most items list nothing.
     return this.#records.size === 0 ? undefined : this.#records.get(encodeMarkPosition(position));
   }
+}
 
-  #set(name: string, record: RejectedRecord): void {
-    this.#delete(name);
-    this.#records.set(name, record);
-    this.#bytes += bytesOf(name, record);
+/** Numbers of elements that tells what it takes as ranges: a record may have thousands, added one by one. */
+class ElementSet {
+  readonly #numbers = new Set<number>();
+  #ranges = 0;
+  /** Of the ranges: those of one number. */
+  #singles = 0;
+
+  constructor(numbers: readonly number[]) {
+    for (const number of numbers) this.add(number);
   }
 
-  #delete(name: string): void {
-    const record = this.#records.get(name);
-    if (record === undefined) return;
-    this.#records.delete(name);
-    this.#bytes -= bytesOf(name, record);
+  /** See `elementsBytes`. */
+  get bytes(): number {
+    return ELEMENT_BYTES * (2 * this.#ranges - this.#singles);
+  }
+
+  has(number: number): boolean {
+    return this.#numbers.has(number);
+  }
+
+  add(number: number): void {
+    if (this.#numbers.has(number)) return;
+    const [isBehind, isBefore] = [this.has(number - 1), this.has(number + 1)];
+    this.#numbers.add(number);
+    this.#ranges += 1 - Number(isBehind) - Number(isBefore);
+    if (!isBehind && !isBefore) this.#singles += 1;
+    if (isBehind && !this.has(number - 2)) this.#singles -= 1;
+    if (isBefore && !this.has(number + 2)) this.#singles -= 1;
+  }
+
+  list(): readonly number[] {
+    return [...this.#numbers].sort((a, b) => a - b);
   }
 }
 
@@ -104,9 +147,4 @@ export function joined(known: readonly number[], more: readonly number[]): reado
   // A record may have thousands, which come in their order.
   if ((known.at(-1) ?? -1) < (more[0] ?? 0)) return [...known, ...more];
   return [...new Set([...known, ...more])].sort((a, b) => a - b);
-}
-
-function bytesOf(name: string, { elements = [] }: RejectedRecord): number {
-  // Both ends of each range.
-  return name.length + 2 * ELEMENT_BYTES * (rangesOf(elements).length + 1);
 }

@@ -1,6 +1,7 @@
 import type { DeadLetterStore } from '../output/dead-letter-store.ts';
 import type { SinkPort } from '../output/sink-port.ts';
 import type { ShardRanges } from '../source/shard-ranges.ts';
+import type { ShardRecords } from '../source/shard-records.ts';
 import type { StateStore } from '../state/state-store.ts';
 import type { Clock } from '../time/clock.ts';
 import type { SourceLanes } from '../time/source-lanes.ts';
@@ -33,6 +34,8 @@ export interface Runtime {
   readonly wait: (ms: number) => Promise<void>;
   readonly log: EngineLog;
   readonly cache: ItemCache;
+  /** Asked only where lanes become by partition key while a shard is read. */
+  readonly shardRecords?: ShardRecords;
   /** Of the event source mapping. */
   readonly parallelizationFactor: number;
   /** The generation that this container works in; unknown before its first batch. */

@@ -10,6 +10,7 @@ import { ForEachSinkPort } from '../output/for-each-sink.ts';
 import type { SinkPort } from '../output/sink-port.ts';
 import { sinksOf, type KinesisSink, type PipelineDefinition, type Sink } from '../pipeline/definition.ts';
 import type { ShardRanges } from '../source/shard-ranges.ts';
+import type { ShardRecords } from '../source/shard-records.ts';
 import type { BlobStore } from '../state/blob-store.ts';
 import { DynamoDbStateStore } from '../state/dynamodb-state-store.ts';
 import { SpillingStateStore } from '../state/spilling-state-store.ts';
@@ -77,6 +78,7 @@ export async function makeContainer(
     deadLetters: lettersIn(settings.bucket, definition.name, 'open', trace),
     closedLetters: lettersIn(settings.bucket, definition.name, 'closed', trace),
     shardRanges: shardRanges(trace),
+    shardRecords: shardRecords(trace),
     clock,
     wait: (ms) => wait(ms),
     log: {
@@ -161,6 +163,18 @@ function shardRanges(trace: Trace): ShardRanges {
       ranges ??= import('./kinesis-ports.ts').then(({ kinesisShardRanges }) => kinesisShardRanges(trace));
       return (await ranges).rangeOf(streamArn, shardId);
     },
+  };
+}
+
+function shardRecords(trace: Trace): ShardRecords {
+  let records: Promise<ShardRecords> | undefined;
+  const load = (): Promise<ShardRecords> =>
+    Promise.all([import('./kinesis-ports.ts'), import('../checkpoint/replay-shard-records.ts')]).then(
+      ([{ kinesisReplaySource }, { ReplayShardRecords }]) =>
+        new ReplayShardRecords(kinesisReplaySource({ streamArns: [], wait: (ms) => wait(ms) }, trace)),
+    );
+  return {
+    from: async (...given) => (await (records ??= load())).from(...given),
   };
 }
 

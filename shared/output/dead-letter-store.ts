@@ -15,7 +15,7 @@ export interface DeadLetter {
   readonly number: number;
   /** Number of the element that was rejected; of the first, where the record has several for the key. */
   readonly element: number;
-  /** Of a letter for a whole record: elements that have letters of their own. */
+  /** Elements that the letter is not for although it is for the whole record, or for all that the key has of it. */
   readonly except?: readonly number[];
   /** The key it was rejected for; absent where it has none. */
   readonly key?: string;

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { comparePositions, type Position } from './position.ts';
 import type { RecordBatch, SourceRecord } from './record.ts';
 
 const SHARD_ID_PATTERN = /^shardId-0*(\d+)$/;
@@ -37,10 +38,14 @@ export function partitionLaneOf(shard: string, { partitionKey, deliveryKey }: So
   return partitionLane(shard, deliveryKey ?? partitionKey);
 }
 
-/** The batch with its records in the lanes of the partition keys that Lambda deals them by. */
-export function byPartition(batch: RecordBatch): RecordBatch {
+/**
+ * The batch with its records in the lanes of the partition keys that Lambda deals them by.
+ * @param byShardUntil up to there their lane stays the shard.
+ */
+export function byPartition(batch: RecordBatch, byShardUntil: Position | undefined): RecordBatch {
   const lanes = new Map<string, string>();
   const records = batch.records.map((record): SourceRecord => {
+    if (byShardUntil !== undefined && comparePositions(record.position, byShardUntil) <= 0) return record;
     const key = record.deliveryKey ?? record.partitionKey;
     let lane = lanes.get(key);
     if (lane === undefined) lanes.set(key, (lane = partitionLane(batch.shard, key)));

@@ -135,33 +135,70 @@ export class DynamoDbStateStore implements StateStore {
     generation: number,
     shard: string,
     first: Position,
-    isByPartition = false,
+    handedIn?: Position,
   ): Promise<BeginResult> {
     const pk = progressKey(generation, shard);
     const name = encodePosition(first);
-    const row = await this.#update(pk, {
-      UpdateExpression:
-        'SET #counts.#name = if_not_exists(#counts.#name, :zero) + :one' +
-        (isByPartition ? ', #byPartition = :true' : ''),
-      ConditionExpression: OPEN,
-      ExpressionAttributeNames: {
-        ...OPEN_NAMES,
-        '#counts': PROGRESS.attempts,
-        '#name': name,
-        ...(isByPartition ? { '#byPartition': PROGRESS.byPartition } : {}),
-      },
-      ExpressionAttributeValues: {
-        ':zero': { N: '0' },
-        ':one': { N: '1' },
-        ...(isByPartition ? { ':true': { BOOL: true } } : {}),
-      },
-    });
+    const row =
+      (handedIn !== undefined && (await this.#countAttempt(pk, name, handedIn))) ||
+      // A batch that went further may have been handed in before, or the row may be sealed.
+      (await this.#countAttempt(pk, name, undefined));
     if (row === undefined) {
       return { kind: (await this.#read(pk)) === undefined ? 'missing' : 'sealed' };
     }
     const progress = decodeProgress(row);
     this.#forgotten.set(pk, attemptsToForget(progress.attempts, name));
     return { kind: 'open', progress };
+  }
+
+  #countAttempt(pk: string, name: string, handedIn: Position | undefined): Promise<Row | undefined> {
+    const isNoted = handedIn !== undefined;
+    return this.#update(pk, {
+      UpdateExpression:
+        'SET #counts.#name = if_not_exists(#counts.#name, :zero) + :one' +
+        (isNoted ? ', #handedIn = :handedIn' : ''),
+      ConditionExpression:
+        OPEN + (isNoted ? ' AND (attribute_not_exists(#handedIn) OR #handedIn <= :handedIn)' : ''),
+      ExpressionAttributeNames: {
+        ...OPEN_NAMES,
+        '#counts': PROGRESS.attempts,
+        '#name': name,
+        ...(isNoted && { '#handedIn': PROGRESS.handedIn }),
+      },
+      ExpressionAttributeValues: {
+        ':zero': { N: '0' },
+        ':one': { N: '1' },
+        ...(isNoted && { ':handedIn': { S: encodePosition(handedIn) } }),
+      },
+    });
+  }
+
+  async partLanes(
+    generation: number,
+    shard: string,
+    handedIn: Position | undefined,
+    byShardUntil: Position | undefined,
+  ): Promise<boolean> {
+    const isNoted = handedIn !== undefined;
+    const hasUntil = byShardUntil !== undefined;
+    const row = await this.#update(progressKey(generation, shard), {
+      UpdateExpression: `SET #byPartition = :true${hasUntil ? ', #until = :until' : ''}`,
+      ConditionExpression:
+        `${OPEN} AND attribute_not_exists(#byPartition) AND ` +
+        (isNoted ? '#handedIn = :handedIn' : 'attribute_not_exists(#handedIn)'),
+      ExpressionAttributeNames: {
+        ...OPEN_NAMES,
+        '#byPartition': PROGRESS.byPartition,
+        '#handedIn': PROGRESS.handedIn,
+        ...(hasUntil && { '#until': PROGRESS.byShardUntil }),
+      },
+      ExpressionAttributeValues: {
+        ':true': { BOOL: true },
+        ...(isNoted && { ':handedIn': { S: encodePosition(handedIn) } }),
+        ...(hasUntil && { ':until': { S: encodePosition(byShardUntil) } }),
+      },
+    });
+    return row !== undefined;
   }
 
   async createProgress(

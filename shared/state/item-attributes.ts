@@ -79,6 +79,6 @@ export const ENTRY = {
   stage: 'g',
   /** S. Dead letter: why. */
   reason: 'w',
-  /** S. Dead letter for a whole record: elements with letters of their own, `0-3,5`; absent where there are none. */
+  /** S. Dead letter: elements that it is not for, `0-3,5`; absent where there are none. */
   except: 'x',
 } as const;

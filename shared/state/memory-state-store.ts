@@ -100,7 +100,7 @@ export class MemoryStateStore implements StateStore {
     generation: number,
     shard: string,
     first: Position,
-    isByPartition = false,
+    handedIn?: Position,
   ): Promise<BeginResult> {
     const pk = progressKey(generation, shard);
     this.#costs.add({ writeRequests: 1 });
@@ -110,15 +110,41 @@ export class MemoryStateStore implements StateStore {
       return { kind: this.#read(pk) === undefined ? 'missing' : 'sealed' };
     }
     const name = encodePosition(first);
+    const last = handedIn && encodePosition(handedIn);
+    const isHighest = last !== undefined && (row[PROGRESS.handedIn]?.S ?? '') <= last;
+    // DynamoDB has to be asked twice where a batch that went further was handed in before.
+    if (last !== undefined && !isHighest) this.#failedCondition(pk);
     const counted: Row = {
       ...row,
       [PROGRESS.attempts]: counting(row[PROGRESS.attempts], name),
-      ...(isByPartition ? { [PROGRESS.byPartition]: { BOOL: true } } : {}),
+      ...(isHighest && { [PROGRESS.handedIn]: { S: last } }),
     };
     this.#write(pk, counted);
     const progress = decodeProgress(counted);
     this.#forgotten.set(pk, attemptsToForget(progress.attempts, name));
     return { kind: 'open', progress };
+  }
+
+  async partLanes(
+    generation: number,
+    shard: string,
+    handedIn: Position | undefined,
+    byShardUntil: Position | undefined,
+  ): Promise<boolean> {
+    const pk = progressKey(generation, shard);
+    this.#costs.add({ writeRequests: 1 });
+    const row = this.#openRow(pk);
+    const isAsRead = row?.[PROGRESS.handedIn]?.S === (handedIn && encodePosition(handedIn));
+    if (row === undefined || !isAsRead || row[PROGRESS.byPartition] !== undefined) {
+      this.#costs.add({ writes: 1, wcu: writeUnits(row === undefined ? 0 : rowBytes(row), 0) });
+      return false;
+    }
+    this.#write(pk, {
+      ...row,
+      [PROGRESS.byPartition]: { BOOL: true },
+      ...(byShardUntil !== undefined && { [PROGRESS.byShardUntil]: { S: encodePosition(byShardUntil) } }),
+    });
+    return true;
   }
 
   async createProgress(

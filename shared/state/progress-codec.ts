@@ -35,6 +35,10 @@ export const PROGRESS = {
   phase: 'h',
   /** BOOL. Present and true once lanes are by partition key. */
   byPartition: 'l',
+  /** S. The encoded position of the last record that was handed in by shard. */
+  handedIn: 'q',
+  /** S. The encoded position up to which lanes are by shard, where they are by partition key behind it. */
+  byShardUntil: 'm',
   /** M. Attempts by encoded first position. */
   attempts: 'a',
   /** M. Turns of single records that began and have not ended: lists of deadlines. */
@@ -92,7 +96,7 @@ export function firstControl(awaitsFork: boolean): Control {
 
 /** A progress row before the first batch of its generation. */
 export function newProgressRow(pk: string, given: NewProgress): Row {
-  const { position, arrivalMs, time, liftedMs, first, rank, epoch } = given;
+  const { position, arrivalMs, time, liftedMs, first, rank, epoch, handedIn, byShardUntil } = given;
   return {
     [PROGRESS.pk]: { S: pk },
     [PROGRESS.records]: { N: String(given.records ?? 0) },
@@ -104,6 +108,8 @@ export function newProgressRow(pk: string, given: NewProgress): Row {
     ...(time !== undefined && { [PROGRESS.time]: encodeTime(time) }),
     ...(liftedMs !== undefined && { [PROGRESS.lifted]: { N: String(liftedMs) } }),
     ...(given.isByPartition === true && { [PROGRESS.byPartition]: { BOOL: true } }),
+    ...(handedIn !== undefined && { [PROGRESS.handedIn]: { S: encodePosition(handedIn) } }),
+    ...(byShardUntil !== undefined && { [PROGRESS.byShardUntil]: { S: encodePosition(byShardUntil) } }),
     ...(first !== undefined && { [PROGRESS.first]: { S: encodePosition(first) } }),
     ...(rank !== undefined && { [PROGRESS.rank]: { N: String(rank) } }),
     ...(epoch !== undefined && { [PROGRESS.epoch]: { N: String(epoch) } }),
@@ -115,6 +121,8 @@ export function decodeProgress(row: Row): Progress {
   const position = row[PROGRESS.position]?.S;
   const arrivalMs = row[PROGRESS.arrivalMs]?.N;
   const first = row[PROGRESS.first]?.S;
+  const handedIn = row[PROGRESS.handedIn]?.S;
+  const byShardUntil = row[PROGRESS.byShardUntil]?.S;
   return {
     ...(first !== undefined && { first: decodePosition(first) }),
     ...(row[PROGRESS.rank] !== undefined && { rank: Number(row[PROGRESS.rank]?.N) }),
@@ -126,6 +134,8 @@ export function decodeProgress(row: Row): Progress {
     records: Number(row[PROGRESS.records]?.N ?? 0),
     phase: phaseOf(row[PROGRESS.phase], row),
     isByPartition: row[PROGRESS.byPartition]?.BOOL === true,
+    ...(handedIn !== undefined && { handedIn: decodePosition(handedIn) }),
+    ...(byShardUntil !== undefined && { byShardUntil: decodePosition(byShardUntil) }),
     attempts: countsOf(row[PROGRESS.attempts]),
     suspects: deadlinesOf(row[PROGRESS.suspects]),
   };

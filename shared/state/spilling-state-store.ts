@@ -121,9 +121,13 @@ export class SpillingStateStore implements StateStore {
     generation: number,
     shard: string,
     first: Position,
-    isByPartition?: boolean,
+    handedIn?: Position,
   ): Promise<BeginResult> {
-    return this.#store.beginAttempt(generation, shard, first, isByPartition);
+    return this.#store.beginAttempt(generation, shard, first, handedIn);
+  }
+
+  partLanes(...given: Parameters<StateStore['partLanes']>): Promise<boolean> {
+    return this.#store.partLanes(...given);
   }
 
   createProgress(

@@ -59,7 +59,7 @@ export interface DeadLetterEntry extends OutboxEntryBase {
   readonly arrivalMs?: number | undefined;
   readonly stage: DeadLetterStage;
   readonly reason: string;
-  /** Of a letter for a whole record: elements that have letters of their own, ascending. */
+  /** Elements that the letter is not for although it is for the whole record, or for all that the key has of it; ascending. */
   readonly except?: readonly number[];
 }
 

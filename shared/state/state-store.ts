@@ -123,6 +123,13 @@ export interface Progress {
    * other lanes. The position is a high-water mark and proves nothing of what lies below.
    */
   readonly isByPartition: boolean;
+  /** The last record that was ever handed in while lanes were by shard: up to there some may be applied by shard. */
+  readonly handedIn?: Position;
+  /**
+   * Where lanes became by partition key while the shard was read: what is at or below it was applied by shard, is done,
+   * and keeps its lane wherever it is processed again. Absent where lanes are by partition key from the beginning.
+   */
+  readonly byShardUntil?: Position;
   /** By encoded first position of a batch: attempts that began and have not ended in order. */
   readonly attempts: ReadonlyMap<string, number>;
   /**
@@ -146,6 +153,8 @@ export type NewProgress = Partial<
     | 'records'
     | 'phase'
     | 'isByPartition'
+    | 'handedIn'
+    | 'byShardUntil'
   >
 >;
 
@@ -241,16 +250,23 @@ export interface StateStore {
   readControl(isByPartition?: boolean): Promise<Control>;
 
   /**
-   * Counts one attempt at the batch that begins at `first` and gives the row: one write, no read.
-   * A sealed row is not touched.
-   * @param isByPartition whether lanes are by partition key; noted for good.
+   * Counts one attempt at the batch that begins at `first` and gives the row: one write, no read; two where a batch
+   * that went further was handed in before. A sealed row is not touched.
+   * @param handedIn the batch's last record, where its lane is the shard; noted where it is the highest so far.
    */
-  beginAttempt(
+  beginAttempt(generation: number, shard: string, first: Position, handedIn?: Position): Promise<BeginResult>;
+
+  /**
+   * From here on the shard's lanes are by partition key, for good.
+   * @param handedIn what the row says of it: where it says something else, or is sealed, nothing is changed.
+   * @param byShardUntil see `Progress`.
+   */
+  partLanes(
     generation: number,
     shard: string,
-    first: Position,
-    isByPartition?: boolean,
-  ): Promise<BeginResult>;
+    handedIn: Position | undefined,
+    byShardUntil: Position | undefined,
+  ): Promise<boolean>;
 
   /**
    * Makes the shard's progress row, in a transaction that checks that the control row still has this generation and

@@ -51,6 +51,10 @@ export class PlainStateStore implements StateStore {
     return { kind: 'open', progress: { ...this.#progress, attempts: new Map([[encodePosition(first), 1]]) } };
   }
 
+  async partLanes(): Promise<boolean> {
+    return false;
+  }
+
   async createProgress(): Promise<'exists'> {
     return 'exists';
   }

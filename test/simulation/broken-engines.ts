@@ -13,6 +13,7 @@ const FOLD = 'shared/engine/fold.ts';
 const COMMIT = 'shared/engine/commit.ts';
 const PUBLISH = 'shared/engine/publish-committed.ts';
 const BATCH = 'shared/engine/process-batch.ts';
+const PART_LANES = 'shared/engine/part-lanes.ts';
 const OUTBOX = 'shared/engine/outbox-draft.ts';
 const DRAFT = 'shared/engine/item-draft.ts';
 const MEMORY = 'shared/state/memory-state-store.ts';
@@ -50,6 +51,8 @@ const FOCUS = {
     'const parallelizationFactor = 2 + upTo(1);',
   ],
   rewinds: [WORLD, 'const REWIND_SHARE = 0.25;', 'const REWIND_SHARE = 1;'],
+  neverRaised: [WORLD, 'const RAISED_SHARE = 0.3;', 'const RAISED_SHARE = 0;'],
+  raised: [WORLD, 'const RAISED_SHARE = 0.3;', 'const RAISED_SHARE = 1;'],
   deltas: [WORLD, 'const DELTA_SHARE = 0.5;', 'const DELTA_SHARE = 1;'],
   deletions: [WORLD, 'deletes: random() < 0.3,', 'deletes: random() < 1,'],
   lowers: [WORLD, 'reshards.length === 0 && chance(0.3)', 'reshards.length === 0'],
@@ -160,7 +163,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ),
   broken('publishes beyond the first position that is not committed', 3_000, [
     PUBLISH,
-    "if (order > 0 || (order === 0 && (key !== undefined || entry.kind === 'output'))) continue;",
+    'if (isOrdered && bound !== undefined && comparePositions(entry.position, bound) >= 0) continue;',
     '',
   ]),
   broken('drops every pending entry at the next write', 500, [
@@ -247,7 +250,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ]),
   broken('keeps the marks of a shard with ParallelizationFactor above 1', 500, [
     BATCH,
-    'isByPartition ? byPartition(handedIn) : handedIn',
+    'isByPartition ? byPartition(handedIn, opened.progress.byShardUntil) : handedIn',
     'handedIn',
   ]),
   broken(
@@ -262,6 +265,57 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     FOCUS.lowers,
   ),
   broken(
+    'goes on by partition key before what was handed in by shard is done',
+    500,
+    [
+      PART_LANES,
+      'const isDone = handedIn === undefined || isAtOrAbove(position, handedIn);',
+      'const isDone = handedIn === handedIn || isAtOrAbove(position, handedIn);',
+    ],
+    FOCUS.loweredFactor,
+    FOCUS.raised,
+  ),
+  broken(
+    'forgets up to where lanes were by shard',
+    1_000,
+    [PART_LANES, 'handedIn, isDone ? position : handedIn)', 'handedIn, undefined)'],
+    FOCUS.loweredFactor,
+    FOCUS.raised,
+    FOCUS.rewinds,
+  ),
+  broken(
+    'forgets in a rewind up to where lanes were by shard',
+    1_000,
+    [REWIND, 'byShardUntil: sealed.byShardUntil', 'byShardUntil: undefined'],
+    FOCUS.loweredFactor,
+    FOCUS.raised,
+    FOCUS.rewinds,
+  ),
+  broken(
+    'forgets in a rewind what was handed in by shard',
+    2_000,
+    [REWIND, 'handedIn: sealed.handedIn', 'handedIn: undefined'],
+    FOCUS.loweredFactor,
+    FOCUS.raised,
+    FOCUS.rewinds,
+  ),
+  broken(
+    'has the front of a repartition go on by partition key behind a rewind',
+    1_000,
+    [REWIND, '!isRelayed && (sealed?.isByPartition ??', '(sealed?.isByPartition ??'],
+    FOCUS.loweredFactor,
+    FOCUS.repartitioned,
+    FOCUS.rewinds,
+  ),
+  broken(
+    'leaves out of a replay what was applied by shard',
+    500,
+    [BATCH, "progress.phase === 'live' ? progress.byShardUntil : undefined", 'progress.byShardUntil'],
+    FOCUS.loweredFactor,
+    FOCUS.raised,
+    FOCUS.rewinds,
+  ),
+  broken(
     'notes lanes by partition key in the rows of known shards alone',
     1_000,
     [
@@ -272,6 +326,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     ['shared/engine/open.ts', 'control.isByPartition === true', 'runtime.parallelizationFactor > 1'],
     FOCUS.loweredFactor,
     FOCUS.lowers,
+    FOCUS.neverRaised,
   ),
   broken('stores a dead letter before its item is committed', 2_000, [
     COMMIT,
@@ -495,7 +550,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     2_000,
     [
       'shared/engine/open.ts',
-      'if (progress.phase !== origin.kind) {',
+      "if (progress.phase !== (origin.kind === 'replay' ? 'replay' : 'live')) {",
       "if (progress.phase === 'live' && origin.kind === 'replay') {",
     ],
     FOCUS.rewinds,
@@ -740,7 +795,11 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   broken(
     'applies a record whose letter has no key when mended code gives it one',
     1_000,
-    [LEAVE_OUT, 'const isRejected = rejectedIn(run, items);', 'const isRejected = (): boolean => false;'],
+    [
+      LEAVE_OUT,
+      'const isRejected = rejectedIn(run, items, listed);',
+      'const isRejected = (): boolean => false;',
+    ],
     FOCUS.lettersWithoutKey,
     FOCUS.mendedEarly,
   ),
@@ -807,8 +866,8 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     2_000,
     [
       REDRIVE,
-      'this.#fold(letter, item, key, record, elements, tries === 0, mark)',
-      'this.#fold(letter, item, key, record, elements, true, mark)',
+      'this.#fold(letter, item, key, record, elements, tries === 0, mark, others)',
+      'this.#fold(letter, item, key, record, elements, true, mark, others)',
     ],
     FOCUS.sessions,
     FOCUS.lettersWithoutKey,

@@ -12,6 +12,8 @@ interface Scenario {
   /** Of the pipeline. */
   readonly workload: string;
   readonly parallelizationFactor?: number;
+  /** So long after the records, milliseconds, the function is told the factor, and 100 later the mapping is; both begin with 1. */
+  readonly raisedAfterMs?: number;
   readonly isChained?: boolean;
   /** One unless given. */
   readonly shards?: number;
@@ -42,6 +44,14 @@ const SCENARIOS: readonly Scenario[] = [
     parallelizationFactor: 2,
     records: ['a@d0', 'b@d0', 'a@d0', 'b@d0'],
   },
+  ...[1_100, 1_300].map((raisedAfterMs) => ({
+    name: `a factor that is raised after ${raisedAfterMs} ms`,
+    workload: 'sessions',
+    parallelizationFactor: 2,
+    raisedAfterMs,
+    isChained: true,
+    records: ['a@d0', 'b!stateless@d0', 'b@d0', 'a@d0', 'b@d0'],
+  })),
   { name: 'a repartition', workload: 'relayed', records: ['a,b@d0', 'b@d0', 'a!key@d0', 'a@d0'] },
   { name: 'a chain', workload: 'sessions', isChained: true, records: ['a@d0', 'b@d0', 'a@d0'] },
   { name: 'windows', workload: 'tumbling', records: ['a@d0', 'b@d0', 'a@d0', 'a@d0', 'b@d0'] },
@@ -164,6 +174,7 @@ async function run(
     batchSize: RECORDS_PER_BATCH,
     batchingWindowMs: 0,
     parallelizationFactor: scenario.parallelizationFactor ?? 1,
+    firstFactor: scenario.raisedAfterMs && 1,
     bisectOnError: false,
     timeoutMs: 60_000,
     sinkRequestSize: 500,
@@ -184,6 +195,11 @@ async function run(
     timerSweepIntervalMs: pipeline.definition.time && SWEEP_INTERVAL_MS,
   });
   const pipelines = [deployed];
+  const { raisedAfterMs, parallelizationFactor = 1 } = scenario;
+  if (raisedAfterMs !== undefined) {
+    world.plan(START_MS + raisedAfterMs, () => deployed.tellFunction(parallelizationFactor));
+    world.plan(START_MS + raisedAfterMs + 100, () => deployed.changeMapping(parallelizationFactor));
+  }
   const last = following?.pipelines.at(-1);
   if (last !== undefined) pipelines.push(world.deploy({ ...common, pipeline: last, stream: middle }));
   for (const [number, text] of scenario.records.entries()) {

@@ -36,6 +36,8 @@ export interface WorldPlan {
   readonly parallelizationFactor: number;
   /** Whether the factor is lowered to 1 in the middle, first for the function and later for the mapping. */
   readonly lowersFactor: boolean;
+  /** Whether function and mapping begin with 1 and are raised to the factor in the middle, the mapping later. */
+  readonly raisesFactor?: boolean | undefined;
   readonly batchSize: number;
   readonly batchingWindowMs: number;
   readonly bisectOnError: boolean;
@@ -166,8 +168,9 @@ function drawTimelessPlan(seed: number): WorldPlan {
   const inlineStateBytes = drawInlineStateBytes(seed);
   const isAlone = repartition !== undefined || following === 0;
   const next = !isAlone && parallelizationFactor === 1 && chance(0.5) ? upTo(following - 1) : undefined;
-  const rewinds = next === undefined && repartition === undefined && !kills && !hasPause;
-  const rewind = rewinds ? drawRewind(seed, spreadMs) : undefined;
+  const mayRewind = next === undefined && !kills && !hasPause;
+  const rewinds = mayRewind && repartition === undefined;
+  const rewind = mayRewind ? drawRewind(seed, spreadMs) : undefined;
   const mayBeEarly = !kills && rewind === undefined;
   // Of a restored item nothing tells which of a parallel lane's records have a letter in it.
   const isLate = rewinds && rewind === undefined && parallelizationFactor === 1 && hasNoKey(poison);
@@ -179,6 +182,7 @@ function drawTimelessPlan(seed: number): WorldPlan {
     shards: 1 + upTo(2),
     parallelizationFactor,
     lowersFactor: parallelizationFactor > 1 && reshards.length === 0 && chance(0.3),
+    raisesFactor: parallelizationFactor > 1 && drawRaise(seed),
     batchSize: 1 + upTo(8),
     batchingWindowMs: pick([0, 0, 500, 3_000]),
     bisectOnError: chance(0.5),
@@ -213,6 +217,11 @@ function drawTimelessPlan(seed: number): WorldPlan {
 function drawRepartition(seed: number): number | undefined {
   const random = seededRandom(seed ^ 0x6a09e667);
   return random() < 1 / 6 ? Math.floor(random() * REPARTITIONED.length) : undefined;
+}
+
+/** Of the worlds with parallel lanes. */
+function drawRaise(seed: number): boolean {
+  return seededRandom(seed ^ 0x9b05688c)() < RAISED_SHARE;
 }
 
 /** In some worlds all states are spilled, and in some those that grow. */
@@ -322,6 +331,9 @@ function drawLateRewind(seed: number): RewindPlan | undefined {
   };
 }
 
+/** Of the worlds with parallel lanes. */
+const RAISED_SHARE = 0.3;
+
 /** Of the worlds with poison, without a rewind. */
 const EARLY_SHARE = 0.4;
 
@@ -359,6 +371,7 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
     batchSize: plan.batchSize,
     batchingWindowMs: plan.batchingWindowMs,
     parallelizationFactor: plan.parallelizationFactor,
+    firstFactor: plan.raisesFactor === true ? 1 : undefined,
     bisectOnError: plan.bisectOnError,
     timeoutMs: plan.timeoutMs,
     inlineStateBytes: plan.inlineStateBytes,
@@ -410,8 +423,16 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
       else resharded.merge(shard);
     });
   }
-  if (plan.lowersFactor) {
+  let raisedMs = START_MS;
+  if (plan.raisesFactor === true) {
+    const factor = plan.parallelizationFactor;
     const atMs = START_MS + random() * 20_000;
+    raisedMs = atMs + random() * 20_000;
+    world.plan(atMs, () => deployed.tellFunction(factor));
+    world.plan(raisedMs, () => deployed.changeMapping(factor));
+  }
+  if (plan.lowersFactor) {
+    const atMs = raisedMs + random() * 20_000;
     const mappingMs = random() * 20_000;
     // A function that has never run with the higher factor could not note it: README says so.
     world.plan(atMs, () => {

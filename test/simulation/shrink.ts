@@ -48,7 +48,9 @@ function* smallerThan(plan: WorldPlan): Generator<WorldPlan> {
     yield { ...plan, time: time && { ...time, sweepsAtMs: time.sweepsAtMs.toSpliced(place, 1) } };
   if (plan.shards > 1) yield { ...plan, shards: plan.shards - 1 };
   if (plan.lowersFactor) yield { ...plan, lowersFactor: false };
-  if (plan.parallelizationFactor > 1) yield { ...plan, parallelizationFactor: 1, lowersFactor: false };
+  if (plan.raisesFactor === true) yield { ...plan, raisesFactor: false };
+  if (plan.parallelizationFactor > 1)
+    yield { ...plan, parallelizationFactor: 1, lowersFactor: false, raisesFactor: false };
   if (plan.inlineStateBytes !== undefined) yield { ...plan, inlineStateBytes: undefined };
   if (plan.roomBytes !== undefined) yield { ...plan, roomBytes: undefined };
   if (plan.batchingWindowMs > 0) yield { ...plan, batchingWindowMs: 0 };

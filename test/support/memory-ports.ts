@@ -7,6 +7,7 @@ import { MemoryDeadLetterStore } from '../../shared/output/memory-dead-letters.t
 import type { Delivery, SinkPort } from '../../shared/output/sink-port.ts';
 import { sinksOf, type Pipeline } from '../../shared/pipeline/definition.ts';
 import { shardLane, partitionLane } from '../../shared/source/lane.ts';
+import { compareSequences } from '../../shared/source/position.ts';
 import type { RecordBatch, SourceRecord } from '../../shared/source/record.ts';
 import { hashRange, MemoryShardRanges, type HashRange } from '../../shared/source/shard-ranges.ts';
 import { MemoryBlobStore } from '../../shared/state/memory-blob-store.ts';
@@ -50,6 +51,8 @@ export interface TestWorld {
   readonly logged: string[];
   /** By shard id. Each shard has the whole range unless a test says otherwise. */
   readonly ranges: Map<string, HashRange>;
+  /** By shard, what was handed in of it: the stream still holds it. */
+  readonly stream: Map<string, SourceRecord[]>;
   /** The virtual clock. */
   nowMs: number;
 }
@@ -66,6 +69,7 @@ export function testWorld(
   const letters = new Map<string, DeadLetter>();
   const closedLetters = new Map<string, DeadLetter>();
   const logged: string[] = [];
+  const stream = new Map<string, SourceRecord[]>();
   const whole = hashRange('0', String(2n ** 128n - 1n));
   const ranges = new Map(Array.from({ length: SHARDS }, (_, shard) => [shardId(shard), whole]));
   const sinks = new Map(sinksOf(pipeline.definition).map(({ name }) => [name, new MemorySink()]));
@@ -78,6 +82,7 @@ export function testWorld(
     closedLetters,
     logged,
     ranges,
+    stream,
     runtime: {
       program: programOf(pipeline.definition, { ...ENGINE_LIMITS, ...limits }),
       store: new SpillingStateStore({ store, blobs }),
@@ -85,6 +90,16 @@ export function testWorld(
       deadLetters: new MemoryDeadLetterStore(() => world.nowMs, letters),
       closedLetters: new MemoryDeadLetterStore(() => world.nowMs, closedLetters),
       shardRanges: new MemoryShardRanges(ranges),
+      shardRecords: {
+        from: async (of, from, until) => {
+          const records = (stream.get(of.shard) ?? []).filter(
+            ({ position: { sequence } }) =>
+              (from === undefined || compareSequences(sequence, from.sequence) >= 0) &&
+              compareSequences(sequence, until.sequence) <= 0,
+          );
+          return records.length === 0 ? undefined : { ...of, records };
+        },
+      },
       lanes: {
         lanes: async () =>
           [...ranges.keys()].map((shard) => ({ shard: shardLane(STREAM, shard), parents: [] })),
@@ -156,6 +171,16 @@ export function aggregateRecord(
     })),
   );
   return { ...sourceRecord(shard, number, { value: '', partitionKey }), data: packed.toString('base64') };
+}
+
+/** What is handed in stands in the world's stream. */
+export function putInStream({ stream }: TestWorld, { shard, records }: RecordBatch): void {
+  const all = new Map((stream.get(shard) ?? []).map((record) => [record.position.sequence, record]));
+  for (const record of records) all.set(record.position.sequence, record);
+  stream.set(
+    shard,
+    [...all.values()].toSorted((a, b) => compareSequences(a.position.sequence, b.position.sequence)),
+  );
 }
 
 export function recordBatch(shard: number, records: readonly SourceRecord[]): RecordBatch {

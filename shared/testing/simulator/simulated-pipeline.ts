@@ -41,7 +41,10 @@ export interface SimulatedPipelineOptions {
   readonly sinkStreams?: ReadonlyMap<string, MemoryStream>;
   readonly batchSize: number;
   readonly batchingWindowMs: number;
+  /** The highest that function and mapping ever have. */
   readonly parallelizationFactor: number;
+  /** What both begin with; the highest unless given. */
+  readonly firstFactor?: number | undefined;
   readonly bisectOnError: boolean;
   readonly timeoutMs: number;
   /** States beyond so many bytes are spilled; as on AWS unless given. */
@@ -120,7 +123,7 @@ export class SimulatedPipeline {
     const { pipeline, stream, innerStream, parallelizationFactor, sinkStreams } = options;
     this.#world = world;
     this.#options = options;
-    this.#toldFactor = parallelizationFactor;
+    this.#toldFactor = options.firstFactor ?? parallelizationFactor;
     this.#areTimersDone = options.timerSweepIntervalMs === undefined;
     this.#closedLetters = new MemoryDeadLetterStore(() => world.time.nowMs);
     this.#blobs = new MemoryBlobStore(() => world.time.nowMs);
@@ -181,7 +184,7 @@ export class SimulatedPipeline {
       },
       mapping: new SimulatedMapping({
         stream,
-        settings: this.#settings(stream, parallelizationFactor),
+        settings: this.#settings(stream, program.relay === undefined ? this.#toldFactor : 1),
         parentsFirst,
         time,
         faults,
@@ -457,7 +460,8 @@ export class SimulatedPipeline {
       operator,
       definition: this.#main.program,
       parallelizationFactor: this.#toldFactor,
-      streams: [this.#main.stream],
+      streams: this.#halves.map(({ stream }) => stream),
+      relayed: this.#front?.stream,
       mapping: this.#main.mapping,
       control: () => this.#control,
       checkpoints: this.#checkpoints,
@@ -679,6 +683,7 @@ export class SimulatedPipeline {
       deadLetters: ports.deadLetters,
       closedLetters: ports.closedLetters,
       shardRanges: ports.shardRanges,
+      shardRecords: ports.shardRecords,
       lanes: ports.lanes,
       clock: { nowMs: () => time.nowMs + own().skewMs },
       wait: (ms) => new Promise((resolve) => world.resume(own(), time.nowMs + ms, resolve)),

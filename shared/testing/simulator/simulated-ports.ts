@@ -6,6 +6,10 @@ import type { MemoryDeadLetterStore } from '../../output/memory-dead-letters.ts'
 import type { Delivery, SinkPort } from '../../output/sink-port.ts';
 import type { Sink } from '../../pipeline/definition.ts';
 import type { SourceLanes } from '../../time/source-lanes.ts';
+import { createKinesisEvent } from '../../mapping/kinesis-event.ts';
+import { readKinesisEvent } from '../../source/kinesis-event.ts';
+import { compareSequences } from '../../source/position.ts';
+import type { ShardRecords } from '../../source/shard-records.ts';
 import { hashRange, type HashRange, type ShardRanges } from '../../source/shard-ranges.ts';
 import type { BlobStore } from '../../state/blob-store.ts';
 import type { MemoryBlobStore } from '../../state/memory-blob-store.ts';
@@ -19,6 +23,9 @@ import type { Checker } from './checker.ts';
 import type { MemoryStream } from './memory-stream.ts';
 import type { Invocation } from './simulated-process.ts';
 import type { World } from './world.ts';
+
+/** Few, so that what was begun by shard is ended in parts. */
+const REREAD_LIMIT = 4;
 
 /** What a pipeline has outside of its processes, and who watches it. */
 export interface PipelineResources {
@@ -50,6 +57,7 @@ export class SimulatedPorts {
   readonly deadLetters: DeadLetterStore;
   readonly closedLetters: DeadLetterStore;
   readonly shardRanges: ShardRanges;
+  readonly shardRecords: ShardRecords;
   readonly lanes: SourceLanes;
   readonly #world: World;
   readonly #resources: PipelineResources;
@@ -75,6 +83,26 @@ export class SimulatedPorts {
       rangeOf: (_, shardId) => io('rangeOf', async () => rangeOf(resources.stream, shardId)),
     };
     const { stream } = resources;
+    this.shardRecords = {
+      from: (of, from, until) =>
+        io('reread', async () => {
+          const { streamArn, shardId } = of;
+          const oldestMs = world.time.nowMs - stream.retentionMs;
+          const records = (stream.shards.find((each) => each.shardId === shardId)?.records ?? []).filter(
+            ({ sequenceNumber, approximateArrivalTimestampMs }) =>
+              approximateArrivalTimestampMs >= oldestMs &&
+              (from === undefined || compareSequences(sequenceNumber, from.sequence) >= 0) &&
+              compareSequences(sequenceNumber, until.sequence) <= 0,
+          );
+          if (records.length === 0) return undefined;
+          const some = records.slice(0, 2 + Math.floor(world.random() * REREAD_LIMIT));
+          const event = createKinesisEvent({ streamArn, region: '', invokeIdentityArn: '' }, shardId, some);
+          const batch = readKinesisEvent(event);
+          const running = invocation();
+          if (running !== undefined) running.reread = batch.records;
+          return batch;
+        }),
+    };
     this.lanes = {
       lanes: () =>
         io('lanes', async () => {
@@ -108,11 +136,16 @@ export class SimulatedPorts {
         return answers.flat();
       },
       readControl: (...given) => io('readControl', () => store.readControl(...given)),
-      beginAttempt: (generation, shard, first, isByPartition) =>
+      beginAttempt: (generation, shard, first, handedIn) =>
         io('beginAttempt', () => {
-          if (isByPartition === true) onLanesNoted();
-          return store.beginAttempt(generation, shard, first, isByPartition);
+          const running = this.#invocation();
+          if (handedIn === undefined) {
+            onLanesNoted();
+            if (running !== undefined) running.reread = undefined;
+          }
+          return store.beginAttempt(generation, shard, first, handedIn);
         }),
+      partLanes: (...given) => io('partLanes', () => store.partLanes(...given)),
       createProgress: (generation, shard, given) =>
         io('createProgress', async () => {
           const result = await store.createProgress(generation, shard, given);
@@ -177,8 +210,9 @@ export class SimulatedPorts {
 
   async #commit(request: readonly ItemWrite[]): Promise<CommitResult[]> {
     const { faults, random } = this.#world;
-    const { name, store, checker } = this.#resources;
+    const { name, store } = this.#resources;
     const running = this.#invocation();
+    const records = running?.reread ?? running?.records ?? [];
     try {
       return await this.#io('commit', async () => {
         const results: CommitResult[] = [];
@@ -196,10 +230,10 @@ export class SimulatedPorts {
             this.#world.tell(`  commit ${pk} ${write.item.revision}`);
             const whole = wholeItem(this.#resources, write.item);
             const generation = generationOf(pk);
-            if (running.restores !== undefined) checker.at(generation).restored(whole, running.restores);
-            else if (running.request === undefined)
-              checker.at(generation).committed(whole, running.records, running.shard);
-            else this.#resources.checkerOf(laneOfItem(pk)).at(generation).redriven(whole, running.request);
+            const judge = this.#resources.checkerOf(laneOfItem(pk)).at(generation);
+            if (running.restores !== undefined) judge.restored(whole, running.restores);
+            else if (running.request === undefined) judge.committed(whole, records, running.shard);
+            else judge.redriven(whole, running.request);
           }
           if (faults.strikes('lostWriteAnswer', 0.1)) results.push(random() < 0.5 ? 'failed' : 'conflict');
           else results.push(result as CommitResult);

@@ -7,6 +7,8 @@ import type { SimulatedPorts } from './simulated-ports.ts';
 export interface Invocation {
   readonly shard: string;
   readonly records: readonly SourceRecord[];
+  /** In place of them: what it has read once more. */
+  reread?: readonly SourceRecord[] | undefined;
   readonly deadlineMs: number;
   /** In place of records: the dead letters that an operator asks for. */
   readonly request?: LettersRequest;

@@ -10,7 +10,7 @@ import type { Program } from '../../engine/program.ts';
 import { createKinesisEvent } from '../../mapping/kinesis-event.ts';
 import type { StreamRecord } from '../../mapping/stream-record.ts';
 import { readKinesisEvent } from '../../source/kinesis-event.ts';
-import { shardLane } from '../../source/lane.ts';
+import { shardLane, streamTag } from '../../source/lane.ts';
 import { compareSequences } from '../../source/position.ts';
 import type { SourceRecord } from '../../source/record.ts';
 import type { MemoryGenerationStore } from '../../state/memory-generation-store.ts';
@@ -57,6 +57,8 @@ export interface RewindGround {
   readonly definition: Program;
   readonly parallelizationFactor: number;
   readonly streams: readonly MemoryStream[];
+  /** With a repartition: the one of them whose records are passed on, and not kept as state. */
+  readonly relayed: MemoryStream | undefined;
   readonly mapping: SimulatedMapping;
   readonly control: () => Control;
   readonly checkpoints: MemoryCheckpointStore;
@@ -356,7 +358,7 @@ function through<T extends object>(
   });
 }
 
-function sourceOf({ world, streams }: RewindGround, process: SimulatedProcess): ReplaySource {
+function sourceOf({ world, streams, relayed }: RewindGround, process: SimulatedProcess): ReplaySource {
   const all = streams.flatMap((stream) => stream.shards.map((shard) => ({ stream, shard })));
   return {
     shards: () =>
@@ -398,7 +400,7 @@ function sourceOf({ world, streams }: RewindGround, process: SimulatedProcess): 
             }),
       };
     },
-    isRelayed: () => false,
+    isRelayed: (shard) => relayed !== undefined && shard.startsWith(`${streamTag(relayed.name)}/`),
   };
 }
 

@@ -697,13 +697,46 @@ export function stateStoreContract(under: StateStoreUnderTest): void {
       expect(attempts.get(encodePosition(at('1')))).toBe(3);
     });
 
-    it('keeps for good that lanes are by partition key', async () => {
+    it('notes the last record that was handed in, and costs a second write only where it is not', async () => {
       const store = await open();
-      const costs = await costsOf(store, () => store.beginAttempt(1, SHARD, FIRST, true));
+      expect(await costsOf(store, () => store.beginAttempt(1, SHARD, FIRST, at('9')))).toEqual(ONE_WRITE);
+      expect(await costsOf(store, () => store.beginAttempt(1, SHARD, FIRST, at('9')))).toEqual(ONE_WRITE);
+      const lower = await costsOf(store, () => store.beginAttempt(1, SHARD, FIRST, at('8')));
+      expect(lower).toEqual({ ...ONE_WRITE, writes: 2, writeRequests: 2, wcu: 2 });
+      const { handedIn, attempts } = (await store.readProgress(1, SHARD)) ?? {};
+      expect(handedIn).toEqual(at('9'));
+      expect(attempts?.get(encodePosition(FIRST))).toBe(3);
+      await store.beginAttempt(1, SHARD, at('10'), at('10'));
+      expect((await store.readProgress(1, SHARD))?.handedIn).toEqual(at('10'));
+    });
+
+    it('parts the lanes of a shard for good, where nobody has handed in more', async () => {
+      const store = await open();
+      await store.beginAttempt(1, SHARD, FIRST, at('9'));
+      expect(await store.partLanes(1, SHARD, undefined, undefined)).toBe(false);
+      expect(await store.partLanes(1, SHARD, at('8'), at('8'))).toBe(false);
+      expect((await store.readProgress(1, SHARD))?.isByPartition).toBe(false);
+      const costs = await costsOf(store, async () =>
+        expect(await store.partLanes(1, SHARD, at('9'), at('9'))).toBe(true),
+      );
       expect(costs).toEqual(ONE_WRITE);
-      const again = await store.beginAttempt(1, SHARD, at('3'), false);
-      expect(again).toMatchObject({ kind: 'open', progress: { isByPartition: true } });
-      expect((await store.readProgress(1, SHARD))?.isByPartition).toBe(true);
+      expect(await store.partLanes(1, SHARD, at('9'), at('5'))).toBe(false);
+      const again = await store.beginAttempt(1, SHARD, at('3'));
+      const parted = { isByPartition: true, byShardUntil: at('9') };
+      expect(again).toMatchObject({ kind: 'open', progress: parted });
+      expect(await store.readProgress(1, SHARD)).toMatchObject(parted);
+    });
+
+    it('parts the lanes of a shard of which nothing was handed in', async () => {
+      const store = await open();
+      expect(await store.partLanes(1, SHARD, undefined, undefined)).toBe(true);
+      const { isByPartition, byShardUntil } = (await store.readProgress(1, SHARD)) ?? {};
+      expect([isByPartition, byShardUntil]).toEqual([true, undefined]);
+    });
+
+    it('parts no lanes where there is no row', async () => {
+      const store = await open();
+      expect(await store.partLanes(1, 'other', undefined, undefined)).toBe(false);
     });
 
     it('notes whose turn began and did not end, and until when it can be under way', async () => {

@@ -484,3 +484,52 @@ describe('a letter whose redrive is under way at the checkpoint', () => {
     }
   });
 });
+
+describe('two letters that a key has of one record', () => {
+  /** The first element has a key from version 2 on, and is folded from version 3 on, as is the second. */
+  function elements(version: number): Pipeline {
+    return pipeline('p')
+      .from(kinesis<readonly number[]>('s'))
+      .flatMap((ids) => ids)
+      .keyBy((id) => (id === 1 && version < 2 ? (undefined as unknown as string) : 'a'))
+      .mapWithState<number[], number>('list', (id, state) => {
+        if (version < 3) throw new Error('bad');
+        state.update([...(state.get() ?? []), id]);
+        return id;
+      })
+      .to(kinesis('events'));
+  }
+
+  it.each(['redrive', 'drop'] as const)(
+    'are each closed as they were: the second with %s',
+    async (second) => {
+      const world = rewindWorld(elements(1), [[sourceRecord(0, 0, { value: [1, 2] })]]);
+      const deployed = (version: number): void => {
+        const program = programOf(elements(version).definition);
+        Object.assign(world.world, { runtime: { ...world.world.runtime, program } });
+      };
+      const closeOne = async (action: 'redrive' | 'drop', name: string | undefined): Promise<void> => {
+        world.world.nowMs += 1;
+        const request = { action, names: [name ?? ''], isForced: true, session: `s${(sessions += 1)}` };
+        const [result] = await processLetters(world.world.runtime, request, world.world.nowMs + 60_000);
+        expect(result?.outcome).toBe(action === 'drop' ? 'dropped' : 'redriven');
+      };
+      await process(world, 0, 0, 1);
+      deployed(2);
+      await closeOne(
+        'redrive',
+        open(world, 1).find((name) => name.includes('no-key')),
+      );
+      await checkpoint(world, 'c');
+      deployed(3);
+      const [ofSecond, ofFirst] = open(world, 1).toSorted();
+      await closeOne(second, ofFirst);
+      await closeOne(second === 'drop' ? 'redrive' : 'drop', ofSecond);
+      const before = lists(world, 1);
+      expect(before).toEqual({ a: [second === 'drop' ? 2 : 1] });
+      await rewound(world);
+      expect(lists(world, 2)).toEqual(before);
+      expect(open(world, 2)).toEqual([]);
+    },
+  );
+});

@@ -58,6 +58,7 @@ function mortal(store: StateStore, mine: Life): StateStore {
   return {
     load: (...args) => mine.port(() => store.load(...args)),
     commit: (...args) => mine.port(() => store.commit(...args)),
+    partLanes: (...args) => mine.port(() => store.partLanes(...args)),
     readControl: (...args) => mine.port(() => store.readControl(...args)),
     beginAttempt: (...args) => mine.port(() => store.beginAttempt(...args)),
     createProgress: (...args) => mine.port(() => store.createProgress(...args)),

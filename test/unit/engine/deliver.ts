@@ -4,6 +4,7 @@ import type { SourceRecord } from '../../../shared/source/record.ts';
 import type { StateItem } from '../../../shared/state/state-item.ts';
 import type { Document } from '../../../shared/state/document.ts';
 import {
+  putInStream,
   recordBatch,
   sourceRecord,
   wholeItems,
@@ -29,7 +30,9 @@ export async function deliver(
   batch: readonly SourceRecord[],
   { shard = 0, grantedMs = GRANTED_MS, runtime = world.runtime }: DeliverOptions = {},
 ): Promise<BatchResult> {
-  return processBatch(runtime, recordBatch(shard, batch), world.nowMs + grantedMs);
+  const delivered = recordBatch(shard, batch);
+  putInStream(world, delivered);
+  return processBatch(runtime, delivered, world.nowMs + grantedMs);
 }
 
 export interface DeliverOptions {

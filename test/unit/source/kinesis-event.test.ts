@@ -52,10 +52,17 @@ describe('an event of Kinesis', () => {
   });
 
   it('has a lane per partition key with parallelization', () => {
-    const { shard, records } = byPartition(read(record(0), record(1), record(2, {}, { partitionKey: 'p0' })));
+    const batch = read(record(0), record(1), record(2, {}, { partitionKey: 'p0' }));
+    const { shard, records } = byPartition(batch, undefined);
     expect(records.map(({ lane }) => lane.startsWith(`${shard}#`))).toEqual([true, true, true]);
     expect(records[0]?.lane).toBe(records[2]?.lane);
     expect(records[0]?.lane).not.toBe(records[1]?.lane);
+  });
+
+  it('has the lane of the shard up to where lanes became by partition key', () => {
+    const batch = read(record(0), record(1), record(2));
+    const { shard, records } = byPartition(batch, batch.records[1]?.position);
+    expect(records.map(({ lane }) => lane === shard)).toEqual([true, true, false]);
   });
 
   it('is in order also where sequence numbers grow by a digit', () => {
