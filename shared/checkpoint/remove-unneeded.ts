@@ -17,8 +17,9 @@ type Folder =
  * Removes the folders of checkpoints that were hidden, and those that are left over, unless a checkpoint counts on lines
  * of them, or one that is being taken names them. Where that cannot be read of one, nothing that is older goes.
  *
- * What is to be removed was hidden before, and who takes a delta names its base first and looks then whether it is still
- * a checkpoint: one of the two sees what the other has done.
+ * What is to be removed was hidden before anybody is asked what he counts on, and who takes a delta names its base first
+ * and looks then whether it is still a checkpoint: one of the two sees what the other has done. What somebody else hides
+ * in between is for him to remove, or for the next.
  * @param isLeftOver whether a folder without a manifest was given up.
  * @returns the ids that were removed.
  */
@@ -26,6 +27,7 @@ export async function removeUnneeded(
   checkpoints: CheckpointStore,
   isLeftOver: (id: string) => boolean = () => false,
 ): Promise<string[]> {
+  const hidden = await hiddenFolders(checkpoints);
   const ids = await checkpoints.folders();
   const folders = await inParallel(ids, FOLDERS_IN_FLIGHT, (id) => lookAt(checkpoints, id));
   const needed = new Set<string>();
@@ -35,11 +37,22 @@ export async function removeUnneeded(
   for (const [place, id] of ids.entries()) {
     const { kind } = folders[place] as Folder;
     if (kind === 'exists' || kind === 'unreadable' || needed.has(id) || id < lastUnreadable) continue;
-    if (!isLeftOver(id) && !(await checkpoints.isHidden(id))) continue;
+    if (!isLeftOver(id) && !hidden.has(id)) continue;
     await checkpoints.remove(id);
     removed.push(id);
   }
   return removed;
+}
+
+/** Those that are no checkpoints any more; one that is noted as removed may still be one for a moment. */
+async function hiddenFolders(checkpoints: CheckpointStore): Promise<Set<string>> {
+  const ids = await checkpoints.folders();
+  const areHidden = await inParallel(
+    ids,
+    FOLDERS_IN_FLIGHT,
+    async (id) => (await checkpoints.isHidden(id)) && !(await checkpoints.hasManifest(id)),
+  );
+  return new Set(ids.filter((_, place) => areHidden[place]));
 }
 
 async function lookAt(checkpoints: CheckpointStore, id: string): Promise<Folder> {

@@ -585,6 +585,35 @@ describe('taking a delta', () => {
     }
   });
 
+  it('is good where one person who deletes another checkpoint is held up before any request, and one deletes its base', async () => {
+    let isHeldUp = true;
+    for (let at = 1; isHeldUp; at++) {
+      const world = await worldOf(8);
+      const { id: other = '' } = await take(world, { isFull: true });
+      const { id: base = '' } = await take(world, { isFull: true });
+      let goOn: () => void = () => undefined;
+      isHeldUp = false;
+      const gate = new Promise<void>((resolve) => (goOn = resolve));
+      let slow: Promise<unknown> = Promise.resolve();
+      await new Promise<void>((atGate) => {
+        const gated = happeningAt(world.checkpoints, at, async () => {
+          isHeldUp = true;
+          atGate();
+          await gate;
+        });
+        slow = deleteCheckpoint(gated, other).finally(atGate);
+      });
+      const report = await take(world);
+      expect(report, `${at}`).toMatchObject({ status: 'taken', kept: 8 });
+      await deleteCheckpoint(world.checkpoints, base);
+      goOn();
+      await slow;
+      for (const manifest of await world.checkpointsThere()) {
+        expect(await world.problemsOf(manifest), `${at}`).toEqual([]);
+      }
+    }
+  });
+
   it('is so where the first one dies in between, and another goes on', async () => {
     let started = true;
     for (let from = 1; started; from++) {
