@@ -19,7 +19,8 @@ type Folder =
  *
  * What is to be removed was hidden before anybody is asked what he counts on, and who takes a delta names its base first
  * and looks then whether it is still a checkpoint: one of the two sees what the other has done. What somebody else hides
- * in between is for him to remove, or for the next.
+ * in between is for him to remove, or for the next; and where one has come to its end in between, nothing is removed: a
+ * newer one may have taken over what it counted on, and not be among those that were asked.
  * @param isLeftOver whether a folder without a manifest was given up.
  * @returns the ids that were removed.
  */
@@ -33,6 +34,9 @@ export async function removeUnneeded(
   const needed = new Set<string>();
   for (const folder of folders) if ('under' in folder) for (const id of folder.under) needed.add(id);
   const lastUnreadable = ids.findLast((_, place) => folders[place]?.kind === 'unreadable') ?? '';
+  const hasEnded = (id: string, place: number): boolean =>
+    folders[place]?.kind === 'left' && !hidden.has(id) && !isLeftOver(id);
+  if (ids.some(hasEnded)) return [];
   const removed: string[] = [];
   for (const [place, id] of ids.entries()) {
     const { kind } = folders[place] as Folder;
