@@ -691,14 +691,6 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     FOCUS.deltas,
     FOCUS.deletions,
   ),
-  broken(
-    'goes by a base that is no checkpoint any more',
-    5_000,
-    [TAKE, 'await checkpoints.hasManifest(base.id);', 'await Promise.resolve(true);'],
-    FOCUS.rewinds,
-    FOCUS.deltas,
-    FOCUS.deletions,
-  ),
 
   // Of letters and their redrive, of full outboxes, of spilled states and of seen ids.
   broken('closes a redriven letter in a write of its own', 500, [
