@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import Table from 'cli-table3';
 import { begunMs, savepointNameProblem } from '../../shared/checkpoint/checkpoint-id.ts';
 import { CheckpointError } from '../../shared/checkpoint/checkpoint-error.ts';
-import type { Manifest } from '../../shared/checkpoint/manifest.ts';
+import { linesThatCount, type Manifest } from '../../shared/checkpoint/manifest.ts';
 import {
   checkpointIds,
   diffCheckpoints,
@@ -11,6 +11,7 @@ import {
   verifyCheckpoint,
   type KeyDifference,
 } from '../../shared/checkpoint/read-checkpoint.ts';
+import { deleteCheckpoint } from '../../shared/checkpoint/remove-unneeded.ts';
 import type { CheckpointReport } from '../../shared/checkpoint/take-checkpoint.ts';
 import type { CheckpointEvent } from '../../shared/lambda/checkpoint-command.ts';
 import { confirmed } from './confirmation.ts';
@@ -25,6 +26,7 @@ import { UsageError } from './usage-error.ts';
 
 interface TakeOptions extends LocatedOptions {
   readonly savepoint?: string;
+  readonly full?: boolean;
 }
 
 interface DeleteOptions extends LocatedOptions {
@@ -40,7 +42,8 @@ export function checkpointCommand(context: OperatorContext): Command {
     'Takes, lists, shows, verifies, compares and deletes checkpoints. A checkpoint is given by its id, by the name of a savepoint, or as "latest".',
   );
   ofPipeline(group.command('take'), 'takes one now, while processing goes on')
-    .option('--savepoint <name>', 'names it: it is then kept until it is deleted')
+    .option('--savepoint <name>', 'names it: it is then kept until it is deleted, and full')
+    .option('--full', 'stores all state in it, also what an earlier one has')
     .action(async (pipeline: string, options: TakeOptions) => {
       const problem = options.savepoint === undefined ? undefined : savepointNameProblem(options.savepoint);
       if (problem !== undefined) throw new UsageError(problem);
@@ -79,9 +82,13 @@ export function checkpointCommand(context: OperatorContext): Command {
 async function take(
   { out, people, interruption, fail }: OperatorContext,
   access: PipelineAccess,
-  { savepoint, json }: TakeOptions,
+  { savepoint, full, json }: TakeOptions,
 ): Promise<void> {
-  const event: CheckpointEvent = { tidemark: 'checkpoint', ...(savepoint !== undefined && { savepoint }) };
+  const event: CheckpointEvent = {
+    tidemark: 'checkpoint',
+    ...(savepoint !== undefined && { savepoint }),
+    ...(full === true && { isFull: true }),
+  };
   const ours = new Set<string>();
   for (;;) {
     const invoked = await invokeFunction<CheckpointReport>(access.lambda, access.functionName, event);
@@ -90,12 +97,13 @@ async function take(
       return fail();
     }
     const report = invoked.answer;
-    const { status, id = '', items = 0, bytes = 0, isNew } = report;
+    const { status, id = '', items = 0, kept, bytes = 0, isNew } = report;
     if (isNew === true) ours.add(id);
     if (status === 'taken' && ours.has(id)) {
       if (json === true) return out(JSON.stringify(report));
       return out(
-        `${id}${savepoint === undefined ? '' : ` (${savepoint})`}: ${formatted(items)} items, ${formatted(bytes)} bytes`,
+        `${id}${savepoint === undefined ? '' : ` (${savepoint})`}: ${formatted(items)} items, ` +
+          `${kept === undefined ? '' : `${formatted(kept)} of them kept of earlier ones, `}${formatted(bytes)} bytes`,
       );
     }
     if (status === 'unfinished') people(`${id}: ${formatted(items)} items so far …`);
@@ -127,7 +135,7 @@ async function list(
 ): Promise<void> {
   const store = checkpointsOf(access);
   const table = new Table({
-    head: ['id', 'savepoint', 'items', 'bytes', 'seconds', 'generation'],
+    head: ['id', 'savepoint', 'kind', 'items', 'bytes', 'saved', 'seconds', 'generation'],
     style: { head: [], border: [] },
   });
   let count = 0;
@@ -142,8 +150,9 @@ async function list(
     }
     if (json === true) out(JSON.stringify(rowOf(manifest)));
     else {
-      const { savepoint = '', items, bytes, seconds, generation } = rowOf(manifest);
-      table.push([id, savepoint, formatted(items), formatted(bytes), seconds, generation]);
+      const { savepoint = '', kind, items, bytes, saved, seconds, generation } = rowOf(manifest);
+      const figures = [items, bytes, saved].map(formatted);
+      table.push([id, savepoint, kind, ...figures, seconds, generation]);
     }
   }
   if (json === true) return;
@@ -160,13 +169,22 @@ async function readable<T>(read: () => Promise<T>): Promise<T | string> {
   }
 }
 
-function rowOf({ id, savepoint, items, parts, startedMs, endedMs, generation }: Manifest) {
+function rowOf({ id, savepoint, items, parts, startedMs, endedMs, generation, delta }: Manifest) {
+  const own = parts.filter(({ from }) => from === undefined);
+  const others = parts.filter(({ from }) => from !== undefined);
   return {
     id,
     ...(savepoint !== undefined && { savepoint }),
+    kind: delta === undefined ? 'full' : 'delta',
+    ...(delta !== undefined && { base: delta.base, depth: delta.depth }),
     items,
-    parts: parts.length,
-    bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
+    parts: own.length,
+    bytes: own.reduce((sum, { bytes }) => sum + bytes, 0),
+    // What the lines that it keeps take where they lie, by their share of their parts.
+    saved: Math.round(
+      others.reduce((sum, part) => sum + (part.bytes * linesThatCount(part)) / part.lines, 0),
+    ),
+    ...(others.length > 0 && { keptParts: others.length }),
     begun: new Date(startedMs).toISOString(),
     seconds: Math.round((endedMs - startedMs) / 100) / 10,
     generation,
@@ -238,8 +256,12 @@ async function remove(
   const called = savepoint === undefined ? id : `${id} (${savepoint})`;
   const what = `Delete the checkpoint ${called} of ${access.pipeline}${isNewest ? ', the newest that there is' : ''}?`;
   if (yes !== true && !(await confirmed(context, what))) return fail();
-  await store.remove(id);
-  out(json === true ? JSON.stringify({ deleted: id }) : `Deleted ${called}.`);
+  const isGone = await deleteCheckpoint(store, id);
+  if (json === true) return out(JSON.stringify({ deleted: id, isGone }));
+  out(`Deleted ${called}.`);
+  if (!isGone) {
+    people('Later checkpoints count on lines of it: its parts stay until the last of them is gone.');
+  }
 }
 
 async function diff(

@@ -119,13 +119,14 @@ function variables(
 }
 
 function checkpointVariables(settings: StatefulPipelineProps['checkpoints']): Record<string, string> {
-  const { keepLast, keepDaily, readUnitsPerSecond } = settings === false ? {} : (settings ?? {});
+  const { keepLast, keepDaily, readUnitsPerSecond, fullEvery } = settings === false ? {} : (settings ?? {});
   return {
     ...(keepLast !== undefined && { [ENVIRONMENT.keepLast]: String(keepLast) }),
     ...(keepDaily !== undefined && { [ENVIRONMENT.keepDaily]: String(keepDaily) }),
     ...(readUnitsPerSecond !== undefined && {
       [ENVIRONMENT.checkpointReadUnits]: String(readUnitsPerSecond),
     }),
+    ...(fullEvery !== undefined && { [ENVIRONMENT.fullEvery]: String(fullEvery) }),
   };
 }
 

@@ -35,6 +35,8 @@ const RETENTION_HOURS: Range = [24, 8760];
 const KEPT_CHECKPOINTS: Range = [1, 1_000];
 /** A page of a scan takes 256; DynamoDB gives 12,000 to a new table, and more on request. */
 const READ_UNITS: Range = [100, 1_000_000];
+/** Longer, and a damaged part would spoil weeks. */
+const CHAIN: Range = [1, 100];
 /** Amazon Kinesis, CreateStream: the shards that one stream can be given. */
 const SHARD_COUNT: Range = [1, 10_000];
 
@@ -382,10 +384,11 @@ function* alarmProblems(props: StatefulPipelineProps): Generator<string> {
 
 function* checkpointProblems(props: StatefulPipelineProps): Generator<string> {
   if (props.checkpoints === false || props.checkpoints === undefined) return;
-  const { interval, keepLast, keepDaily, readUnitsPerSecond } = props.checkpoints;
+  const { interval, keepLast, keepDaily, readUnitsPerSecond, fullEvery } = props.checkpoints;
   yield* rangeProblems('checkpoints.keepLast', keepLast, KEPT_CHECKPOINTS, 'checkpoints');
   yield* rangeProblems('checkpoints.keepDaily', keepDaily, KEPT_CHECKPOINTS, 'days');
   yield* rangeProblems('checkpoints.readUnitsPerSecond', readUnitsPerSecond, READ_UNITS, 'units');
+  yield* rangeProblems('checkpoints.fullEvery', fullEvery, CHAIN, 'checkpoints');
   const minutes = interval?.toMinutes({ integral: false });
   const highest = leastRetentionHours(props) * 30;
   if (minutes !== undefined && !(Number.isInteger(minutes) && minutes >= 1 && minutes <= highest)) {

@@ -32,6 +32,11 @@ export interface CheckpointSettings {
    * Read units a second that taking one may use. Default: 3,000, a quarter of what a new table on demand gives.
    */
   readonly readUnitsPerSecond?: number;
+  /**
+   * Every so many checkpoints one is full, from 1, which makes all of them so. The others store what has changed since,
+   * and keep the rest where it lies. Default: 8.
+   */
+  readonly fullEvery?: number;
 }
 
 /** What a pipeline's description does not say. Streams, tables and permissions follow from the description. */

@@ -9,8 +9,27 @@ export function checkpointPrefix(pipeline: string): string {
 export const MANIFEST_NAME = 'manifest.json';
 /** How far its taking is, until the manifest is there. */
 export const WORK_NAME = 'work.json';
+/** A checkpoint that was removed, and parts of which others may count on. */
+export const REMOVED_NAME = 'removed.json';
 /** Until when somebody reads the checkpoint. */
 export const HOLD_NAME = 'hold.json';
+
+const PART_END = '.ndjson.gz';
+
+/** A part's name in its checkpoint's folder. @param owner who writes it, as no other is called. */
+export function partName(segment: number, number: number, owner: string): string {
+  return `${segment}-${number}-${owner}${PART_END}`;
+}
+
+/** What lies beside a part: the hashes of its lines. */
+export function hashesName(part: string): string {
+  return part.replace(PART_END, '.hashes');
+}
+
+/** Where it stands which lines of other checkpoints a segment has found again. */
+export function keptName(segment: number, number: number, owner: string): string {
+  return `${segment}-${number}-${owner}.kept.gz`;
+}
 
 /** How far the taking of a checkpoint is, as text, with what tells this version of it from others. */
 export interface KeptWork {
@@ -68,6 +87,15 @@ export interface CheckpointStore {
 
   /** Whether a folder is a checkpoint. */
   hasManifest(id: string): Promise<boolean>;
+
+  /**
+   * Notes that a checkpoint is removed, and then removes its manifest: it exists no more, and its parts stay. What is
+   * not there is no error.
+   */
+  hide(id: string): Promise<void>;
+
+  /** Whether a folder was hidden. */
+  isHidden(id: string): Promise<boolean>;
 
   /**
    * Removes a checkpoint, or what is left of one: the manifest first, so that it does not exist while parts of it are

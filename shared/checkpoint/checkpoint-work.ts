@@ -1,5 +1,6 @@
+import type { DeltaBase } from './delta-base.ts';
 import { LineDigest } from './line-digest.ts';
-import type { Manifest, ManifestPart, ManifestShard } from './manifest.ts';
+import type { Manifest, ManifestObject, ManifestPart, ManifestShard } from './manifest.ts';
 
 /** How far the taking of a checkpoint is: what the next invocation goes on from. */
 export interface CheckpointWork {
@@ -12,6 +13,10 @@ export interface CheckpointWork {
   /** Read before anything was scanned. */
   readonly shards: readonly ManifestShard[];
   readonly segments: readonly SegmentWork[];
+  /** What the items are compared with; absent of a full checkpoint. */
+  readonly base?: DeltaBase;
+  /** Whether the base was still a checkpoint when it was named here: only then nothing of it can go. */
+  readonly isBaseSure?: boolean;
   /** Who has written this: no two invocations are called the same. */
   readonly holder: string;
 }
@@ -22,23 +27,24 @@ export interface SegmentWork {
   readonly isDone: boolean;
   /** What is stored of the items up to there. */
   readonly parts: readonly ManifestPart[];
+  /** Which lines of the base's parts were found again up to there. */
+  readonly kept?: ManifestObject;
+  /** Lines that are stored, and those that are kept. */
   readonly items: number;
+  /** Of the same. */
   readonly digest: string;
 }
 
 export const NO_WORK: SegmentWork = { isDone: false, parts: [], items: 0, digest: String(new LineDigest()) };
 
-/** Of all segments. */
-export function totalsOf({ segments }: CheckpointWork): Pick<Manifest, 'parts' | 'items' | 'digest'> & {
-  readonly bytes: number;
-} {
+/** Of all segments: parts that are its own. */
+export function totalsOf({ segments }: CheckpointWork): Pick<Manifest, 'parts' | 'items' | 'digest'> {
   const parts = segments.flatMap((segment) => segment.parts);
   const digest = new LineDigest();
   for (const segment of segments) digest.merge(new LineDigest(segment.digest));
   return {
     parts,
     items: segments.reduce((sum, { items }) => sum + items, 0),
-    bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
     digest: String(digest),
   };
 }

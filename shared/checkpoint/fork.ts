@@ -2,9 +2,10 @@ import { deadLetterNamesOf } from '../output/dead-letter-name.ts';
 import type { DeadLetterStore } from '../output/dead-letter-store.ts';
 import type { Program } from '../engine/program.ts';
 import { inParallel } from '../state/in-parallel.ts';
+import { without } from '../state/without.ts';
 import { CheckpointError } from './checkpoint-error.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
-import type { Manifest } from './manifest.ts';
+import type { Manifest, ManifestPart } from './manifest.ts';
 import type { SourceShard } from './replay-source.ts';
 
 /** Longer than a copy takes: nobody takes the hold back. */
@@ -50,7 +51,7 @@ export async function copyCheckpoint(
   nowMs: number,
   onNews: (news: ForkNews) => void = () => undefined,
 ): Promise<Manifest> {
-  const { id, parts, pipeline, generation } = manifest;
+  const { id, parts, pipeline, generation, delta } = manifest;
   const copied = { parts: 0, letters: 0 };
   await from.checkpoints.putHold(id, nowMs + HOLD_MS);
   const kept = lettersOfFork(to.closedLetters, id);
@@ -70,21 +71,26 @@ export async function copyCheckpoint(
       onNews({ ...copied });
     }
   }
-  for (const { name } of parts) {
-    const packed = await from.checkpoints.getPart(id, name);
+  const copy = async (folder: string, name: string, newName: string): Promise<void> => {
+    const packed = await from.checkpoints.getPart(folder, name);
     if (packed === undefined) {
-      throw new CheckpointError(`Part ${name} of checkpoint ${id} of pipeline '${pipeline}' is gone.`);
+      throw new CheckpointError(`Part ${name} of checkpoint ${folder} of pipeline '${pipeline}' is gone.`);
     }
-    await to.checkpoints.putPart(id, name, packed);
-    copied.parts += 1;
-    onNews({ ...copied });
-  }
+    await to.checkpoints.putPart(id, newName, packed);
+  };
+  for (const { name } of delta?.kept ?? []) await copy(id, name, name);
   const own: Manifest = {
     ...manifest,
+    parts: parts.map(partOfFork),
     pipeline: to.pipeline,
     savepoint: savepointOfFork(pipeline),
     forkedFrom: pipeline,
   };
+  for (const [place, { from: folder = id, name }] of parts.entries()) {
+    await copy(folder, name, (own.parts[place] as ManifestPart).name);
+    copied.parts += 1;
+    onNews({ ...copied });
+  }
   if (!(await from.checkpoints.hasManifest(id))) {
     throw new CheckpointError(
       `Checkpoint ${id} of pipeline '${pipeline}' was removed while it was copied: fork from another one.`,
@@ -92,6 +98,13 @@ export async function copyCheckpoint(
   }
   await to.checkpoints.putManifest(own);
   return own;
+}
+
+/** As it lies in the copy's own folder: with what it counts on, and without the hashes, by which no delta goes there. */
+function partOfFork(part: ManifestPart): ManifestPart {
+  const { from, name } = part;
+  const own = without(without(part, 'from'), 'hashes');
+  return { ...own, name: from === undefined ? name : `${from}-${name}` };
 }
 
 /** What a person calls it: until it is deleted, retention keeps it. */

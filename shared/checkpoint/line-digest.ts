@@ -3,6 +3,11 @@ import { createHash } from 'node:crypto';
 const DIGITS = 64;
 const BITS = 256;
 
+/** SHA-256. @param line without its end. */
+export function hashOfLine(line: string): Buffer {
+  return createHash('sha256').update(line).digest();
+}
+
 /**
  * The sum of the SHA-256 of lines, modulo 2^256: the same in whatever order they come, so that parts can be digested
  * side by side and a restored table, which keeps no order, compared with its checkpoint. A line that stands twice counts
@@ -16,9 +21,12 @@ export class LineDigest {
     this.#sum = BigInt(`0x${hex}`);
   }
 
-  /** @param line without its end. */
-  add(line: string): void {
-    this.#include(createHash('sha256').update(line).digest('hex'));
+  /**
+   * @param line without its end.
+   * @param hash that of the line, where it is known.
+   */
+  add(line: string, hash: Buffer = hashOfLine(line)): void {
+    this.#include(hash.toString('hex'));
   }
 
   /** Takes in what another digest has seen. */

@@ -1,5 +1,5 @@
 import { CheckpointError } from './checkpoint-error.ts';
-import { CHECKPOINT_FORMAT, type Manifest } from './manifest.ts';
+import { CHECKPOINT_FORMAT, DELTA_FORMAT, type Manifest } from './manifest.ts';
 
 /** As it is stored: for people to read, too. */
 export function manifestText(manifest: Manifest): string {
@@ -21,10 +21,10 @@ export function readManifest(id: string, text: string): Manifest {
     );
   }
   const format: unknown = manifest.format;
-  if (format !== CHECKPOINT_FORMAT) {
+  if (format !== CHECKPOINT_FORMAT && format !== DELTA_FORMAT) {
     throw new CheckpointError(
-      `Checkpoint ${id} has the form ${JSON.stringify(format)}, and this version reads ${CHECKPOINT_FORMAT}: use the ` +
-        'version that took it, or a later one.',
+      `Checkpoint ${id} has the form ${JSON.stringify(format)}, and this version reads ${CHECKPOINT_FORMAT} and ` +
+        `${DELTA_FORMAT}: use the version that took it, or a later one.`,
     );
   }
   return manifest;

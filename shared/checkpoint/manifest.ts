@@ -2,8 +2,8 @@ import type { LaneTime } from '../time/lane-time.ts';
 
 /** What `manifest.json` says. A checkpoint without one does not exist. */
 export interface Manifest {
-  /** Version of the form of manifest, parts and lines. */
-  readonly format: typeof CHECKPOINT_FORMAT;
+  /** Version of the form of manifest, parts and lines: a delta has one of its own. */
+  readonly format: typeof CHECKPOINT_FORMAT | typeof DELTA_FORMAT;
   /** Sorts by time. */
   readonly id: string;
   readonly pipeline: string;
@@ -27,14 +27,40 @@ export interface Manifest {
   /** Stateful operators with the versions of their state, in order. */
   readonly operators: readonly ManifestOperator[];
   readonly shards: readonly ManifestShard[];
+  /** Of a delta: those of other checkpoints whose lines it keeps, and its own behind them. */
   readonly parts: readonly ManifestPart[];
-  /** Lines of all parts. */
+  /** Lines of all parts that count: the whole state. */
   readonly items: number;
-  /** Sum of the SHA-256 of all lines, as hexadecimal digits: the same in whatever order they stand. */
+  /** Sum of the SHA-256 of all lines that count, as hexadecimal digits: the same in whatever order they stand. */
   readonly digest: string;
+  /** Of a delta. */
+  readonly delta?: ManifestDelta;
 }
 
+/** What makes a checkpoint a delta: of parts of earlier ones it keeps the lines that the scan has found again. */
+export interface ManifestDelta {
+  /** The id of the checkpoint that it was compared with. */
+  readonly base: string;
+  /** So many deltas since the last full one, itself counted. */
+  readonly depth: number;
+  /** So many lines have the parts of which it could keep some. */
+  readonly lines: number;
+  /** Which of them count: one object for each segment of the scan, in its own folder. */
+  readonly kept: readonly ManifestObject[];
+}
+
+export interface ManifestObject {
+  /** Name in the checkpoint's folder. */
+  readonly name: string;
+  readonly bytes: number;
+  /** Of the bytes, hexadecimal. */
+  readonly sha256: string;
+}
+
+/** A checkpoint all of whose lines are in its own parts. */
 export const CHECKPOINT_FORMAT = 1;
+/** A delta: what knows the first form only would take lines for good that do not count. */
+export const DELTA_FORMAT = 2;
 
 export interface ManifestOperator {
   readonly name: string;
@@ -73,4 +99,20 @@ export interface ManifestPart {
   readonly bytes: number;
   /** Of the packed bytes, hexadecimal. */
   readonly sha256: string;
+  /** SHA-256 of the hashes of its lines, which lie beside it; absent where there are none. */
+  readonly hashes?: string;
+  /** The checkpoint in whose folder it lies, where that is another. */
+  readonly from?: string;
+  /** Of a part some of whose lines do not count. */
+  readonly kept?: {
+    /** The number of its first line among those of all parts of which lines are kept. */
+    readonly first: number;
+    /** So many lines count. */
+    readonly lines: number;
+  };
+}
+
+/** How many lines of a part count. */
+export function linesThatCount({ lines, kept }: Pick<ManifestPart, 'lines' | 'kept'>): number {
+  return kept?.lines ?? lines;
 }

@@ -1,6 +1,7 @@
 import {
   HOLD_NAME,
   MANIFEST_NAME,
+  REMOVED_NAME,
   WORK_NAME,
   type CheckpointStore,
   type KeptWork,
@@ -69,6 +70,16 @@ export class MemoryCheckpointStore implements CheckpointStore {
 
   async hasManifest(id: string): Promise<boolean> {
     return this.objects.has(`${id}/${MANIFEST_NAME}`);
+  }
+
+  async hide(id: string): Promise<void> {
+    if (!(await this.hasManifest(id))) return;
+    this.objects.set(`${id}/${REMOVED_NAME}`, Buffer.from('{}'));
+    this.objects.delete(`${id}/${MANIFEST_NAME}`);
+  }
+
+  async isHidden(id: string): Promise<boolean> {
+    return this.objects.has(`${id}/${REMOVED_NAME}`);
   }
 
   async remove(id: string): Promise<void> {

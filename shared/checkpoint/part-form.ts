@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { CheckpointError } from './checkpoint-error.ts';
-import { LineDigest } from './line-digest.ts';
+import { hashOfLine, LineDigest } from './line-digest.ts';
+import { LINE_HASH_BYTES } from './line-pool.ts';
 import type { ManifestPart } from './manifest.ts';
 
 /**
@@ -27,11 +28,14 @@ export interface PackedPart {
   readonly lines: number;
   readonly sha256: string;
   readonly digest: LineDigest;
+  /** Of each line, in order, the first `LINE_HASH_BYTES` of its SHA-256. */
+  readonly hashes: Uint8Array;
 }
 
 /** Packs lines into a part. Synchronous: the same lines give the same steps, and packing is what there is to do. */
 export class PartPacker {
   readonly #members: Buffer[] = [];
+  readonly #hashes: Buffer[] = [];
   readonly #digest = new LineDigest();
   readonly #limitBytes: number;
   #pending: string[] = [];
@@ -53,9 +57,10 @@ export class PartPacker {
   }
 
   /** @param line without its end. */
-  add(line: string): void {
+  add(line: string, hash: Buffer = hashOfLine(line)): void {
     const bytes = Buffer.byteLength(line) + 1;
-    this.#digest.add(line);
+    this.#digest.add(line, hash);
+    this.#hashes.push(hash.subarray(0, LINE_HASH_BYTES));
     this.#pending.push(line);
     this.#pendingBytes += bytes;
     this.#bytes += bytes;
@@ -66,7 +71,8 @@ export class PartPacker {
   finish(): PackedPart {
     if (this.#pending.length > 0 || this.#members.length === 0) this.#pack();
     const packed = Buffer.concat(this.#members);
-    return { packed, lines: this.#lines, sha256: sha256(packed), digest: this.#digest };
+    const hashes = Buffer.concat(this.#hashes);
+    return { packed, lines: this.#lines, sha256: sha256(packed), digest: this.#digest, hashes };
   }
 
   #pack(): void {
@@ -121,6 +127,6 @@ function countLines(text: Buffer): number {
   return lines;
 }
 
-function sha256(bytes: Uint8Array): string {
+export function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }

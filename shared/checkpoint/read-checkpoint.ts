@@ -2,6 +2,7 @@ import { CheckpointError } from './checkpoint-error.ts';
 import { isCheckpointId, LATEST } from './checkpoint-id.ts';
 import { isLineOfKey, statesOfLine } from './checkpoint-line.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
+import { readKeptLines, type KeptLines } from './kept-lines.ts';
 import { LineDigest } from './line-digest.ts';
 import type { Manifest, ManifestPart } from './manifest.ts';
 import { inParallel } from '../state/in-parallel.ts';
@@ -50,20 +51,49 @@ export async function findCheckpoint(store: CheckpointStore, which: string): Pro
 }
 
 /**
- * The lines of one part, checked as a whole before the first is given.
- * @throws CheckpointError that says what is wrong with it.
+ * Reads the parts of one checkpoint, wherever they lie: of those of others the lines that count. In memory is a part, and
+ * of a delta a bit for each line of the others.
  */
-export async function readPart(
-  store: Pick<CheckpointStore, 'getPart'>,
-  id: string,
-  part: ManifestPart,
-): Promise<Iterable<string>> {
-  return partLines(id, part, await store.getPart(id, part.name));
+export class PartReader {
+  readonly #store: Pick<CheckpointStore, 'getPart'>;
+  readonly #manifest: Manifest;
+  #reading: Promise<KeptLines> | undefined;
+
+  constructor(store: Pick<CheckpointStore, 'getPart'>, manifest: Manifest) {
+    this.#store = store;
+    this.#manifest = manifest;
+  }
+
+  /**
+   * The lines of one part that count, checked as a whole before the first is given.
+   * @throws CheckpointError that says what is wrong with it.
+   */
+  async lines(part: ManifestPart): Promise<Iterable<string>> {
+    const { id, delta } = this.#manifest;
+    const { name, from = id, kept } = part;
+    const lines = partLines(from, part, await this.#store.getPart(from, name));
+    if (kept === undefined) return lines;
+    const { kept: objects, lines: of } = delta ?? { kept: [], lines: 0 };
+    this.#reading ??= readKeptLines(this.#store, id, objects, of);
+    const counting = await this.#reading;
+    if (counting.countOf(kept.first, part.lines) !== kept.lines) {
+      throw new CheckpointError(
+        `Of part ${name} other lines count than the ${kept.lines} of which the manifest of checkpoint ${id} says so.`,
+      );
+    }
+    return countedOf(lines, counting, kept.first);
+  }
+}
+
+function* countedOf(lines: Iterable<string>, counting: KeptLines, first: number): Generator<string> {
+  let number = first;
+  for (const line of lines) if (counting.has(number++)) yield line;
 }
 
 /** All lines of a checkpoint, part by part. @throws CheckpointError at a part that is not as the manifest says. */
 export async function* checkpointLines(store: CheckpointStore, manifest: Manifest): AsyncGenerator<string> {
-  for (const part of manifest.parts) yield* await readPart(store, manifest.id, part);
+  const reader = new PartReader(store, manifest);
+  for (const part of manifest.parts) yield* await reader.lines(part);
 }
 
 export interface VerifyReport {
@@ -76,7 +106,7 @@ export interface VerifyReport {
 }
 
 /**
- * Reads every part and compares it with the manifest: bytes, hashes, counts, and the digest of all lines.
+ * Reads every part, those of earlier checkpoints that a delta keeps lines of too, and compares it with the manifest: bytes, hashes, counts, and the digest of all lines.
  * @param onPart told behind each part.
  */
 export async function verifyCheckpoint(
@@ -86,11 +116,12 @@ export async function verifyCheckpoint(
 ): Promise<VerifyReport> {
   const problems: string[] = [];
   const digest = new LineDigest();
+  const reader = new PartReader(store, manifest);
   let items = 0;
   let bytes = 0;
   for (const part of manifest.parts) {
     try {
-      for (const line of await readPart(store, manifest.id, part)) {
+      for (const line of await reader.lines(part)) {
         digest.add(line);
         items += 1;
       }
@@ -120,8 +151,9 @@ export async function findLine(
   manifest: Manifest,
   key: string,
 ): Promise<string | undefined> {
+  const reader = new PartReader(store, manifest);
   for (const part of manifest.parts) {
-    for (const line of await readPart(store, manifest.id, part)) if (isLineOfKey(line, key)) return line;
+    for (const line of await reader.lines(part)) if (isLineOfKey(line, key)) return line;
   }
   return undefined;
 }
@@ -168,8 +200,9 @@ async function* keyedHashes(
   pass: number,
   passes: number,
 ): AsyncGenerator<{ readonly key: string; readonly hash: string }> {
+  const reader = new PartReader(store, manifest);
   for (const part of manifest.parts) {
-    for (const line of await readPart(store, manifest.id, part)) {
+    for (const line of await reader.lines(part)) {
       const found = statesOfLine(line, (key) => shareOf(key, passes) === pass);
       if (found !== undefined) yield found;
     }

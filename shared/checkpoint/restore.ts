@@ -22,8 +22,8 @@ import { itemOfLine, lineBefore } from './checkpoint-line.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
 import { lettersOfFork } from './fork.ts';
 import { LineDigest } from './line-digest.ts';
-import type { Manifest, ManifestPart } from './manifest.ts';
-import { readPart } from './read-checkpoint.ts';
+import { linesThatCount, type Manifest, type ManifestPart } from './manifest.ts';
+import { PartReader } from './read-checkpoint.ts';
 
 /** What a restore works with. */
 export interface Restorer {
@@ -39,7 +39,7 @@ const FIRST_PAUSE_MS = 50;
 const LETTERS_IN_FLIGHT = 8;
 
 export interface RestoredPart {
-  /** Lines that are done, from the part's beginning. */
+  /** Lines that count and are done, from the part's beginning. */
   readonly lines: number;
   readonly isDone: boolean;
 }
@@ -90,13 +90,13 @@ export async function restorePart(
     const open = items.filter(hasLetters);
     await inParallel(open, LETTERS_IN_FLIGHT, (item) => copyLetters(runtime, item, manifest));
   };
-  for (const line of await readPart(checkpoints, manifest.id, part)) {
+  for (const line of await new PartReader(checkpoints, manifest).lines(part)) {
     lines += 1;
     if (lines <= skipped) continue;
     group.push(itemOfLine(line, manifest.generation, generation));
     if (group.length < ITEMS_IN_FLIGHT) continue;
     await endGroup();
-    if (!keepGoing()) return { lines, isDone: lines === part.lines };
+    if (!keepGoing()) return { lines, isDone: lines === linesThatCount(part) };
   }
   await endGroup();
   return { lines, isDone: true };

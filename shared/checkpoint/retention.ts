@@ -3,6 +3,7 @@ import { begunMs } from './checkpoint-id.ts';
 import { CheckpointError } from './checkpoint-error.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
 import { checkpointIds } from './read-checkpoint.ts';
+import { removeUnneeded } from './remove-unneeded.ts';
 
 /** How long what never became a checkpoint is left alone behind the time in which it could still go on. */
 const LEFT_OVER_SLACK_MS = 24 * 3_600_000;
@@ -19,30 +20,26 @@ export interface RetentionOptions {
 
 /**
  * Removes checkpoints that need not be kept, and what is left of those that were never finished. The newest is never
- * removed, nor one whose manifest cannot be read: it may be a savepoint of a later version; nor one that is held.
- * @returns the ids that were removed.
+ * removed, nor one whose manifest cannot be read: it may be a savepoint of a later version; nor one that is held. What
+ * another one counts on stays until that one goes.
+ * @returns the ids that were removed, of which some are only hidden yet.
  */
 export async function applyRetention(options: RetentionOptions): Promise<string[]> {
   const { checkpoints, retention, nowMs, resumableMs, inUse } = options;
-  const folders = await checkpoints.folders();
   const ids = await checkpointIds(checkpoints);
-  const existing = new Set(ids);
   const kept = keptIds(ids, retention);
-  const removed: string[] = [];
+  const removed = new Set<string>();
   for (const id of ids) {
     if (kept.has(id) || inUse.has(id) || (await mayBeSavepoint(checkpoints, id))) continue;
     if (((await checkpoints.getHold(id)) ?? 0) > nowMs) continue;
-    await checkpoints.remove(id);
-    removed.push(id);
+    await checkpoints.hide(id);
+    removed.add(id);
   }
-  for (const id of folders) {
-    // Not so for what is no id: nobody knows whose it is.
-    const isOld = nowMs - begunMs(id) > resumableMs + LEFT_OVER_SLACK_MS;
-    if (existing.has(id) || inUse.has(id) || !isOld) continue;
-    await checkpoints.remove(id);
-    removed.push(id);
-  }
-  return removed;
+  // Not so for what is no id: nobody knows whose it is.
+  const isLeftOver = (id: string): boolean =>
+    !inUse.has(id) && nowMs - begunMs(id) > resumableMs + LEFT_OVER_SLACK_MS;
+  for (const id of await removeUnneeded(checkpoints, isLeftOver)) removed.add(id);
+  return [...removed].sort();
 }
 
 /** @param ids the oldest first. */

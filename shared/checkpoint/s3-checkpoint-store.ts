@@ -12,6 +12,7 @@ import {
   checkpointPrefix,
   HOLD_NAME,
   MANIFEST_NAME,
+  REMOVED_NAME,
   WORK_NAME,
   type CheckpointStore,
   type KeptWork,
@@ -113,6 +114,22 @@ export class S3CheckpointStore implements CheckpointStore {
 
   async hasManifest(id: string): Promise<boolean> {
     return this.#isListed(id, MANIFEST_NAME);
+  }
+
+  async hide(id: string): Promise<void> {
+    if (!(await this.hasManifest(id))) return;
+    await this.#client.send(
+      new PutObjectCommand({
+        ...this.#object(id, REMOVED_NAME),
+        Body: '{}',
+        ContentType: 'application/json',
+      }),
+    );
+    await this.#client.send(new DeleteObjectCommand(this.#object(id, MANIFEST_NAME)));
+  }
+
+  async isHidden(id: string): Promise<boolean> {
+    return this.#isListed(id, REMOVED_NAME);
   }
 
   async remove(id: string): Promise<void> {

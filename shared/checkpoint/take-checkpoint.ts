@@ -8,7 +8,15 @@ import type { Clock } from '../time/clock.ts';
 import { begunMs, checkpointId } from './checkpoint-id.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
 import { NO_WORK, totalsOf, type CheckpointWork } from './checkpoint-work.ts';
-import { CHECKPOINT_FORMAT, type Manifest, type ManifestOperator } from './manifest.ts';
+import { findBase, linesOf, type DeltaBase, type DeltaOptions } from './delta-base.ts';
+import type { KeptLines } from './kept-lines.ts';
+import {
+  CHECKPOINT_FORMAT,
+  DELTA_FORMAT,
+  type Manifest,
+  type ManifestOperator,
+  type ManifestPart,
+} from './manifest.ts';
 import { findCheckpoint, newestCheckpoint } from './read-checkpoint.ts';
 import type { Retention } from './checkpoint-defaults.ts';
 import { applyRetention } from './retention.ts';
@@ -33,6 +41,8 @@ export interface CheckpointTaker {
   /** Hash of the code. */
   readonly code?: string;
   readonly retention: Retention;
+  /** How deltas are taken; absent where every checkpoint is full. */
+  readonly deltas?: DeltaOptions;
   /** Parts of the table that are scanned side by side. */
   readonly segments: number;
   /** Lines of a part, bytes before packing; `PART_BYTES` unless a test has it smaller. */
@@ -53,6 +63,8 @@ export interface CheckpointRequest {
   readonly savepoint?: string;
   /** Begin one only where the newest is this old. One that is unfinished is gone on with in any case. */
   readonly ifOlderThanMs?: number;
+  /** No delta. A savepoint never is one. */
+  readonly isFull?: boolean;
 }
 
 /**
@@ -74,7 +86,9 @@ export interface CheckpointReport {
   readonly isNew?: boolean;
   /** So far. */
   readonly items?: number;
-  /** Packed, so far. */
+  /** Of these, items whose lines earlier checkpoints have stored, so far. */
+  readonly kept?: number;
+  /** Packed, so far, without what is kept. */
   readonly bytes?: number;
   readonly parts?: number;
   /** Of `busy`: when somebody else may go on at the latest, milliseconds since the epoch. */
@@ -105,6 +119,8 @@ const CONTROL_TRIES = 10;
  * - A part counts only once the work file names it, and the work file is written only by who has written or read its
  *   newest version. Names of parts say who wrote them. So one who sleeps, loses its lease and wakes can neither change
  *   what another has stored nor add to it.
+ * - A delta names its base in the work file, looks then whether the base is still a checkpoint, and only then goes by
+ *   it: whoever removes one hides it first, and spares then what is named. See `removeUnneeded`.
  * - The manifest comes last, where there is none, and only if the generation that was scanned is still the current one:
  *   one that is being cleaned up has holes.
  * - Whoever dies leaves a lease that runs out, and a folder that is no checkpoint.
@@ -143,7 +159,7 @@ export async function takeCheckpoint(
     return { status: isTaken ? 'taken' : 'abandoned', ...report };
   }
   // Where there is one, it is of somebody who went on with the same work: as good as this.
-  await taker.checkpoints.putManifest(manifestOf(taker, work));
+  await taker.checkpoints.putManifest(manifestOf(taker, work, end.kept));
   return { ...report, ...(await settle(taker, work.id)) };
 }
 
@@ -185,8 +201,8 @@ async function begin(taker: CheckpointTaker, request: CheckpointRequest): Promis
     const id = checkpointId(nowMs, taker.random());
     const leased = await lend(taker, control, id);
     if (leased === undefined) continue;
-    const made = await orGivingBack(taker, id, () => makeWork(taker, leased, id, nowMs, savepoint));
-    return { ...made, isNew: true };
+    const made = await orGivingBack(taker, id, () => makeWork(taker, leased, id, nowMs, request));
+    return made === 'overtaken' ? { status: 'busy', id } : { ...made, isNew: true };
   }
   return { status: 'busy' };
 }
@@ -204,15 +220,10 @@ async function resume(
   const manifest = await taker.checkpoints.getManifest(id);
   if (manifest !== undefined) {
     // It came as far as the manifest, and no further.
-    const { savepoint, items, parts } = manifest;
-    const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
     return {
-      id,
-      ...(savepoint !== undefined && { savepoint }),
+      ...identityOf(manifest),
       isNew: false,
-      items,
-      bytes,
-      parts: parts.length,
+      ...figuresOf({ ...manifest, parts: manifest.parts.filter(({ from }) => from === undefined) }),
       ...(await settle(taker, id)),
     };
   }
@@ -223,23 +234,32 @@ async function resume(
   if (before.generation !== control.generation || isTooOld) return 'gone';
   if ((await lend(taker, control, id)) === undefined) return 'contended';
   const holder = taker.random();
-  const work: CheckpointWork = { ...before, holder };
+  const work: CheckpointWork = {
+    ...(before.isBaseSure === true ? before : without(before, 'base')),
+    holder,
+  };
   // From here on whoever held it can write no more.
   const version = await taker.checkpoints.putWork(id, JSON.stringify(work), kept.version);
   return version === undefined ? 'contended' : { holder, work, version, isNew: false };
 }
 
+/** @returns `overtaken` where somebody else has gone on with it while the base was asked. */
 async function makeWork(
   taker: CheckpointTaker,
   control: Control,
   id: string,
   startedMs: number,
-  savepoint: string | undefined,
-): Promise<{ readonly holder: string; readonly work: CheckpointWork; readonly version: string }> {
+  { savepoint, isFull }: CheckpointRequest,
+): Promise<
+  { readonly holder: string; readonly work: CheckpointWork; readonly version: string } | 'overtaken'
+> {
+  const { checkpoints, deltas } = taker;
   const { generation, epoch } = control;
   const holder = taker.random();
   const shards = await shardPositions(taker.store, taker.streamShards, generation, taker.streams);
-  const work: CheckpointWork = {
+  const mayBeDelta = deltas !== undefined && savepoint === undefined && isFull !== true;
+  const base = mayBeDelta ? await findBase(checkpoints, generation, deltas) : undefined;
+  const full: CheckpointWork = {
     id,
     ...(savepoint !== undefined && { savepoint }),
     generation,
@@ -250,9 +270,14 @@ async function makeWork(
     segments: Array.from({ length: taker.segments }, () => NO_WORK),
     holder,
   };
-  const version = await taker.checkpoints.putWork(id, JSON.stringify(work), undefined);
+  const first = base === undefined ? full : { ...full, base };
+  const version = await checkpoints.putWork(id, JSON.stringify(first), undefined);
   if (version === undefined) throw new Error(`Somebody else has begun checkpoint ${id}: ids are not random.`);
-  return { holder, work, version };
+  if (base === undefined) return { holder, work: full, version };
+  const isBaseSure = await checkpoints.hasManifest(base.id);
+  const work = isBaseSure ? { ...full, base, isBaseSure } : full;
+  const next = await checkpoints.putWork(id, JSON.stringify(work), version);
+  return next === undefined ? 'overtaken' : { holder, work, version: next };
 }
 
 /** Has the lease until this process ends. @returns `undefined` where somebody else wrote the control row. */
@@ -321,11 +346,13 @@ function resumableMs({ horizonSeconds }: CheckpointTaker): number {
   return horizonSeconds * 1_000;
 }
 
-function manifestOf(taker: CheckpointTaker, work: CheckpointWork): Manifest {
-  const { id, savepoint, generation, epoch, startedMs, isByPartition, shards } = work;
+function manifestOf(taker: CheckpointTaker, work: CheckpointWork, kept: KeptLines | undefined): Manifest {
+  const { id, savepoint, generation, epoch, startedMs, isByPartition, shards, base } = work;
   const { parts, items, digest } = totalsOf(work);
+  const under = base === undefined || kept === undefined ? [] : partsUnder(base, kept);
+  const isDelta = base !== undefined && under.length > 0;
   return {
-    format: CHECKPOINT_FORMAT,
+    format: isDelta ? DELTA_FORMAT : CHECKPOINT_FORMAT,
     id,
     pipeline: taker.pipeline,
     ...(savepoint !== undefined && { savepoint }),
@@ -338,20 +365,47 @@ function manifestOf(taker: CheckpointTaker, work: CheckpointWork): Manifest {
     horizonSeconds: taker.horizonSeconds,
     operators: taker.operators,
     shards,
-    parts,
+    parts: [...under, ...parts],
     items,
     digest,
+    ...(isDelta && {
+      delta: {
+        base: base.id,
+        depth: base.depth,
+        lines: linesOf(base),
+        kept: work.segments.map((segment) => segment.kept).filter((object) => object !== undefined),
+      },
+    }),
   };
 }
 
-function identityOf({ id, savepoint }: CheckpointWork): Pick<CheckpointReport, 'id' | 'savepoint'> {
+/** The parts of a delta's base that it keeps lines of. */
+function partsUnder({ parts }: DeltaBase, kept: KeptLines): ManifestPart[] {
+  const under: ManifestPart[] = [];
+  let first = 0;
+  for (const part of parts) {
+    const lines = kept.countOf(first, part.lines);
+    if (lines > 0) under.push({ ...part, kept: { first, lines } });
+    first += part.lines;
+  }
+  return under;
+}
+
+function identityOf({
+  id,
+  savepoint,
+}: Pick<CheckpointWork, 'id' | 'savepoint'>): Pick<CheckpointReport, 'id' | 'savepoint'> {
   return { id, ...(savepoint !== undefined && { savepoint }) };
 }
 
-function figuresOf({
-  items,
-  bytes,
-  parts,
-}: ReturnType<typeof totalsOf>): Pick<CheckpointReport, 'items' | 'bytes'> & { readonly parts: number } {
-  return { items, bytes, parts: parts.length };
+/** @param parts its own. */
+function figuresOf({ items, parts }: Pick<Manifest, 'items' | 'parts'>): Pick<
+  CheckpointReport,
+  'items' | 'bytes' | 'kept'
+> & {
+  readonly parts: number;
+} {
+  const kept = items - linesOf({ parts });
+  const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
+  return { items, ...(kept > 0 && { kept }), bytes, parts: parts.length };
 }

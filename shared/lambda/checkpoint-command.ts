@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { begunMs, savepointNameProblem } from '../checkpoint/checkpoint-id.ts';
+import { POOL_LINE_BYTES } from '../checkpoint/line-pool.ts';
 import { newestCheckpoint } from '../checkpoint/read-checkpoint.ts';
 import { takeCheckpoint, type CheckpointReport } from '../checkpoint/take-checkpoint.ts';
 import { ConfigurationError } from '../pipeline/configuration-error.ts';
@@ -15,6 +16,16 @@ export interface CheckpointEvent {
   readonly savepoint?: string;
   /** Only where the newest was begun so long ago. */
   readonly ifOlderThanSeconds?: number;
+  /** No delta. */
+  readonly isFull?: boolean;
+}
+
+/** Of the function's memory, for the lines that a delta is compared with: a scan and the engine need the rest. */
+const POOL_SHARE = 0.25;
+
+/** How many lines a delta may be compared with. */
+function poolLinesOf(memoryMb: number): number {
+  return Math.floor((memoryMb * 1024 * 1024 * POOL_SHARE) / POOL_LINE_BYTES);
 }
 
 /** Parts of the table that are scanned side by side: what one processor can pack, and DynamoDB gives, without a queue. */
@@ -26,7 +37,7 @@ const SEGMENTS = 4;
  * @throws TypeError when the event is not a `CheckpointEvent`.
  */
 export async function checkpointCommand(event: object, context: CommandContext): Promise<CheckpointReport> {
-  const { savepoint, ifOlderThanSeconds } = event as Partial<CheckpointEvent>;
+  const { savepoint, ifOlderThanSeconds, isFull } = event as Partial<CheckpointEvent>;
   const problem = savepoint === undefined ? undefined : savepointNameProblem(savepoint);
   if (problem !== undefined) throw new TypeError(problem);
   if (ifOlderThanSeconds !== undefined && typeof ifOlderThanSeconds !== 'number') {
@@ -62,6 +73,9 @@ export async function checkpointCommand(event: object, context: CommandContext):
         isByPartition: runtime.parallelizationFactor > 1,
         ...(settings.code !== undefined && { code: settings.code }),
         retention: settings.retention,
+        ...(settings.fullEvery > 1 && {
+          deltas: { fullEvery: settings.fullEvery, poolLines: poolLinesOf(settings.memoryMb) },
+        }),
         segments: SEGMENTS,
         readUnitsPerSecond: settings.checkpointReadUnits,
         clock,
@@ -73,11 +87,12 @@ export async function checkpointCommand(event: object, context: CommandContext):
       {
         ...(savepoint !== undefined && { savepoint }),
         ...(ifOlderThanSeconds !== undefined && { ifOlderThanMs: ifOlderThanSeconds * 1_000 }),
+        ...(isFull === true && { isFull }),
       },
     );
     if (report.status !== 'notDue') {
-      const { status, id = '', items = 0, bytes = 0, parts = 0 } = report;
-      runtime.log.info?.(`A checkpoint was asked for: ${status}`, { id, items, bytes, parts });
+      const { status, id = '', items = 0, kept = 0, bytes = 0, parts = 0 } = report;
+      runtime.log.info?.(`A checkpoint was asked for: ${status}`, { id, items, kept, bytes, parts });
     }
     return report;
   } finally {

@@ -15,6 +15,10 @@ export const ENVIRONMENT = {
   keepLast: 'TIDEMARK_CHECKPOINTS_KEEP_LAST',
   /** Of how many days one checkpoint is kept; 7 unless given. */
   keepDaily: 'TIDEMARK_CHECKPOINTS_KEEP_DAILY',
+  /** Every so many checkpoints one is full, and the others are deltas; 8 unless given, 1 for full ones only. */
+  fullEvery: 'TIDEMARK_CHECKPOINTS_FULL_EVERY',
+  /** Set by Lambda: how much memory the function has, MiB. */
+  memoryMb: 'AWS_LAMBDA_FUNCTION_MEMORY_SIZE',
   /** Read units a second that a checkpoint may use; 3,000 unless given. */
   checkpointReadUnits: 'TIDEMARK_CHECKPOINT_READ_UNITS',
   /** Name of the bucket for checkpoints and dead letters. */

@@ -1,5 +1,5 @@
 import { redoClosedLetters, type RedoReport } from '../checkpoint/redo-letters.ts';
-import type { Manifest } from '../checkpoint/manifest.ts';
+import { linesThatCount, type Manifest } from '../checkpoint/manifest.ts';
 import type { ReplayReport } from '../checkpoint/replay.ts';
 import type { RestoredPart, VerifiedSegment } from '../checkpoint/restore.ts';
 import * as steps from '../checkpoint/rewind.ts';
@@ -142,8 +142,9 @@ export async function rewindCommand(event: object, context: CommandContext): Pro
       return runtime.store.readControl();
     case 'parts':
       return (
-        (await rewinder.checkpoints.getManifest(asked.checkpoint))?.parts.map(({ lines }) => ({ lines })) ??
-        []
+        (await rewinder.checkpoints.getManifest(asked.checkpoint))?.parts.map((part) => ({
+          lines: linesThatCount(part),
+        })) ?? []
       );
     case 'takeOver':
       return steps.takeOver(rewinder, asked.holder);

@@ -15,6 +15,10 @@ export interface Settings {
   /** Hash of the code. */
   readonly code?: string;
   readonly retention: Retention;
+  /** Every so many checkpoints one is full; 1 where all are. */
+  readonly fullEvery: number;
+  /** Of the function, MiB. */
+  readonly memoryMb: number;
   /** Read units a second that a checkpoint may use. */
   readonly checkpointReadUnits: number;
   /** Physical name of the stream or table, by sink name; of a repartition's internal stream by its name. */
@@ -24,6 +28,9 @@ export interface Settings {
   /** Whether a new table waits until the pipeline is made a fork of another. */
   readonly awaitsFork: boolean;
 }
+
+/** No function has less: what holds where nobody said. */
+const LEAST_MEMORY_MB = 128;
 
 const PARALLELIZATION_FACTORS = { lowest: 1, highest: 10 } as const;
 
@@ -71,6 +78,8 @@ export function readSettings(
     keepLast: wholeNumber(ENVIRONMENT.keepLast, CHECKPOINT_DEFAULTS.retention.keepLast),
     keepDaily: wholeNumber(ENVIRONMENT.keepDaily, CHECKPOINT_DEFAULTS.retention.keepDaily),
   };
+  const fullEvery = wholeNumber(ENVIRONMENT.fullEvery, CHECKPOINT_DEFAULTS.fullEvery);
+  const memoryMb = wholeNumber(ENVIRONMENT.memoryMb, LEAST_MEMORY_MB);
   const checkpointReadUnits = wholeNumber(
     ENVIRONMENT.checkpointReadUnits,
     CHECKPOINT_DEFAULTS.readUnitsPerSecond,
@@ -93,6 +102,8 @@ export function readSettings(
     streamArns: listed(ENVIRONMENT.streamArns),
     ...(code !== undefined && code !== '' && { code }),
     retention,
+    fullEvery,
+    memoryMb,
     checkpointReadUnits,
     sinks,
     lookups,

@@ -56,7 +56,7 @@ const subject = pipeline('bench')
 const PROGRAM = programOf(subject.definition);
 
 /** Some 300 bytes, as an aggregate has them. */
-function itemNumber(number: number): StateItem {
+export function itemNumber(number: number): StateItem {
   return {
     pk: itemKey(1, `key-${number}`),
     revision: 1_800_000_000_000 + number,

@@ -2,6 +2,7 @@ import Table from 'cli-table3';
 import { PIPELINES } from '../../infra/pipelines.ts';
 import { batchHeap, type BatchHeap } from './batch-heap.ts';
 import { bundleCost, type BundleCost } from './bundle-cost.ts';
+import { deltaCosts, type DeltaCosts } from './checkpoint-deltas.ts';
 import { scaleInMemory, scaleOnEngines, type CheckpointScale } from './checkpoint-scale.ts';
 import { countedCosts, type BatchCosts } from './counted-costs.ts';
 import { engineCpu, type EngineCpu } from './engine-cpu.ts';
@@ -19,6 +20,7 @@ interface Results {
   readonly countedCosts: BatchCosts[];
   readonly spilledCosts: SpilledCosts[];
   readonly checkpoints: readonly CheckpointScale[];
+  readonly deltas: readonly DeltaCosts[];
   readonly batchHeap: BatchHeap;
   readonly bundles: BundleCost[];
 }
@@ -35,6 +37,7 @@ async function measure(): Promise<Results> {
     countedCosts: await countedCosts(KEYS),
     spilledCosts: await spilledCosts(),
     checkpoints: await checkpointScale(),
+    deltas: await deltaCosts(CHECKPOINT_KEYS),
     batchHeap: await batchHeap(HEAP_LIMIT_MB),
     bundles,
   };
@@ -72,6 +75,10 @@ if (process.argv.includes('--json')) {
   show(
     'Checkpoints: taking, restoring and verifying, alone and on engines (ratio to their bare clients)',
     results.checkpoints,
+  );
+  show(
+    'Deltas: what is put and read back against a full checkpoint (in memory: time is ours alone)',
+    results.deltas,
   );
   show('Heap of one batch of 10,000 records of 400 bytes, 10,000 keys', [results.batchHeap]);
   show('Bundles, and importing them against importing the same SDK clients alone', results.bundles);

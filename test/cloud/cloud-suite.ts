@@ -159,16 +159,34 @@ export function describeCloud(cloud: Cloud): void {
 
       expect((await operate('checkpoint', 'take', DELAYS, '--savepoint', 'before')).isDone).toBe(false);
       expect((await operate('checkpoint', 'diff', DELAYS, 'before', 'latest')).lines).toEqual([]);
-      await operate('checkpoint', 'delete', DELAYS, 'before', '--yes');
+
+      // Of a delta, what has not changed lies in the parts of the one that is deleted.
+      const [delta] = (await operate('checkpoint', 'take', DELAYS)).lines;
+      expect(delta).toMatchObject({ status: 'taken', items, kept: items });
+      const deltaId = String(delta?.['id']);
+      const listed = (await operate('checkpoint', 'list', DELAYS)).lines;
+      expect(listed.find((each) => each['id'] === deltaId)).toMatchObject({ kind: 'delta', base: id });
+      const deleted = await operate('checkpoint', 'delete', DELAYS, 'before', '--yes');
+      expect(deleted.lines).toEqual([{ deleted: id, isGone: false }]);
       expect((await operate('checkpoint', 'list', DELAYS)).lines.map((each) => each['id'])).not.toContain(id);
+      expect((await operate('checkpoint', 'verify', DELAYS, deltaId)).lines).toEqual([
+        expect.objectContaining({ id: deltaId, items, problems: [] }),
+      ]);
+      expect((await operate('state', 'get', DELAYS, 'ORD', '--at', deltaId)).lines).toEqual(now.lines);
+      const [full] = (await operate('checkpoint', 'take', DELAYS, '--full')).lines;
+      expect(full).toMatchObject({ status: 'taken', items });
+      expect(full).not.toHaveProperty('kept');
     });
 
     able('rewind', async () => {
       await operate('checkpoint', 'take', DELAYS, '--savepoint', 'good');
+      const [delta] = (await operate('checkpoint', 'take', DELAYS)).lines;
+      expect(Number(delta?.['kept'])).toBeGreaterThan(0);
       await send(next());
       await delays.settled();
 
-      const rewound = await operate('rewind', DELAYS, '--to', 'good', '--outputs', 'same', '--yes');
+      const to = String(delta?.['id']);
+      const rewound = await operate('rewind', DELAYS, '--to', to, '--outputs', 'same', '--yes');
 
       expect(rewound.lines.at(-1)).toMatchObject({ outcome: 'done' });
       expect(await delays.dump()).toBe(expectedDump(sent));

@@ -1,18 +1,27 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { checkpointLine } from '../../shared/checkpoint/checkpoint-line.ts';
 import { LineDigest } from '../../shared/checkpoint/line-digest.ts';
-import { CHECKPOINT_FORMAT, type Manifest, type ManifestPart } from '../../shared/checkpoint/manifest.ts';
+import { hashesName, keptName, partName } from '../../shared/checkpoint/checkpoint-store.ts';
+import { KeptLines } from '../../shared/checkpoint/kept-lines.ts';
+import {
+  CHECKPOINT_FORMAT,
+  DELTA_FORMAT,
+  type Manifest,
+  type ManifestPart,
+} from '../../shared/checkpoint/manifest.ts';
 import { MemoryCheckpointStore } from '../../shared/checkpoint/memory-checkpoint-store.ts';
-import { PartPacker } from '../../shared/checkpoint/part-form.ts';
+import { PartPacker, sha256 as sha256Of } from '../../shared/checkpoint/part-form.ts';
 import { encodePosition } from '../../shared/source/position.ts';
 import type { Document } from '../../shared/state/document.ts';
 import { decodeItem, encodeItem } from '../../shared/state/item-codec.ts';
 import type { OutboxEntry, StateItem } from '../../shared/state/state-item.ts';
+import { without } from '../../shared/state/without.ts';
 
 const FOLDER = fileURLToPath(new URL('.', import.meta.url));
 export const GOLDEN_ID = '2026-11-28T00-00-00-000Z-golden';
+const GOLDEN_BASE_ID = '2026-11-27T00-00-00-000Z-golden';
 const SEQUENCE = '49590338271490256608559692538361571095921575989136588898';
 const LANE = 'x3Fa_q/6';
 
@@ -167,6 +176,42 @@ export function newCheckpoint(): {
   return { manifest, parts: written };
 }
 
+/**
+ * A delta as this version writes it: of a part of its base half of the items, and not the line that one of them had before;
+ * the other half in a part of its own.
+ */
+async function putDelta(store: MemoryCheckpointStore): Promise<void> {
+  const half = Math.floor(GOLDEN_ITEMS.length / 2);
+  const [first, ...others] = GOLDEN_ITEMS.slice(0, half) as [StateItem, ...StateItem[]];
+  const put = async (id: string, items: readonly StateItem[]): Promise<ManifestPart> => {
+    const packer = new PartPacker();
+    for (const item of items) packer.add(checkpointLine(item));
+    const { packed, lines, sha256, hashes } = packer.finish();
+    const name = partName(0, 0, 'golden');
+    await store.putPart(id, name, packed);
+    await store.putPart(id, hashesName(name), hashes);
+    return { name, lines, bytes: packed.length, sha256, hashes: sha256Of(hashes) };
+  };
+  const under = await put(GOLDEN_BASE_ID, [{ ...first, revision: first.revision - 1 }, first, ...others]);
+  const own = await put(GOLDEN_ID, GOLDEN_ITEMS.slice(half));
+  const kept = new KeptLines(under.lines);
+  for (let line = 1; line < under.lines; line++) kept.add(line);
+  const { packed, sha256 } = kept.pack();
+  const name = keptName(0, 0, 'golden');
+  await store.putPart(GOLDEN_ID, name, packed);
+  await store.putManifest({
+    ...without(newCheckpoint().manifest, 'savepoint'),
+    format: DELTA_FORMAT,
+    parts: [{ ...under, from: GOLDEN_BASE_ID, kept: { first: 0, lines: kept.count } }, own],
+    delta: {
+      base: GOLDEN_BASE_ID,
+      depth: 1,
+      lines: under.lines,
+      kept: [{ name, bytes: packed.length, sha256 }],
+    },
+  });
+}
+
 /** The folders of checkpoints that earlier versions have written, one per form; they are never written again. */
 export function goldenFolders(): readonly string[] {
   return readdirSync(FOLDER).filter((name) => name.startsWith('format-'));
@@ -175,21 +220,35 @@ export function goldenFolders(): readonly string[] {
 /** A store that holds one of them. */
 export async function goldenStore(folder: string): Promise<MemoryCheckpointStore> {
   const store = new MemoryCheckpointStore();
-  for (const name of readdirSync(path.join(FOLDER, folder))) {
-    store.objects.set(`${GOLDEN_ID}/${name}`, readFileSync(path.join(FOLDER, folder, name)));
+  for (const name of readdirSync(path.join(FOLDER, folder), { recursive: true, encoding: 'utf8' })) {
+    const file = path.join(FOLDER, folder, name);
+    if (!statSync(file).isFile()) continue;
+    // What a delta counts on lies in a folder of its own.
+    store.objects.set(name.includes(path.sep) ? name : `${GOLDEN_ID}/${name}`, readFileSync(file));
   }
   return store;
 }
 
-/** `tsx test/golden/golden-checkpoint.ts`: writes the folder of a form that has none yet. */
+/** `tsx test/golden/golden-checkpoint.ts`: writes the folders of forms that have none yet. */
 async function write(): Promise<void> {
-  const folder = path.join(FOLDER, `format-${CHECKPOINT_FORMAT}`);
-  mkdirSync(folder);
-  const store = new MemoryCheckpointStore();
+  const full = new MemoryCheckpointStore();
   const { manifest, parts } = newCheckpoint();
-  for (const [name, packed] of parts) await store.putPart(GOLDEN_ID, name, packed);
-  await store.putManifest(manifest);
-  for (const [name, bytes] of store.objects) writeFileSync(path.join(folder, path.basename(name)), bytes);
+  for (const [name, packed] of parts) await full.putPart(GOLDEN_ID, name, packed);
+  await full.putManifest(manifest);
+  const delta = new MemoryCheckpointStore();
+  await putDelta(delta);
+  for (const [format, { objects }] of [
+    [CHECKPOINT_FORMAT, full],
+    [DELTA_FORMAT, delta],
+  ] as const) {
+    const folder = path.join(FOLDER, `format-${format}`);
+    if (existsSync(folder)) continue;
+    for (const [name, bytes] of objects) {
+      const file = path.join(folder, name.replace(`${GOLDEN_ID}/`, ''));
+      mkdirSync(path.dirname(file), { recursive: true });
+      writeFileSync(file, bytes);
+    }
+  }
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await write();

@@ -29,6 +29,9 @@ const TIME_WORLD = 'test/simulation/drawn-time.ts';
 const WORLD = 'test/simulation/drawn-world.ts';
 const REWIND = 'shared/checkpoint/rewind.ts';
 const RESTORE = 'shared/checkpoint/restore.ts';
+const TAKE = 'shared/checkpoint/take-checkpoint.ts';
+const SCAN = 'shared/checkpoint/scan-segments.ts';
+const UNNEEDED = 'shared/checkpoint/remove-unneeded.ts';
 const SAME_OF_ANY =
   'const items = this.#shards.get(shard)?.items; const own = items?.get(pk)?.item; if (own !== undefined) return own; ' +
   "for (const [other, { item }] of items ?? []) if (other.slice(other.indexOf('/')) === pk.slice(pk.indexOf('/'))) return item; " +
@@ -51,6 +54,8 @@ const FOCUS = {
   neverRaised: [WORLD, 'const RAISED_SHARE = 0.3;', 'const RAISED_SHARE = 0;'],
   looking: [WORLD, 'const LOOKING_SHARE = 0.06;', 'const LOOKING_SHARE = 1;'],
   raised: [WORLD, 'const RAISED_SHARE = 0.3;', 'const RAISED_SHARE = 1;'],
+  deltas: [WORLD, 'const DELTA_SHARE = 0.5;', 'const DELTA_SHARE = 1;'],
+  deletions: [WORLD, 'deletes: random() < 0.3,', 'deletes: random() < 1,'],
   lowers: [WORLD, 'reshards.length === 0 && chance(0.3)', 'reshards.length === 0'],
   spilled: [WORLD, 'return random() < 0.2 ? Math.floor(', 'return random() < 1 ? Math.floor('],
   poisoned: [
@@ -603,13 +608,13 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     ],
     [
       'shared/checkpoint/take-checkpoint.ts',
-      'function manifestOf(taker: CheckpointTaker, work: CheckpointWork): Manifest {',
-      'async function manifestOf(taker: CheckpointTaker, work: CheckpointWork): Promise<Manifest> {',
+      'function manifestOf(taker: CheckpointTaker, work: CheckpointWork, kept: KeptLines | undefined): Manifest {',
+      'async function manifestOf(taker: CheckpointTaker, work: CheckpointWork, kept: KeptLines | undefined): Promise<Manifest> {',
     ],
     [
       'shared/checkpoint/take-checkpoint.ts',
-      'putManifest(manifestOf(taker, work))',
-      'putManifest(await manifestOf(taker, work))',
+      'putManifest(manifestOf(taker, work, end.kept))',
+      'putManifest(await manifestOf(taker, work, end.kept))',
     ],
     FOCUS.rewinds,
   ),
@@ -637,6 +642,55 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
       "version < 0) return 'superseded';",
     ],
     FOCUS.rewinds,
+  ),
+
+  // Of deltas.
+  broken(
+    'counts lines of a base whose keys have changed or gone',
+    1_000,
+    [TAKE, 'under.push({ ...part, kept: { first, lines } })', 'under.push(part)'],
+    FOCUS.rewinds,
+    FOCUS.deltas,
+  ),
+  broken(
+    'restores lines of a base that no longer count',
+    1_000,
+    ['shared/checkpoint/read-checkpoint.ts', 'if (counting.has(number++)) yield line;', 'yield line;'],
+    FOCUS.rewinds,
+    FOCUS.deltas,
+  ),
+  broken(
+    'takes a changed item for one that the base has',
+    1_000,
+    [
+      'shared/checkpoint/line-pool.ts',
+      'if (words.every((word, place) => this.#hashes[line * WORDS + place] === word)) return line;',
+      'if (words.length > 0) return line;',
+    ],
+    FOCUS.rewinds,
+    FOCUS.deltas,
+  ),
+  broken(
+    'forgets what a delta had found again when it was interrupted',
+    1_000,
+    [SCAN, 'kept === undefined ? [] : [kept]', '[kept].slice(1) as never'],
+    FOCUS.rewinds,
+    FOCUS.deltas,
+  ),
+  broken(
+    'removes a checkpoint on which a delta counts',
+    1_000,
+    [UNNEEDED, "kind === 'unreadable' || needed.has(id) ||", "kind === 'unreadable' ||"],
+    FOCUS.rewinds,
+    FOCUS.deltas,
+  ),
+  broken(
+    'removes the base of a delta that is being taken',
+    5_000,
+    [UNNEEDED, 'base === undefined ? [] : foldersUnder(base.parts)', 'base === undefined ? [] : []'],
+    FOCUS.rewinds,
+    FOCUS.deltas,
+    FOCUS.deletions,
   ),
 
   // Of letters and their redrive, of full outboxes, of spilled states and of seen ids.

@@ -304,12 +304,27 @@ function drawRewind(seed: number, spreadMs: number): RewindPlan | undefined {
   if (random() >= REWIND_SHARE) return undefined;
   const deaths = random() < 0.5 ? 0 : 1 + Math.floor(random() * 2);
   return {
+    ...drawDeltas(seed, spreadMs),
     checkpointAfterMs: random() * spreadMs,
     rewindAfterMs: random() * spreadMs,
     outputs: random() < 0.8 ? 'same' : 'again',
     disables: random() < 0.7,
     deaths,
     ends: random() < 0.75 ? 'resume' : 'undo',
+  };
+}
+
+/** In some worlds the checkpoint is the last of several, each a delta of the one before. */
+function drawDeltas(seed: number, spreadMs: number): Pick<RewindPlan, 'deltas'> {
+  const random = seededRandom(seed ^ 0x3956c25b);
+  if (random() >= DELTA_SHARE) return {};
+  return {
+    deltas: {
+      everyMs: Array.from({ length: 1 + Math.floor(random() * 3) }, () => (random() * spreadMs) / 2),
+      fullEvery: 2 + Math.floor(random() * 4),
+      keepLast: 1 + Math.floor(random() * 3),
+      deletes: random() < 0.3,
+    },
   };
 }
 
@@ -339,6 +354,9 @@ const EARLY_SHARE = 0.4;
 
 /** Of the worlds with letters that have no key, and without an earlier rewind. */
 const LATE_REWIND_SHARE = 0.5;
+
+/** How many of these have deltas. */
+const DELTA_SHARE = 0.5;
 
 /** How many worlds have one. */
 const REWIND_SHARE = 0.25;

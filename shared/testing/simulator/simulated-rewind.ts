@@ -15,6 +15,8 @@ import { compareSequences } from '../../source/position.ts';
 import type { SourceRecord } from '../../source/record.ts';
 import type { MemoryGenerationStore } from '../../state/memory-generation-store.ts';
 import type { Control, ReplayOutputs } from '../../state/state-store.ts';
+import { checkpointIds, verifyCheckpoint } from '../../checkpoint/read-checkpoint.ts';
+import { deleteCheckpoint } from '../../checkpoint/remove-unneeded.ts';
 import type { MemoryStream } from './memory-stream.ts';
 import type { SimulatedMapping } from './simulated-mapping.ts';
 import type { Invocation, SimulatedProcess } from './simulated-process.ts';
@@ -25,6 +27,8 @@ export interface RewindPlan {
   /** When the checkpoint is taken, and how long after it the rewind begins, milliseconds. */
   readonly checkpointAfterMs: number;
   readonly rewindAfterMs: number;
+  /** Checkpoints that are taken before it, of which it is a delta; every one is full unless given. */
+  readonly deltas?: DeltaPlan;
   /** Of the checkpoint's scan; as many as it can unless given. */
   readonly readUnitsPerSecond?: number;
   readonly outputs: Exclude<ReplayOutputs, 'suppress'>;
@@ -34,6 +38,16 @@ export interface RewindPlan {
   readonly deaths: number;
   /** What the last one does, who does not. */
   readonly ends: 'resume' | 'undo';
+}
+
+export interface DeltaPlan {
+  /** How long before it each earlier one is taken, milliseconds, about. */
+  readonly everyMs: readonly number[];
+  readonly fullEvery: number;
+  /** Of the newest, so many stay. */
+  readonly keepLast: number;
+  /** Whether an operator deletes an earlier one while the next is taken. */
+  readonly deletes: boolean;
 }
 
 /** What an operator works with. */
@@ -62,6 +76,10 @@ const PAUSE_MS = 2_000;
 const CHECKPOINT_TRIES = 200;
 /** Small, so that a restore and a replay end in the middle. */
 const READ_LIMIT = 4;
+/** Some requests of a pipeline come in between. */
+const DELETION_PAUSE_MS = 200;
+/** More than any of these worlds has. */
+const POOL_LINES = 10_000;
 const NO_RECORDS = { shard: '', records: [] } as const;
 /** What is redone was redriven: where letters are closed before a rewind, none is dropped. */
 const REDO = { action: 'redrive', names: [], isForced: true, session: '' } as const;
@@ -75,6 +93,11 @@ export async function operateCheckpoint(ground: RewindGround): Promise<void> {
 export async function operateRewind(plan: RewindPlan, ground: RewindGround): Promise<void> {
   const { world, control } = ground;
   await pause(ground, plan.checkpointAfterMs);
+  for (const everyMs of plan.deltas?.everyMs ?? []) {
+    const earlier = await takenCheckpoint(ground, plan);
+    if (earlier !== undefined && plan.deltas?.deletes === true) deleteLater(ground, earlier, everyMs);
+    await pause(ground, everyMs);
+  }
   const checkpoint = await takenCheckpoint(ground, plan);
   if (checkpoint === undefined) return;
   await pause(ground, plan.rewindAfterMs);
@@ -103,9 +126,37 @@ export async function operateRewind(plan: RewindPlan, ground: RewindGround): Pro
   await Promise.all(drivers);
 }
 
+/** An operator of their own deletes it at some moment of what comes next, and thinks between any two requests. */
+function deleteLater(ground: RewindGround, id: string, spreadMs: number): void {
+  const { world, checkpoints } = ground;
+  const slow = new Proxy(checkpoints, {
+    get(target, property) {
+      const value = Reflect.get(target, property, target) as (...given: unknown[]) => Promise<unknown>;
+      return async (...given: unknown[]): Promise<unknown> => {
+        await pause(ground, world.random() * DELETION_PAUSE_MS);
+        return Reflect.apply(value, target, given);
+      };
+    },
+  });
+  void pause(ground, spreadMs + (world.random() - 0.5) * PAUSE_MS).then(async () => {
+    world.tell(`${id} is being deleted`);
+    await deleteCheckpoint(slow, id);
+  });
+}
+
+/** @throws Error where one that is listed is not what its manifest says. */
+async function verifyAll({ checkpoints }: RewindGround): Promise<void> {
+  for (const id of await checkpointIds(checkpoints)) {
+    const manifest = await checkpoints.getManifest(id);
+    if (manifest === undefined) continue;
+    const { problems } = await verifyCheckpoint(checkpoints, manifest);
+    if (problems.length > 0) throw new Error(`Checkpoint ${id} is not good: ${problems.join(' ')}`);
+  }
+}
+
 async function takenCheckpoint(
   ground: RewindGround,
-  { readUnitsPerSecond = 1_000_000 }: Pick<RewindPlan, 'readUnitsPerSecond'>,
+  { readUnitsPerSecond = 1_000_000, deltas }: Pick<RewindPlan, 'readUnitsPerSecond' | 'deltas'>,
 ): Promise<string | undefined> {
   const { world, streams, checkpoints, generations, definition } = ground;
   for (let tries = 0; tries < CHECKPOINT_TRIES; tries++) {
@@ -127,7 +178,8 @@ async function takenCheckpoint(
           operators: definition.operators.map(({ name, version }) => ({ name, version })),
           horizonSeconds: definition.horizonSeconds,
           isByPartition: runtime.parallelizationFactor > 1,
-          retention: { keepLast: 10, keepDaily: 0 },
+          retention: { keepLast: deltas?.keepLast ?? 10, keepDaily: 0 },
+          ...(deltas !== undefined && { deltas: { fullEvery: deltas.fullEvery, poolLines: POOL_LINES } }),
           segments: 2,
           partBytes: 400,
           readUnitsPerSecond,
@@ -143,7 +195,8 @@ async function takenCheckpoint(
         });
       }),
     );
-    world.tell(`checkpoint: ${report.status}`);
+    world.tell(`checkpoint: ${report.status}, ${report.kept ?? 0} of ${report.items ?? 0} lines kept`);
+    if (report.status === 'taken') await verifyAll(ground);
     if (report.status === 'taken') return report.id;
     await pause(ground, 5 * PAUSE_MS);
   }

@@ -52,9 +52,9 @@ export function checkpointStoreContract(make: () => Promise<CheckpointStore>): v
 
   it('says what is wrong with a manifest that it cannot read', async () => {
     const store = await make();
-    await store.putManifest({ ...manifest(A), format: 2 as typeof CHECKPOINT_FORMAT });
+    await store.putManifest({ ...manifest(A), format: 3 as typeof CHECKPOINT_FORMAT });
     await expect(store.getManifest(A)).rejects.toThrow(CheckpointError);
-    await expect(store.getManifest(A)).rejects.toThrow('has the form 2, and this version reads 1');
+    await expect(store.getManifest(A)).rejects.toThrow('has the form 3, and this version reads 1 and 2');
   });
 
   it('keeps work for who goes on from its newest version, and for nobody else', async () => {
@@ -101,6 +101,24 @@ export function checkpointStoreContract(make: () => Promise<CheckpointStore>): v
       true,
       false,
     ]);
+  });
+
+  it('hides a checkpoint, which is then none any more, and keeps its parts', async () => {
+    const store = await make();
+    await store.hide(A);
+    expect(await store.folders()).toEqual([]);
+    await store.putManifest(manifest(A));
+    await store.putPart(A, '0-0.gz', new Uint8Array([1]));
+    expect(await store.isHidden(A)).toBe(false);
+    await store.hide(A);
+    await store.hide(A);
+    expect(await store.isHidden(A)).toBe(true);
+    expect(await store.isHidden(`${A}a`)).toBe(false);
+    expect(await store.hasManifest(A)).toBe(false);
+    expect(await store.getManifest(A)).toBeUndefined();
+    expect(await store.getPart(A, '0-0.gz')).toBeDefined();
+    await store.remove(A);
+    expect(await store.folders()).toEqual([]);
   });
 
   it('removes a checkpoint with all that is in its folder, and nothing beside it', async () => {

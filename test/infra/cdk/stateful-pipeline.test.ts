@@ -450,6 +450,7 @@ describe('checkpoints', () => {
         keepLast: 5,
         keepDaily: 3,
         readUnitsPerSecond: 500,
+        fullEvery: 12,
       },
     });
 
@@ -464,6 +465,7 @@ describe('checkpoints', () => {
           TIDEMARK_CHECKPOINTS_KEEP_LAST: '5',
           TIDEMARK_CHECKPOINTS_KEEP_DAILY: '3',
           TIDEMARK_CHECKPOINT_READ_UNITS: '500',
+          TIDEMARK_CHECKPOINTS_FULL_EVERY: '12',
         }),
       },
     });

@@ -275,6 +275,7 @@ describe('other settings that cannot work are refused', () => {
     expect(problemWith({ checkpoints: { interval: Duration.seconds(90) } })).toContain('1.5 minutes');
     expect(problemWith({ checkpoints: { keepLast: 0 } })).toContain('checkpoints.keepLast is 0');
     expect(problemWith({ checkpoints: { readUnitsPerSecond: 1 } })).toContain('from 100 to');
+    expect(problemWith({ checkpoints: { fullEvery: 0 } })).toContain('from 1 to 100');
   });
 
   it('an alarm that comes when records are being lost', () => {

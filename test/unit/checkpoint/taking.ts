@@ -1,4 +1,4 @@
-import { itemOfLine } from '../../../shared/checkpoint/checkpoint-line.ts';
+import { checkpointLine, itemOfLine } from '../../../shared/checkpoint/checkpoint-line.ts';
 import type { CheckpointStore } from '../../../shared/checkpoint/checkpoint-store.ts';
 import type { Manifest } from '../../../shared/checkpoint/manifest.ts';
 import { MemoryCheckpointStore } from '../../../shared/checkpoint/memory-checkpoint-store.ts';
@@ -18,6 +18,7 @@ import { MemoryStateStore } from '../../../shared/state/memory-state-store.ts';
 import { itemKey, keyOfItem } from '../../../shared/state/row-key.ts';
 import { SpillingStateStore } from '../../../shared/state/spilling-state-store.ts';
 import type { StateItem } from '../../../shared/state/state-item.ts';
+import { without } from '../../../shared/state/without.ts';
 
 export const MINUTE_MS = 60_000;
 const START_MS = 1_800_000_000_000;
@@ -153,6 +154,23 @@ export class TakingWorld {
     }
     if (items.size !== counts.size) found.push(`there are ${items.size} keys, and should be ${counts.size}`);
     return found;
+  }
+
+  /** A key's item is gone, as one is whose time to live is over. */
+  async forget(key: string): Promise<void> {
+    await this.generations.removeRows([itemKey(1, key)]);
+  }
+
+  /** The lines of all items that there are, in order. */
+  async lines(): Promise<string[]> {
+    const items = await this.store.load([...this.rows.rows.keys()].filter((pk) => pk.startsWith('1/s/')));
+    return [...items.values()].map((item) => checkpointLine(without(item, 'spilled'))).sort();
+  }
+
+  async linesOf(manifest: Manifest): Promise<string[]> {
+    const lines: string[] = [];
+    for await (const line of checkpointLines(this.checkpoints, manifest)) lines.push(line);
+    return lines.sort();
   }
 
   async checkpointsThere(): Promise<Manifest[]> {

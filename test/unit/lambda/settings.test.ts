@@ -27,6 +27,8 @@ describe('the settings of a function', () => {
       streams: [],
       streamArns: [],
       retention: { keepLast: 24, keepDaily: 7 },
+      fullEvery: 8,
+      memoryMb: 128,
       checkpointReadUnits: 3_000,
       awaitsFork: false,
       sinks: new Map([
