@@ -100,8 +100,8 @@ async function commitBelow(run: BatchRun, works: readonly ItemWork[], below: num
   for (let tries = 1; open.length > 0; tries++) {
     const folds: { work: ItemWork; fold: Fold; item: StateItem }[] = [];
     const { rows } = run.scope;
-    for (let unread: ItemWork[] = [], left: readonly ItemWork[] = open; left.length > 0; left = unread) {
-      unread = [];
+    for (let left: readonly ItemWork[] = open; left.length > 0;) {
+      const unread: ItemWork[] = [];
       for (const work of left) {
         if (!run.keepGoing()) break;
         const missed = rows?.missed;
@@ -115,6 +115,7 @@ async function commitBelow(run: BatchRun, works: readonly ItemWork[], below: num
       }
       // What asked for rows that were not known counts for nothing, and is folded again.
       if (unread.length > 0) await rows?.read();
+      left = unread;
     }
     if (folds.length === 0 || !run.keepGoing()) return hasMet;
 

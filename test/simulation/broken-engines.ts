@@ -148,9 +148,26 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ]),
   broken('does not publish again what a skipped record has pending', 500, [
     COMMIT,
-    '        const stopped = settle(run, work, fold);\n        if (stopped !== undefined) await stopped;\n      } else folds',
-    '        const stopped = settle(run, work, fold);\n        work.item = undefined;\n        if (stopped !== undefined) await stopped;\n      } else folds',
+    'if (stopped !== undefined) await stopped;\n        } else folds',
+    'work.item = undefined;\n          if (stopped !== undefined) await stopped;\n        } else folds',
   ]),
+  broken(
+    'keeps a fold that asked for rows that are not known',
+    200,
+    [COMMIT, 'if (rows?.missed !== missed) unread.push(work);', 'if (rows === null) unread.push(work);'],
+    FOCUS.looking,
+  ),
+  broken(
+    'keeps a redrive that asked for rows that are not known',
+    500,
+    [
+      'shared/engine/looked-up.ts',
+      'if (rows?.missed === missed) return result;',
+      'if (missed !== -1) return result;',
+    ],
+    FOCUS.looking,
+    FOCUS.letters,
+  ),
   broken(
     'publishes beyond the end of the batch',
     1_000,

@@ -3,6 +3,7 @@ import { Key } from 'aws-cdk-lib/aws-kms';
 import { Stream } from 'aws-cdk-lib/aws-kinesis';
 import type { Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, it } from 'vitest';
+import { kinesis, lookupTable, pipeline } from '../../../shared/index.ts';
 import { LATEST, MAIL, ordersPipeline, TOTALS } from './fixtures/orders-pipeline.ts';
 import { ordersStack } from './fixtures/orders-stack.ts';
 
@@ -188,5 +189,41 @@ describe('the permissions of a pipeline', () => {
       'kinesis:PutRecords <SinkStreamordertotals>',
     ]);
     expect(pipeline.sinks.streams.get('totals')).toBe(pipeline.sinks.streams.get('large-totals'));
+  });
+
+  it('lets it read the tables in which rows are looked up, and nothing more', () => {
+    const { template } = ordersStack((stack) => ({
+      pipeline: pipeline('looking')
+        .from(kinesis('all-orders', { codec: 'text' }))
+        .keyBy((order) => order)
+        .lookup(
+          lookupTable('prices'),
+          (order) => order,
+          (order) => order,
+        )
+        .broadcast(lookupTable('rules'), (order) => order),
+      lookupTables: {
+        prices: new Table(stack, 'Prices', { partitionKey: { name: 'pk', type: AttributeType.STRING } }),
+        rules: new Table(stack, 'Rules', {
+          partitionKey: { name: 'pk', type: AttributeType.STRING },
+          encryptionKey: new Key(stack, 'RulesKey'),
+        }),
+      },
+    }));
+    const lines = allowed(template).filter((line) => /<(?:Prices|Rules|RulesKey)>/.test(line));
+    expect(lines).toEqual([
+      'dynamodb:BatchGetItem <Prices>',
+      'dynamodb:Scan <Rules>',
+      'kms:Decrypt <RulesKey>',
+      'kms:DescribeKey <RulesKey>',
+    ]);
+    const functions = Object.values(template.findResources('AWS::Lambda::Function')) as {
+      Properties: { Environment?: { Variables?: Record<string, unknown> } };
+    }[];
+    const named = functions.flatMap(({ Properties }) => Object.keys(Properties.Environment?.Variables ?? {}));
+    expect(named.filter((name) => name.startsWith('TIDEMARK_LOOKUP_'))).toEqual([
+      'TIDEMARK_LOOKUP_PRICES',
+      'TIDEMARK_LOOKUP_RULES',
+    ]);
   });
 });

@@ -1,8 +1,10 @@
 import { Duration } from 'aws-cdk-lib';
+import { AttributeType, Table } from 'aws-cdk-lib/aws-dynamodb';
 import { StreamMode, Stream } from 'aws-cdk-lib/aws-kinesis';
 import { StartingPosition } from 'aws-cdk-lib/aws-lambda';
 import { describe, expect, it } from 'vitest';
 import { StatefulPipeline } from '../../../infra/constructs/stateful-pipeline.ts';
+import { kinesis, lookupTable, pipeline } from '../../../shared/index.ts';
 import { SMALL_HANDLER_FILE, LATEST, MAIL, ordersPipeline, TOTALS } from './fixtures/orders-pipeline.ts';
 import { emptyStack, type OrdersSettings } from './fixtures/orders-stack.ts';
 
@@ -293,6 +295,21 @@ describe('other settings that cannot work are refused', () => {
 
   it('several of them, all told at once', () => {
     expect(problemsWith({ batchSize: 0, memorySize: 1, maximumRetryAttempts: 3 })).toHaveLength(3);
+  });
+
+  it('a table to look rows up in that nobody has named, and one that nobody looks into', () => {
+    const looking = pipeline('looking')
+      .from(kinesis('all-orders', { codec: 'text' }))
+      .keyBy((order) => order)
+      .broadcast(lookupTable('rules'), (order) => order);
+    const stack = emptyStack();
+    const table = new Table(stack, 'Prices', { partitionKey: { name: 'pk', type: AttributeType.STRING } });
+    expect(problemsWith({ pipeline: looking, lookupTables: { prices: table } }, stack)).toEqual([
+      'The pipeline looks rows up in table "rules", and lookupTables does not say which that is: give an existing one, ' +
+        'or what another pipeline of the app writes, such as `other.sinks.tables.get(…)`.',
+      'lookupTables names "prices", in which the pipeline looks nothing up; it does in ["rules"]: use one of these ' +
+        'names or remove the entry.',
+    ]);
   });
 });
 
