@@ -168,6 +168,11 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     FOCUS.looking,
     FOCUS.letters,
   ),
+  broken('leaves no tombstone where a state is removed', 500, [
+    DRAFT,
+    'const item: StateItem = { pk, revision, marks: this.marks, states,',
+    'const item: StateItem = { pk, revision, marks: states.size === 0 && this.#key !== undefined ? new Map() : this.marks, states,',
+  ]),
   broken(
     'publishes beyond the end of the batch',
     1_000,
@@ -662,6 +667,14 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ),
 
   // Of deltas.
+  broken(
+    'writes the manifest before the scan has come to its end',
+    1_000,
+    [TAKE, "if (end.kind === 'unfinished') {", "if (end.kind === 'unfinished' && work.id === '') {"],
+    FOCUS.lettersWithoutKey,
+    FOCUS.noRewinds,
+    FOCUS.lateRewinds,
+  ),
   broken(
     'counts lines of a base whose keys have changed or gone',
     1_000,
