@@ -51,6 +51,7 @@ const FOCUS = {
     'const parallelizationFactor = 2 + upTo(1);',
   ],
   rewinds: [WORLD, 'const REWIND_SHARE = 0.25;', 'const REWIND_SHARE = 1;'],
+  paused: [WORLD, 'const hasPause = chance(0.04);', 'const hasPause = chance(1);'],
   neverRaised: [WORLD, 'const RAISED_SHARE = 0.3;', 'const RAISED_SHARE = 0;'],
   looking: [WORLD, 'const LOOKING_SHARE = 0.06;', 'const LOOKING_SHARE = 1;'],
   raised: [WORLD, 'const RAISED_SHARE = 0.3;', 'const RAISED_SHARE = 1;'],
@@ -167,6 +168,26 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     ],
     FOCUS.looking,
     FOCUS.letters,
+  ),
+  broken(
+    'lets tombstones expire while their records can come again',
+    500,
+    [
+      COMMIT,
+      'const expiresAtSeconds = nowSeconds + tombstoneSeconds + definition.source.retentionHours * 3_600;',
+      'const expiresAtSeconds = nowSeconds + 0 * tombstoneSeconds + 3_600;',
+    ],
+    FOCUS.paused,
+  ),
+  broken(
+    'lets an item expire that has a state',
+    500,
+    [
+      COMMIT,
+      'if (operators.find((operator) => operator.name === name)?.forgetsAfterSeconds === undefined) return item;',
+      "if (operators.length === 0 && name === '') return item;",
+    ],
+    FOCUS.paused,
   ),
   broken('leaves no tombstone where a state is removed', 500, [
     DRAFT,

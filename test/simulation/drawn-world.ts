@@ -107,6 +107,15 @@ export interface PlannedReshard {
 /** How keys lie to partition keys. */
 type KeyForm = 'equal' | 'refined' | 'across';
 
+/** Behind a day records cannot come again, and behind the longer ones tombstones of before are gone. */
+const PAUSES_HOURS = [27, 60, 120] as const;
+/** How often the table looks for what has expired. */
+const EXPIRY_INTERVAL_MS = 7 * HOUR_MS;
+
+function pickFrom<T>(list: readonly T[], random: () => number): T {
+  return list[Math.floor(random() * list.length)] as T;
+}
+
 /** Draws a world. */
 export function drawPlan(seed: number): WorldPlan {
   return drawTime(seed, drawTimelessPlan(seed));
@@ -130,6 +139,7 @@ function drawTimelessPlan(seed: number): WorldPlan {
   const recordCount = 4 + upTo(14);
   const hasPause = chance(0.04);
   const aggregates = !hasPause && chance(0.2);
+  const pauseHours = pickFrom(PAUSES_HOURS, seededRandom(seed ^ 0x510e527f));
   const records = Array.from({ length: recordCount }, (_, number): PlannedRecord => {
     const partition = isSkewed && chance(0.6) ? 0 : upTo(keyCount - 1);
     const partitionKey = `p${partition}`;
@@ -149,7 +159,7 @@ function drawTimelessPlan(seed: number): WorldPlan {
     };
     // A producer sends again what it has an error for.
     const isSentAgain = number > 0 && !kills && chance(0.1);
-    const pauseMs = hasPause && number > recordCount / 2 ? 27 * HOUR_MS : 0;
+    const pauseMs = hasPause && number > recordCount / 2 ? pauseHours * HOUR_MS : 0;
     return {
       atMs: random() * spreadMs + pauseMs,
       partitionKey,
@@ -446,6 +456,9 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
     world.plan(atMs, () => deployed.tellFunction(factor));
     world.plan(raisedMs, () => deployed.changeMapping(factor));
   }
+  const lastMs = Math.max(0, ...plan.records.map(({ atMs }) => atMs));
+  for (let atMs = EXPIRY_INTERVAL_MS; atMs < lastMs; atMs += EXPIRY_INTERVAL_MS)
+    world.plan(START_MS + atMs, () => deployed.expire());
   if (plan.lowersFactor) {
     const atMs = raisedMs + random() * 20_000;
     const mappingMs = random() * 20_000;

@@ -452,6 +452,20 @@ export class Checker {
     this.#checkWritten(item, truth, before, made);
   }
 
+  /** The table has removed an item whose time was over. */
+  expired(item: StateItem): void {
+    if (isNotice(item.pk)) return;
+    const truth = this.#truth(item.pk);
+    if (item.states.size > 0) this.#say('I9', `${item.pk} expires with a state`);
+    for (const known of this.#byHome.get(truth.home) ?? []) {
+      if (!truth.covered.has(known.identity) || !this.#options.isWithinRetention(known.record)) continue;
+      this.#say('I9', `${item.pk} expires, and ${shown(known)} can come again`);
+    }
+    for (const { name, isClosed } of truth.letters)
+      if (!isClosed) this.#say('I9', `${item.pk} expires, and letter ${name} is open`);
+    truth.item = undefined;
+  }
+
   /** A letter has been removed from where they are stored: nobody will ever come back to it. */
   letterRemoved(name: string): void {
     const letter = this.#letters.get(plainName(name));

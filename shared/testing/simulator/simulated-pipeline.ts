@@ -22,7 +22,7 @@ import { sweepSpilled } from '../../state/sweep-spilled.ts';
 import { MemoryCheckpointStore } from '../../checkpoint/memory-checkpoint-store.ts';
 import { MemoryGenerationStore } from '../../state/memory-generation-store.ts';
 import { decodeControl, FIRST_CONTROL } from '../../state/progress-codec.ts';
-import { CONTROL_KEY } from '../../state/row-key.ts';
+import { CONTROL_KEY, generationOf } from '../../state/row-key.ts';
 import type { Control } from '../../state/state-store.ts';
 import { Checker, type CheckerOptions } from './checker.ts';
 import type { MemoryStream, UserRecord } from './memory-stream.ts';
@@ -507,6 +507,20 @@ export class SimulatedPipeline {
       );
       this.#world.started(process);
     });
+  }
+
+  /** The table removes some of the items whose time is over: DynamoDB takes its time with it. */
+  expire(): void {
+    const world = this.#world;
+    const { time, random } = world;
+    for (const [pk, item] of this.store.items()) {
+      if (item.expiresAtSeconds === undefined || item.expiresAtSeconds >= time.nowMs / 1_000) continue;
+      if (random() < 0.3) continue;
+      world.tell(`  ${pk} expires`);
+      this.store.rows.delete(pk);
+      const lane = /^\d+\/d\/(.*)$/s.exec(pk)?.[1];
+      this.#halfOf(lane).resources.checker.at(generationOf(pk)).expired(item);
+    }
   }
 
   /** The mapping gives up what it waits for. */
