@@ -87,7 +87,14 @@ class Scan {
   }
 
   async run(): Promise<ScanEnd> {
-    await this.#readBase();
+    try {
+      await this.#readBase();
+    } catch (error) {
+      // Who slept until others had finished its work, and removed what came of it, misses what it had noted.
+      const now = await this.#taker.checkpoints.getWork(this.#work.id);
+      if (now?.version !== this.#version) return { kind: 'overtaken', work: this.#work };
+      throw error;
+    }
     const end = await this.#run();
     const { base } = this.#work;
     if (base === undefined || end.kind !== 'complete') return end;
