@@ -6,6 +6,7 @@ import { deltaCosts, type DeltaCosts } from './checkpoint-deltas.ts';
 import { scaleInMemory, scaleOnEngines, type CheckpointScale } from './checkpoint-scale.ts';
 import { countedCosts, type BatchCosts } from './counted-costs.ts';
 import { engineCpu, type EngineCpu } from './engine-cpu.ts';
+import { replayCosts, type ReplayCosts } from './replay-costs.ts';
 import { spilledCosts, type SpilledCosts } from './spilled-costs.ts';
 
 const RECORD_BYTES = [150, 400, 1_000];
@@ -14,6 +15,7 @@ const HEAP_LIMIT_MB = 256;
 /** Of checkpoints: `--keys 1000000` for the million. */
 const CHECKPOINT_KEYS = Number(process.argv[process.argv.indexOf('--keys') + 1] ?? '') || 100_000;
 const ENGINE_KEYS = 20_000;
+const REPLAY_RECORDS = 200_000;
 
 interface Results {
   readonly engineCpu: EngineCpu[];
@@ -21,6 +23,7 @@ interface Results {
   readonly spilledCosts: SpilledCosts[];
   readonly checkpoints: readonly CheckpointScale[];
   readonly deltas: readonly DeltaCosts[];
+  readonly replays: readonly ReplayCosts[];
   readonly batchHeap: BatchHeap;
   readonly bundles: BundleCost[];
 }
@@ -38,6 +41,7 @@ async function measure(): Promise<Results> {
     spilledCosts: await spilledCosts(),
     checkpoints: await checkpointScale(),
     deltas: await deltaCosts(CHECKPOINT_KEYS),
+    replays: await replayCosts(REPLAY_RECORDS),
     batchHeap: await batchHeap(HEAP_LIMIT_MB),
     bundles,
   };
@@ -80,6 +84,7 @@ if (process.argv.includes('--json')) {
     'Deltas: what is put and read back against a full checkpoint (in memory: time is ours alone)',
     results.deltas,
   );
+  show('Replays against the live batches that had processed the same records (in memory)', results.replays);
   show('Heap of one batch of 10,000 records of 400 bytes, 10,000 keys', [results.batchHeap]);
   show('Bundles, and importing them against importing the same SDK clients alone', results.bundles);
   console.log(
