@@ -32,11 +32,12 @@ describe('npm start on a file of flights, one shard', () => {
     expect(keys).toBe(originsOf(FLIGHTS));
     expect({ retries, conflicts }).toEqual({ retries: 0, conflicts: 0 });
     expect(invocations).toBe(batches);
-    // One change a key and batch, each committed in one write; the rows of control and progress come on top.
+    // One change a key and batch, each committed in one write; the rows of control and progress come on top, and the
+    // first batch asks twice for one that is not there yet.
     expect(published).toBeGreaterThanOrEqual(keys);
     expect(published).toBeLessThanOrEqual(keys * batches);
     expect(figures.stateWrites).toBeGreaterThan(published);
-    expect(figures.stateWrites).toBeLessThanOrEqual(published + 2 * batches + 3);
+    expect(figures.stateWrites).toBeLessThanOrEqual(published + 2 * batches + 4);
     expect(figures.wcu).toBeGreaterThanOrEqual(figures.stateWrites);
     expect(figures.seconds).toBeGreaterThan(0);
   });
