@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { dynamodb, kinesis, pipeline } from '../../../shared/index.ts';
+import { dynamodb, kinesis, lookupTable, pipeline } from '../../../shared/index.ts';
 import { sinkVariable } from '../../../shared/lambda/environment.ts';
 import { readSettings } from '../../../shared/lambda/settings.ts';
 
@@ -18,6 +18,23 @@ const COMPLETE = {
 };
 
 describe('the settings of a function', () => {
+  it('name the tables in which rows are looked up, each once', () => {
+    const looking = pipeline('looking')
+      .from(kinesis<string>('all'))
+      .keyBy(() => 'k')
+      .broadcast(lookupTable('price-list'), (value) => value)
+      .lookup(
+        lookupTable('price-list'),
+        () => 'a',
+        (value) => value,
+      );
+    const named = { ...COMPLETE, TIDEMARK_LOOKUP_PRICE_LIST: 'prices-4711' };
+    expect(readSettings(looking.definition, named).lookups).toEqual(new Map([['price-list', 'prices-4711']]));
+    expect(() => readSettings(looking.definition, COMPLETE)).toThrow(
+      /TIDEMARK_LOOKUP_PRICE_LIST is missing\. The/,
+    );
+  });
+
   it('come from its environment, and need nothing for the user’s own calls', () => {
     expect(readSettings(definition, COMPLETE)).toEqual({
       stateTable: 'state',
@@ -35,6 +52,7 @@ describe('the settings of a function', () => {
         ['by-day', 'by-day-4711'],
         ['totals', 'totals-4711'],
       ]),
+      lookups: new Map(),
     });
   });
 
