@@ -117,6 +117,22 @@ const FOCUS = {
   ],
   mendedEarly: [WORLD, 'const EARLY_SHARE = 0.4;', 'const EARLY_SHARE = 1;'],
   lateRewinds: [WORLD, 'const LATE_REWIND_SHARE = 0.5;', 'const LATE_REWIND_SHARE = 1;'],
+  manyOperators: [
+    WORLD,
+    'const deaths = random() < 0.5 ? 0 : 1 + Math.floor(random() * 2);',
+    'const deaths = 2;',
+  ],
+  frozenOften: [
+    'shared/testing/simulator/drawn-faults.ts',
+    'faults.refusedDelivery = 12;',
+    'faults.refusedDelivery = 12;\n  faults.frozen = 12;',
+  ],
+  undone: [WORLD, "ends: random() < 0.75 ? 'resume' : 'undo',", "ends: 'undo',"],
+  sleepers: [
+    'shared/testing/simulator/simulated-rewind.ts',
+    'const dies = world.random() < 0.5;',
+    'const dies = world.random() < 0;',
+  ],
   noRewinds: [WORLD, 'const REWIND_SHARE = 0.25;', 'const REWIND_SHARE = 0;'],
   parked: [WORLD, 'const workload = upTo(WORKLOADS.length - 1);', 'const workload = 5 + 0 * upTo(1);'],
   allSpilled: [WORLD, 'return random() < 0.2 ? Math.floor(random() * 40) : undefined;', 'return 0;'],
@@ -678,13 +694,17 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ),
   broken(
     'changes progress rows without a look at the version of the control row',
-    20_000,
+    1_000,
     [
       'shared/state/memory-generation-store.ts',
       "(decodeControl(control).version ?? 0) !== version) return 'superseded';",
       "version < 0) return 'superseded';",
     ],
     FOCUS.rewinds,
+    FOCUS.manyOperators,
+    FOCUS.sleepers,
+    FOCUS.frozenOften,
+    FOCUS.undone,
   ),
 
   // Of deltas.
