@@ -33,6 +33,7 @@ import {
   encodeControl,
   encodeTime,
   firstControl,
+  isSealed,
   newProgressRow,
   PROGRESS,
   turnDeadlines,
@@ -139,26 +140,39 @@ export class DynamoDbStateStore implements StateStore {
   ): Promise<BeginResult> {
     const pk = progressKey(generation, shard);
     const name = encodePosition(first);
-    const row =
-      (handedIn !== undefined && (await this.#countAttempt(pk, name, handedIn))) ||
-      // A batch that went further may have been handed in before, or the row may be sealed.
-      (await this.#countAttempt(pk, name, undefined));
-    if (row === undefined) {
-      return { kind: (await this.#read(pk)) === undefined ? 'missing' : 'sealed' };
+    for (;;) {
+      const row =
+        (await this.#countAttempt(pk, name, handedIn, handedIn !== undefined)) ??
+        // A batch that went further may have been handed in before.
+        (handedIn === undefined ? undefined : await this.#countAttempt(pk, name, handedIn, false));
+      if (row !== undefined) {
+        const progress = decodeProgress(row);
+        this.#forgotten.set(pk, attemptsToForget(progress.attempts, name));
+        return { kind: 'open', progress };
+      }
+      const found = await this.#read(pk);
+      if (found === undefined) return { kind: 'missing' };
+      if (isSealed(found)) return { kind: 'sealed' };
+      // Somebody has made the row between two requests: nothing is begun of which it does not say how far it goes.
     }
-    const progress = decodeProgress(row);
-    this.#forgotten.set(pk, attemptsToForget(progress.attempts, name));
-    return { kind: 'open', progress };
   }
 
-  #countAttempt(pk: string, name: string, handedIn: Position | undefined): Promise<Row | undefined> {
+  /** @param isHighest whether `handedIn` is to be noted, where it is the highest; else only where a higher one is. */
+  #countAttempt(
+    pk: string,
+    name: string,
+    handedIn: Position | undefined,
+    isHighest: boolean,
+  ): Promise<Row | undefined> {
     const isNoted = handedIn !== undefined;
+    const place = isHighest
+      ? '(attribute_not_exists(#handedIn) OR #handedIn <= :handedIn)'
+      : '#handedIn > :handedIn';
     return this.#update(pk, {
       UpdateExpression:
         'SET #counts.#name = if_not_exists(#counts.#name, :zero) + :one' +
-        (isNoted ? ', #handedIn = :handedIn' : ''),
-      ConditionExpression:
-        OPEN + (isNoted ? ' AND (attribute_not_exists(#handedIn) OR #handedIn <= :handedIn)' : ''),
+        (isHighest ? ', #handedIn = :handedIn' : ''),
+      ConditionExpression: isNoted ? `${OPEN} AND ${place}` : OPEN,
       ExpressionAttributeNames: {
         ...OPEN_NAMES,
         '#counts': PROGRESS.attempts,

@@ -1,4 +1,7 @@
+import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Position } from '../../../shared/source/position.ts';
+import { DynamoDbStateStore } from '../../../shared/state/dynamodb-state-store.ts';
 import { startDynalite, type DynamoDbEngine } from '../../support/dynamodb-engine.ts';
 import { storesOn } from './dynamodb-store-under-test.ts';
 import { generationStoreContract } from './generation-store-contract.ts';
@@ -26,6 +29,27 @@ describe('DynamoDbStateStore on dynalite, by single writes', () => {
   };
   stateStoreContract(under);
   timeContract(under);
+
+  it('begins nothing of which the row does not say how far it goes, where somebody makes it meanwhile', async () => {
+    const { client } = engine;
+    const table = 'made-meanwhile';
+    await engine.createTable(table, false);
+    const options = { table, writes: 'single', delay: async () => undefined } as const;
+    const other = new DynamoDbStateStore({ client, ...options });
+    const [first, last] = ['5', '9'].map((sequence): Position => ({ sequence, sub: 0 }));
+    if (first === undefined || last === undefined) throw new Error('no positions');
+    await other.readControl();
+    let requests = 0;
+    const send = async (command: Parameters<typeof client.send>[0]): Promise<unknown> => {
+      // The row is made behind the first request, which has found none.
+      if (++requests === 2) await other.createProgress(1, 'a/0', { first });
+      return client.send(command);
+    };
+    const store = new DynamoDbStateStore({ client: { send } as unknown as DynamoDBClient, ...options });
+    const begun = await store.beginAttempt(1, 'a/0', first, last);
+    expect(begun).toMatchObject({ kind: 'open', progress: { handedIn: last } });
+    expect((await other.readProgress(1, 'a/0'))?.handedIn).toEqual(last);
+  });
 
   it('says what to do where the table has no index of what is due', async () => {
     const { store } = await storesOn(() => engine, 'single', false)();
