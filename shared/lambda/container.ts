@@ -79,7 +79,7 @@ export async function makeContainer(
     deadLetters: lettersIn(settings.bucket, definition.name, 'open', trace),
     closedLetters: lettersIn(settings.bucket, definition.name, 'closed', trace),
     shardRanges: shardRanges(trace),
-    shardRecords: shardRecords(trace),
+    shardRecords: shardRecords(settings, trace),
     ...(settings.lookups.size > 0 && {
       lookups: new DynamoDbLookup(
         dynamodb,
@@ -174,15 +174,18 @@ function shardRanges(trace: Trace): ShardRanges {
   };
 }
 
-function shardRecords(trace: Trace): ShardRecords {
-  let records: Promise<ShardRecords> | undefined;
+function shardRecords({ streamArns }: Settings, trace: Trace): ShardRecords {
+  let loading: Promise<ShardRecords> | undefined;
   const load = (): Promise<ShardRecords> =>
-    Promise.all([import('./kinesis-ports.ts'), import('../checkpoint/replay-shard-records.ts')]).then(
+    (loading ??= Promise.all([
+      import('./kinesis-ports.ts'),
+      import('../checkpoint/replay-shard-records.ts'),
+    ]).then(
       ([{ kinesisReplaySource }, { ReplayShardRecords }]) =>
-        new ReplayShardRecords(kinesisReplaySource({ streamArns: [], wait: (ms) => wait(ms) }, trace)),
-    );
+        new ReplayShardRecords(kinesisReplaySource({ streamArns, wait: (ms) => wait(ms) }, trace)),
+    ));
   return {
-    from: async (...given) => (await (records ??= load())).from(...given),
+    from: async (...given) => (await load()).from(...given),
   };
 }
 
