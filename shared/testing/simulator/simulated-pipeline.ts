@@ -27,7 +27,7 @@ import type { Control } from '../../state/state-store.ts';
 import { Checker, type CheckerOptions } from './checker.ts';
 import type { MemoryStream, UserRecord } from './memory-stream.ts';
 import { SimulatedMapping } from './simulated-mapping.ts';
-import { SimulatedPorts, wholeItem, type PipelineResources } from './simulated-ports.ts';
+import { laneOfItem, SimulatedPorts, wholeItem, type PipelineResources } from './simulated-ports.ts';
 import type { Invocation, SimulatedProcess } from './simulated-process.ts';
 import { operateCheckpoint, operateRewind, type RewindGround, type RewindPlan } from './simulated-rewind.ts';
 import type { World } from './world.ts';
@@ -518,8 +518,7 @@ export class SimulatedPipeline {
       if (random() < 0.3) continue;
       world.tell(`  ${pk} expires`);
       this.store.rows.delete(pk);
-      const lane = /^\d+\/d\/(.*)$/s.exec(pk)?.[1];
-      this.#halfOf(lane).resources.checker.at(generationOf(pk)).expired(item);
+      this.#halfOf(laneOfItem(pk)).resources.checker.at(generationOf(pk)).expired(item);
     }
   }
 

@@ -6,9 +6,7 @@ import type { MemoryDeadLetterStore } from '../../output/memory-dead-letters.ts'
 import type { Delivery, SinkPort } from '../../output/sink-port.ts';
 import type { Sink } from '../../pipeline/definition.ts';
 import type { SourceLanes } from '../../time/source-lanes.ts';
-import { createKinesisEvent } from '../../mapping/kinesis-event.ts';
-import { readKinesisEvent } from '../../source/kinesis-event.ts';
-import { compareSequences } from '../../source/position.ts';
+import { ReplayShardRecords } from '../../checkpoint/replay-shard-records.ts';
 import type { LookupPort } from '../../lookup/lookup-port.ts';
 import type { ShardRecords } from '../../source/shard-records.ts';
 import { hashRange, type HashRange, type ShardRanges } from '../../source/shard-ranges.ts';
@@ -23,10 +21,8 @@ import type { CommitResult, ItemWrite, StateStore } from '../../state/state-stor
 import type { Checker } from './checker.ts';
 import type { MemoryStream } from './memory-stream.ts';
 import type { Invocation } from './simulated-process.ts';
+import { simulatedReader } from './simulated-reader.ts';
 import type { World } from './world.ts';
-
-/** Few, so that what was begun by shard is ended in parts. */
-const REREAD_LIMIT = 4;
 
 /** What a pipeline has outside of its processes, and who watches it. */
 export interface PipelineResources {
@@ -91,25 +87,16 @@ export class SimulatedPorts {
       get: (...given) => io('lookup', () => tables.get(...given)),
       all: (...given) => io('lookup', () => tables.all(...given)),
     };
+    const reread = new ReplayShardRecords({
+      reader: ({ shardId }, from) => simulatedReader(world, stream, shardId, from, io),
+    });
     this.shardRecords = {
-      from: (of, from, until) =>
-        io('reread', async () => {
-          const { streamArn, shardId } = of;
-          const oldestMs = world.time.nowMs - stream.retentionMs;
-          const records = (stream.shards.find((each) => each.shardId === shardId)?.records ?? []).filter(
-            ({ sequenceNumber, approximateArrivalTimestampMs }) =>
-              approximateArrivalTimestampMs >= oldestMs &&
-              (from === undefined || compareSequences(sequenceNumber, from.sequence) >= 0) &&
-              compareSequences(sequenceNumber, until.sequence) <= 0,
-          );
-          if (records.length === 0) return undefined;
-          const some = records.slice(0, 2 + Math.floor(world.random() * REREAD_LIMIT));
-          const event = createKinesisEvent({ streamArn, region: '', invokeIdentityArn: '' }, shardId, some);
-          const batch = readKinesisEvent(event);
-          const running = invocation();
-          if (running !== undefined) running.reread = batch.records;
-          return batch;
-        }),
+      from: async (...given) => {
+        const batch = await reread.from(...given);
+        const running = invocation();
+        if (batch !== undefined && running !== undefined) running.reread = batch.records;
+        return batch;
+      },
     };
     this.lanes = {
       lanes: () =>
@@ -327,7 +314,7 @@ export function wholeItem({ name: pipeline, blobs, checker }: PipelineResources,
 }
 
 /** The lane of a shard's own item; `undefined` for a key's. */
-function laneOfItem(pk: string): string | undefined {
+export function laneOfItem(pk: string): string | undefined {
   return /^\d+\/d\/(.*)$/s.exec(pk)?.[1];
 }
 

@@ -1,17 +1,15 @@
 import { driveRewind, type RewindSteps } from '../../checkpoint/drive-rewind.ts';
 import type { MemoryCheckpointStore } from '../../checkpoint/memory-checkpoint-store.ts';
 import { redoAll, redoClosedLetters } from '../../checkpoint/redo-letters.ts';
-import type { ReplayPage, ReplaySource, SourceShard } from '../../checkpoint/replay-source.ts';
+import type { ReplaySource, SourceShard } from '../../checkpoint/replay-source.ts';
 import * as steps from '../../checkpoint/rewind.ts';
 import type { Rewinder } from '../../checkpoint/rewind.ts';
 import { takeCheckpoint } from '../../checkpoint/take-checkpoint.ts';
 import { DEADLINE_MARGIN_MS } from '../../engine/limits.ts';
 import type { Program } from '../../engine/program.ts';
 import { createKinesisEvent } from '../../mapping/kinesis-event.ts';
-import type { StreamRecord } from '../../mapping/stream-record.ts';
 import { readKinesisEvent } from '../../source/kinesis-event.ts';
 import { shardLane, streamTag } from '../../source/lane.ts';
-import { compareSequences } from '../../source/position.ts';
 import type { SourceRecord } from '../../source/record.ts';
 import type { MemoryGenerationStore } from '../../state/memory-generation-store.ts';
 import type { Control, ReplayOutputs } from '../../state/state-store.ts';
@@ -20,6 +18,7 @@ import { deleteCheckpoint } from '../../checkpoint/remove-unneeded.ts';
 import type { MemoryStream } from './memory-stream.ts';
 import type { SimulatedMapping } from './simulated-mapping.ts';
 import type { Invocation, SimulatedProcess } from './simulated-process.ts';
+import { simulatedReader } from './simulated-reader.ts';
 import type { World } from './world.ts';
 
 /** What operators of a simulated pipeline do, beside its batches. */
@@ -74,8 +73,6 @@ const SLEEP_MS = 60_000;
 const PAUSE_MS = 2_000;
 /** So many that whoever died with a checkpoint has lost it by then: letters wait for it. */
 const CHECKPOINT_TRIES = 200;
-/** Small, so that a restore and a replay end in the middle. */
-const READ_LIMIT = 4;
 /** Some requests of a pipeline come in between. */
 const DELETION_PAUSE_MS = 200;
 /** More than any of these worlds has. */
@@ -375,31 +372,14 @@ function sourceOf({ world, streams, relayed }: RewindGround, process: SimulatedP
           };
         }),
       ),
-    reader: ({ stream: name, shardId }, from) => {
-      const found = all.find(({ stream, shard }) => stream.name === name && shard.shardId === shardId);
-      let after: StreamRecord | undefined;
-      return {
-        next: (limit) =>
-          world
-            .io(process, 'readShard', async (): Promise<ReplayPage> => {
-              if (found === undefined) return { kind: 'gone' };
-              const oldestMs = world.time.nowMs - found.stream.retentionMs;
-              const rest = found.shard.records.filter(
-                ({ sequenceNumber, approximateArrivalTimestampMs }) =>
-                  approximateArrivalTimestampMs >= oldestMs &&
-                  (after === undefined
-                    ? from === undefined || compareSequences(sequenceNumber, from) >= 0
-                    : compareSequences(sequenceNumber, after.sequenceNumber) > 0),
-              );
-              const records = rest.slice(0, Math.min(limit, 1 + Math.floor(world.random() * READ_LIMIT)));
-              return { kind: 'records', records, isAtEnd: records.length === rest.length };
-            })
-            .then((page) => {
-              if (page.kind === 'records') after = page.records.at(-1) ?? after;
-              return page;
-            }),
-      };
-    },
+    reader: ({ stream: name, shardId }, from) =>
+      simulatedReader(
+        world,
+        streams.find((stream) => stream.name === name),
+        shardId,
+        from,
+        (call, effect) => world.io(process, call, effect),
+      ),
     isRelayed: (shard) => relayed !== undefined && shard.startsWith(`${streamTag(relayed.name)}/`),
   };
 }
