@@ -30,6 +30,7 @@ const WORLD = 'test/simulation/drawn-world.ts';
 const REWIND = 'shared/checkpoint/rewind.ts';
 const RESTORE = 'shared/checkpoint/restore.ts';
 const TAKE = 'shared/checkpoint/take-checkpoint.ts';
+const LINE = 'shared/checkpoint/checkpoint-line.ts';
 const SCAN = 'shared/checkpoint/scan-segments.ts';
 const UNNEEDED = 'shared/checkpoint/remove-unneeded.ts';
 const SAME_OF_ANY =
@@ -597,6 +598,20 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     'rewinds without a seal',
     2_000,
     [REWIND, "changeAll(rewinder, rewind.from, { kind: 'seal' }, version)", 'Promise.resolve(true)'],
+    FOCUS.rewinds,
+  ),
+  broken(
+    'rewinds and forgets how far event time was',
+    1_000,
+    [REWIND, '...(time !== undefined && { time }),', ''],
+    FOCUS.timed,
+    FOCUS.rewinds,
+  ),
+  broken(
+    'restores items without what fired last',
+    1_000,
+    [LINE, 'delete row[ITEM.settled];', 'delete row[ITEM.settled]; delete row[ITEM.fired];'],
+    FOCUS.timed,
     FOCUS.rewinds,
   ),
   broken(

@@ -1,5 +1,5 @@
 import { seededRandom } from '../../shared/testing/seeded-random.ts';
-import type { PlannedRecord, WorldPlan } from './drawn-world.ts';
+import { drawRewind, type PlannedRecord, type WorldPlan } from './drawn-world.ts';
 import { TIMED, TIMED_TOO } from './timed-workloads.ts';
 import type { Poison, Workload } from './workloads.ts';
 
@@ -76,9 +76,10 @@ export function drawTime(seed: number, plan: WorldPlan): WorldPlan {
   // Several at once.
   const first = sweepsAtMs[0];
   if (first !== undefined && chance(0.5)) sweepsAtMs.push(first, first + random() * 100);
+  const next = following > 0 && chance(0.4) ? upTo(following - 1) : undefined;
   return {
     ...plan,
-    next: following > 0 && chance(0.4) ? upTo(following - 1) : undefined,
+    next,
     repartition: undefined,
     time: { workload, sweepsAtMs, sweepIntervalMs: pick([5_000, 20_000, 60_000]) },
     shards: 1 + upTo(3),
@@ -94,7 +95,7 @@ export function drawTime(seed: number, plan: WorldPlan): WorldPlan {
       isMiddle: reshard.isMiddle && following > 0,
     })),
     mending: undefined,
-    rewind: undefined,
+    rewind: next === undefined ? drawRewind(seed, lastMs) : undefined,
     roomBytes: undefined,
   };
 }

@@ -182,8 +182,10 @@ function drawTimelessPlan(seed: number): WorldPlan {
   const isAlone = repartition !== undefined || following === 0;
   const next = !isAlone && parallelizationFactor === 1 && chance(0.5) ? upTo(following - 1) : undefined;
   const looks = repartition === undefined && next === undefined && drawLooking(seed);
-  const mayRewind = next === undefined && !kills && !hasPause;
-  const rewinds = mayRewind && repartition === undefined;
+  // A replay may order two shards otherwise, and make other outputs: what the next pipeline has seen of them stays.
+  const isOrderFixed = keyForm !== 'across' && records.every(({ value }) => value.other === undefined);
+  const mayRewind = !kills && !hasPause && (next === undefined || isOrderFixed);
+  const rewinds = mayRewind && repartition === undefined && next === undefined;
   const rewind = mayRewind ? drawRewind(seed, spreadMs) : undefined;
   const mayBeEarly = !kills && rewind === undefined;
   // Of a restored item nothing tells which of a parallel lane's records have a letter in it.
@@ -309,7 +311,8 @@ function drawMending(
   };
 }
 
-function drawRewind(seed: number, spreadMs: number): RewindPlan | undefined {
+/** In some worlds. @param spreadMs for how long records come. */
+export function drawRewind(seed: number, spreadMs: number): RewindPlan | undefined {
   const random = seededRandom(seed ^ 0x510e527f);
   if (random() >= REWIND_SHARE) return undefined;
   const deaths = random() < 0.5 ? 0 : 1 + Math.floor(random() * 2);

@@ -33,6 +33,7 @@ import type { Advance, Progress } from '../../state/state-store.ts';
 import type { SourceLane } from '../../time/source-lanes.ts';
 import { Oracle, type OracleElement, type OracleOutput, type OracleStep } from './oracle.ts';
 import { TimeChecker } from './time-checker.ts';
+import type { TimedRun } from './timed-oracle.ts';
 import type { WindowRule } from './window-checker.ts';
 
 /** A record of the source stream, and what is known of it from the records alone. */
@@ -115,6 +116,8 @@ interface Written {
   readonly shares: readonly string[];
   /** Numbers of letters of the item. */
   readonly closed: readonly number[];
+  /** In a pipeline with a time, of a key. */
+  readonly run?: TimedRun | undefined;
 }
 
 /** What one write commits. */
@@ -167,6 +170,8 @@ export class Checker {
   /** Of all generations. */
   readonly #family: Map<number, Checker>;
   readonly #puts: { readonly record: SourceRecord; readonly shard: string }[] = [];
+  /** Shards that a rewind let begin. */
+  readonly #begun = new Set<string>();
   #acknowledged = 0;
   /** Of a pipeline with a time. */
   readonly time: TimeChecker | undefined;
@@ -180,7 +185,7 @@ export class Checker {
     this.#options = options;
     this.#name = options.definition.name;
     this.oracle = new Oracle(options.definition);
-    this.time = this.#timeChecker();
+    this.time = this.#timeChecker(before?.time);
     if (before === undefined) return;
     for (const [place, { record, shard }] of before.#puts.entries())
       this.#put(record, shard, before.#records[place]);
@@ -208,6 +213,7 @@ export class Checker {
     const log = old === undefined ? [] : old.log;
     for (const { shares } of log) for (const mark of shares) this.#foretell(mark, from);
     const revision = carriedRevision(item.revision, this.#generation, source);
+    const runs: TimedRun[] = [];
     const truth = this.#truth(item.pk);
     if (truth.item !== undefined) this.#say('I8', `${item.pk} is restored over what is there`);
     truth.item = item;
@@ -215,8 +221,14 @@ export class Checker {
       if (entry.revision > revision) break;
       const carried = carriedRevision(entry.revision, source, this.#generation);
       const made: Made = { revision: carried, events: [], letters: [] };
-      for (const { number, elements } of entry.records)
-        this.#apply(truth, this.#records[number] as KnownRecord, item.pk, made, elements);
+      const records = entry.records.map(({ number }) => this.#records[number] as KnownRecord);
+      for (const [place, { elements }] of entry.records.entries())
+        if (entry.run === undefined)
+          this.#apply(truth, records[place] as KnownRecord, item.pk, made, elements);
+      if (entry.run !== undefined) {
+        runs.push(entry.run);
+        this.#applyTimed(truth, records, entry.run, item, made);
+      }
       for (const mark of entry.shares) this.#applyShare(truth, mark, item.pk, made);
       for (const number of entry.closed) {
         const letter = truth.letters[number];
@@ -228,6 +240,10 @@ export class Checker {
     for (const [id, output] of this.#outputs) {
       const before = from.#outputs.get(id);
       if (output.pk === item.pk && before !== undefined && before.isDelivered) output.isDelivered = true;
+    }
+    if (this.time !== undefined && keyOfItem(item.pk) !== undefined) {
+      this.time.restored(item, runs);
+      this.time.carried(item, (entry) => outputId(this.#name, entry));
     }
     this.#checkStates(item);
     this.#checkLetters(item, truth);
@@ -241,7 +257,21 @@ export class Checker {
     );
   }
 
-  #timeChecker(): TimeChecker | undefined {
+  /**
+   * Whether a replay may make other events for the moments at which timers fire and idle shards are lifted: no record
+   * tells of those. What a window holds when it closes does not depend on them.
+   */
+  get #dependsOnMoments(): boolean {
+    if (this.time === undefined) return false;
+    const { earlyMs, allowedLatenessMs } = this.#options.windows ?? { earlyMs: 0 };
+    if (earlyMs !== undefined || allowedLatenessMs !== undefined) return true;
+    return [...this.#family.values()].some(({ time, isParked }) => {
+      // A key that is parked fires nothing, and a replay may come to park it earlier.
+      return (time?.excused ?? 0) > 0 || isParked;
+    });
+  }
+
+  #timeChecker(before: TimeChecker | undefined): TimeChecker | undefined {
     const { definition, isRelay, lanes = () => [], windows } = this.#options;
     const { time } = definition;
     if (time === undefined || isRelay) return undefined;
@@ -255,7 +285,20 @@ export class Checker {
         return output !== undefined && (output.isDelivered || (output.isChange && !this.#isNewest(output)));
       },
       say: (invariant, what) => this.#say(invariant, what),
+      before,
     });
+  }
+
+  /** A rewind has made the shard's progress row. @param from the checker of the checkpoint's generation. */
+  begun(shard: string, row: Progress, from: Checker): void {
+    if (this.#begun.has(shard)) return;
+    this.#begun.add(shard);
+    if (from.time !== undefined) this.time?.begun(shard, row, from.time);
+  }
+
+  /** Whether a key waits for a letter. */
+  get isParked(): boolean {
+    return [...this.#items.values()].some(({ parkedFrom }) => parkedFrom !== undefined);
   }
 
   get areAllAcknowledged(): boolean {
@@ -381,41 +424,43 @@ export class Checker {
     if (fresh.length === 0 && this.time === undefined)
       this.#say('I1', `${item.pk} was written although no record ran`);
     const made: Made = { revision: item.revision, events: [], letters: [] };
-    if (this.time === undefined || keyOfItem(item.pk) === undefined)
+    let run: TimedRun | undefined;
+    if (this.time === undefined || keyOfItem(item.pk) === undefined) {
       for (const known of fresh) this.#apply(truth, known, item.pk, made, newLetters.get(known));
-    else this.#applyTimed(this.time, truth, fresh, item, batch.at(-1), made);
+    } else {
+      const all = fresh.map(({ record }) => record);
+      run = this.time.written(item, all, batch.at(-1), truth.parkedFrom !== undefined);
+      this.#applyTimed(truth, fresh, run, item, made);
+      this.time.carried(item, (entry) => outputId(this.#name, entry));
+    }
     const records = fresh.map((known) => ({ number: known.number, elements: newLetters.get(known) }));
-    truth.log.push({ revision: item.revision, records, shares: [], closed: [] });
+    truth.log.push({ revision: item.revision, records, shares: [], closed: [], run });
     this.#checkWritten(item, truth, before, made);
   }
 
   /** Records are brought in, and timers fire before and behind them, or without any. */
   #applyTimed(
-    time: TimeChecker,
     truth: ItemTruth,
     fresh: readonly KnownRecord[],
-    item: StateItem,
-    last: SourceRecord | undefined,
+    { steps }: TimedRun,
+    { pk }: StateItem,
     made: Made,
   ): void {
-    const { pk } = item;
     const records = fresh.map(({ record }) => record);
     for (const known of fresh) {
       truth.covered.add(known.identity);
       truth.applied.push(known);
     }
-    const { steps } = time.written(item, records, last, truth.parkedFrom !== undefined);
     for (const step of steps) {
       if (step.kind === 'fired') {
         for (const output of this.#take(truth, undefined, pk, step.outputs, made))
-          time.made(output.id, timerEntry(output));
+          this.time?.made(output.id, timerEntry(output));
         continue;
       }
       const known = fresh[records.indexOf(step.record)] as KnownRecord;
       if (step.kind === 'applied') known.outputs.push(...this.#take(truth, known, pk, step.outputs, made));
       else known.letters.push(this.#reject(truth, known, keyOfItem(pk) as string, pk, undefined, made));
     }
-    time.carried(item, (entry) => outputId(this.#name, entry));
   }
 
   /** A write of an item by a redrive or a drop has taken effect. */
@@ -1084,6 +1129,7 @@ export class Checker {
   #checkConsumers(): void {
     // Where the order of two shards decides, a replay may make other events.
     if (this.#family.size > 1 && !this.#isOrderFixed) return;
+    if (this.#family.size > 1 && this.#dependsOnMoments) return;
     // A rewind redoes letters behind all records, and says which outputs are counted again.
     const isRedone = [...this.#family.values()].some(
       (each) => each !== this && [...each.#letters.values()].some(({ appliedTo }) => appliedTo.size > 0),

@@ -19,6 +19,12 @@ interface Reached {
   readonly interval: number;
 }
 
+/** Where a lane was when it was lifted, and to what. */
+interface Lift {
+  readonly at: Position | undefined;
+  readonly toMs: number;
+}
+
 const NOTHING: Reached = { highestMs: -Infinity, reachedMs: -Infinity, interval: -1 };
 
 /**
@@ -30,15 +36,31 @@ export class LaneTruth {
   readonly #lanes: () => readonly SourceLane[];
   readonly #records = new Map<string, LaneRecord[]>();
   readonly #positions = new Map<string, Position>();
-  readonly #lifts = new Map<string, number[]>();
+  readonly #lifts = new Map<string, Lift[]>();
   /** By lane: behind which position nothing stood when so many records had been put. */
-  readonly #proofs = new Map<string, { readonly position: Position | undefined; readonly below: number }[]>();
+  readonly #proofs: Map<string, { readonly position: Position | undefined; readonly below: number }[]>;
   #put = 0;
 
-  /** @param lanes of all shards that the stream ever had. */
-  constructor(time: PipelineTime, lanes: () => readonly SourceLane[]) {
+  /**
+   * @param lanes of all shards that the stream ever had.
+   * @param before of another generation: what proves that a shard is idle is true for all.
+   */
+  constructor(time: PipelineTime, lanes: () => readonly SourceLane[], before?: LaneTruth) {
     this.#time = time;
     this.#lanes = lanes;
+    this.#proofs = before === undefined ? new Map<string, never[]>() : before.#proofs;
+  }
+
+  /**
+   * A rewind lets the lane begin there.
+   * @param highestMs how far it is by lifts too, as the checkpoint tells: those beyond came later.
+   * @param from of the generation of the checkpoint.
+   */
+  begun(shard: string, position: Position | undefined, highestMs: number, from: LaneTruth): void {
+    if (position !== undefined) this.advanced(shard, position);
+    const lifts = from.#lifts.get(shard) ?? [];
+    const kept = lifts.filter((lift) => isUpTo(lift.at, position) && lift.toMs <= highestMs);
+    this.#lifts.set(shard, [...(this.#lifts.get(shard) ?? []), ...kept]);
   }
 
   put(record: SourceRecord, shard: string, eventMs: number | undefined): void {
@@ -59,11 +81,18 @@ export class LaneTruth {
     proofs.push({ position, below: this.#put });
   }
 
-  /** @returns what is wrong with it. */
-  lifted(shard: string, position: Position | undefined, toMs: number): string | undefined {
+  /** @param source of the generation of which it may be lifted as it was there. @returns what is wrong with it. */
+  lifted(
+    shard: string,
+    position: Position | undefined,
+    toMs: number,
+    source?: LaneTruth,
+  ): string | undefined {
     const lifts = this.#lifts.get(shard) ?? [];
     this.#lifts.set(shard, lifts);
-    lifts.push(toMs);
+    lifts.push({ at: position, toMs });
+    const asBefore = source === undefined ? [] : (source.#lifts.get(shard) ?? []);
+    if (asBefore.some((lift) => lift.toMs === toMs && isUpTo(lift.at, position))) return undefined;
     const proof = this.#proofs.get(shard)?.findLast((each) => isSame(each.position, position));
     if (proof === undefined) return `${shard} is lifted, and nothing proves that it is idle`;
     // What one of its children holds is behind all that it has itself, and it is behind its parents.
@@ -126,7 +155,7 @@ export class LaneTruth {
   floorsOf(lane: string): readonly number[] {
     const highest = this.highestFloorOf(lane);
     const ancestors = this.#ancestorsOf(lane);
-    const lifts = [lane, ...ancestors].flatMap((each) => this.#lifts.get(each) ?? []);
+    const lifts = [lane, ...ancestors].flatMap((each) => this.#liftsOf(each));
     const ends = ancestors.map((each) => this.#upTo(each, undefined, this.#beginOf(each)).reachedMs);
     const floors = new Set([highest, ...lifts, ...ends, -Infinity]);
     return [...floors].filter((each) => each <= highest).sort((a, b) => b - a);
@@ -138,7 +167,7 @@ export class LaneTruth {
       Math.max(this.#upTo(parent, undefined, this.#beginOf(parent)).reachedMs, this.highestFloorOf(parent)),
     );
     const fromParents = held.length === 0 || !this.#isLifted(parents) ? -Infinity : Math.min(...held);
-    return Math.max(fromParents, ...(this.#lifts.get(lane) ?? []));
+    return Math.max(fromParents, ...this.#liftsOf(lane));
   }
 
   /**
@@ -158,9 +187,13 @@ export class LaneTruth {
       }
       const before = this.#parentsOf(lane);
       const held = before.length === 0 ? -Infinity : Math.min(...before.map(reached));
-      return Math.max(held, ...(this.#lifts.get(lane) ?? []));
+      return Math.max(held, ...this.#liftsOf(lane));
     };
     return Math.min(Infinity, ...ends.map(reached)) - this.#time.latenessMs;
+  }
+
+  #liftsOf(lane: string): readonly number[] {
+    return (this.#lifts.get(lane) ?? []).map(({ toMs }) => toMs);
   }
 
   #isLifted(lanes: readonly string[]): boolean {
@@ -231,4 +264,8 @@ function isSame(a: Position | undefined, b: Position | undefined): boolean {
 
 function isAbove({ position }: SourceRecord, known: Position | undefined): boolean {
   return known === undefined || comparePositions(position, known) > 0;
+}
+
+function isUpTo(position: Position | undefined, end: Position | undefined): boolean {
+  return position === undefined || (end !== undefined && comparePositions(position, end) <= 0);
 }

@@ -186,11 +186,17 @@ export class Oracle {
   }
 }
 
-/** The id of an output, the same however often and however late it is put; `undefined` where it is not plain JSON. */
+/**
+ * By what an output is known, however often and however late it is put: its id, and the lineage in which a rewind counts
+ * anew. `undefined` where it is not plain JSON.
+ */
 function envelopeId({ data }: SourceRecord): string | undefined {
   try {
-    const { id } = JSON.parse(Buffer.from(data, 'base64').toString()) as { readonly id?: unknown };
-    return typeof id === 'string' ? id : undefined;
+    const { id, provenance } = JSON.parse(Buffer.from(data, 'base64').toString()) as {
+      readonly id?: unknown;
+      readonly provenance?: { readonly lineage?: unknown };
+    };
+    return typeof id === 'string' ? `${String(provenance?.lineage)} ${id}` : undefined;
   } catch {
     return undefined;
   }

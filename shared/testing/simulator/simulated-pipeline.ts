@@ -118,7 +118,9 @@ export class SimulatedPipeline {
   /** Whether a sweep has found nothing to do when all else was done; from the beginning where none comes by itself. */
   #areTimersDone: boolean;
   readonly #checkpoints = new MemoryCheckpointStore();
-  readonly #generations = new MemoryGenerationStore(this.store, SCANNED_ROWS);
+  readonly #generations = new WatchedGenerations(this.store, SCANNED_ROWS, (generation, shard) =>
+    this.#shardBegun(generation, shard),
+  );
 
   constructor(world: World, options: SimulatedPipelineOptions) {
     const { pipeline, stream, innerStream, parallelizationFactor, sinkStreams } = options;
@@ -300,10 +302,9 @@ export class SimulatedPipeline {
       ([pk, item]) => [pk, wholeItem(this.#main.resources, item)] as const,
     );
     const { generation, rank } = this.#control;
+    const own = new Map(items.filter(([pk]) => generationOf(pk) === generation));
     for (const { resources } of this.#halves)
-      resources.checker
-        .at(generation)
-        .atRest(new Map(items), this.#isMended, rank !== undefined, this.#hasSettled);
+      resources.checker.at(generation).atRest(own, this.#isMended, rank !== undefined, this.#hasSettled);
   }
 
   /**
@@ -441,7 +442,10 @@ export class SimulatedPipeline {
   }
 
   get #hasTimers(): boolean {
-    return [...this.store.items().values()].some(({ dueMs }) => dueMs !== undefined);
+    const { generation } = this.#control;
+    return [...this.store.items().values()].some(
+      ({ pk, dueMs }) => dueMs !== undefined && generationOf(pk) === generation,
+    );
   }
 
   get #control(): Control {
@@ -452,6 +456,16 @@ export class SimulatedPipeline {
   /** Operators take a checkpoint, and rewind to it. */
   rewind(plan: RewindPlan): void {
     this.#operateOn((ground) => operateRewind(plan, ground));
+  }
+
+  /** A rewind has made a progress row. */
+  async #shardBegun(generation: number, shard: string): Promise<void> {
+    const { rewind } = this.#control;
+    const manifest = await this.#checkpoints.getManifest(rewind?.checkpoint ?? '');
+    const row = this.store.progress(generation, shard);
+    if (manifest === undefined || row === undefined) return;
+    const { checker } = this.#halfOf(shard).resources;
+    checker.at(generation).begun(shard, row, checker.at(manifest.generation));
   }
 
   #operateOn(operate: (ground: RewindGround) => Promise<void>): void {
@@ -709,6 +723,29 @@ export class SimulatedPipeline {
       generation: undefined,
     };
     return { runtime, spilled: ports.spilled };
+  }
+}
+
+/** Says when a rewind has made a progress row. */
+class WatchedGenerations extends MemoryGenerationStore {
+  readonly #onBegun: (generation: number, shard: string) => Promise<void>;
+
+  constructor(
+    store: MemoryStateStore,
+    pageRows: number,
+    onBegun: (generation: number, shard: string) => Promise<void>,
+  ) {
+    super(store, pageRows);
+    this.#onBegun = onBegun;
+  }
+
+  override async changeProgress(
+    ...given: Parameters<MemoryGenerationStore['changeProgress']>
+  ): ReturnType<MemoryGenerationStore['changeProgress']> {
+    const result = await super.changeProgress(...given);
+    const [generation, shard, { kind }] = given;
+    if (result === 'done' && kind === 'insert') await this.#onBegun(generation, shard);
+    return result;
   }
 }
 

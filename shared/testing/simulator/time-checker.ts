@@ -24,6 +24,8 @@ export interface TimeCheckerOptions {
   /** Whether it is committed, and published or superseded. */
   readonly isDone: (outputId: string) => boolean;
   readonly say: (invariant: string, what: string) => void;
+  /** Of another generation, where there is one. */
+  readonly before?: TimeChecker | undefined;
 }
 
 /** An output of a timer that is committed. */
@@ -46,13 +48,15 @@ export class TimeChecker {
   /** By lane of the timers, sink and destination key. */
   readonly #outputs = new Map<string, TimerOutput[]>();
   readonly #firedMs = new Map<string, number>();
+  /** Of the generation of the checkpoint that a rewind went back to. */
+  #source: LaneTruth | undefined;
   /** Records that are late for nothing but what their lane was lifted to. */
   excused = 0;
 
   constructor(options: TimeCheckerOptions) {
     this.#options = options;
-    const { definition, oracle, lanes, windows, say } = options;
-    this.#lanes = new LaneTruth(definition.time, lanes);
+    const { definition, oracle, lanes, windows, say, before } = options;
+    this.#lanes = new LaneTruth(definition.time, lanes, before && before.#lanes);
     this.#oracle = new TimedOracle(definition, oracle);
     this.#windows = windows && new WindowChecker(windows, say);
   }
@@ -65,8 +69,23 @@ export class TimeChecker {
     this.#lanes.provenIdle(shard, position);
   }
 
+  /** A rewind lets a shard begin. @param from of the generation of the checkpoint. */
+  begun(shard: string, { position, time, liftedMs = -Infinity }: Progress, from: TimeChecker): void {
+    this.#source = from.#lanes;
+    const highestMs = Math.max(time?.highestMs ?? -Infinity, liftedMs);
+    this.#lanes.begun(shard, position, highestMs, from.#lanes);
+  }
+
+  /** An item of a checkpoint has been written. @param runs what the writes did that it is of. */
+  restored(item: StateItem, runs: readonly TimedRun[]): void {
+    const key = keyOfItem(item.pk) as string;
+    for (const run of runs) this.#take(key, run);
+    this.#firedMs.set(item.pk, item.firedMs ?? -Infinity);
+    this.#checkIndex(item);
+  }
+
   lifted(shard: string, position: Position | undefined, toMs: number): void {
-    const wrong = this.#lanes.lifted(shard, position, toMs);
+    const wrong = this.#lanes.lifted(shard, position, toMs, this.#source);
     if (wrong !== undefined) this.#options.say('time', wrong);
     const { of } = this.#options.definition.time;
     const { highestMs } = this.#lanes;
@@ -128,11 +147,16 @@ export class TimeChecker {
       );
 
     const run = this.#explain(key, item, records, isParked);
-    this.#oracle.take(key, run);
     for (const step of run.steps) {
       if (step.kind === 'fired') continue;
+      const { lane } = step.record;
       const alone = this.#lanes.overBefore(step.record);
-      const lifted = Math.max(alone, this.#lanes.highestFloorOf(step.record.lane) - this.#time.latenessMs);
+      // What a restored item has fired up to it may have from lifts behind the checkpoint's positions.
+      const floorMs = Math.max(
+        this.#lanes.highestFloorOf(lane),
+        this.#source?.highestFloorOf(lane) ?? -Infinity,
+      );
+      const lifted = Math.max(alone, floorMs - this.#time.latenessMs);
       if (step.overMs > lifted)
         this.#say(
           'time',
@@ -140,9 +164,14 @@ export class TimeChecker {
         );
       if (step.overMs > alone) this.excused += 1;
     }
-    this.#windows?.written(key, run, (record) => this.#options.oracle.valuesOf(record, key));
+    this.#take(key, run);
     this.#checkIndex(item);
     return run;
+  }
+
+  #take(key: string, run: TimedRun): void {
+    this.#oracle.take(key, run);
+    this.#windows?.written(key, run, (record) => this.#options.oracle.valuesOf(record, key));
   }
 
   /**
