@@ -127,7 +127,14 @@ async function objectionTo(
     return refused(`the pipeline is in phase '${control.phase}'`);
   }
   const reasons = incompatibilities(manifest, program, new Set(request.dropped));
-  if (isFork) reasons.push(...forkProblems(manifest, program, await source.shards()));
+  if (isFork) {
+    reasons.push(...forkProblems(manifest, program, await source.shards()));
+    const isByPartition = control.isByPartition === true || runtime.parallelizationFactor > 1;
+    const isLive = control.phase === 'live';
+    if (isByPartition !== manifest.isByPartition && (isByPartition || isLive))
+      reasons.push(otherLanes(isLive));
+    if (isLive) reasons.push(...(await shardsBehind(runtime, control.generation, manifest)));
+  }
   if (request.forks === 'new' && control.phase === 'live') {
     reasons.push(
       'this pipeline was not deployed to await a fork, and processes records by itself: whoever wants its state ' +
@@ -147,6 +154,33 @@ async function objectionTo(
   if (request.allowsGap === true || request.skipsReplay === true) return undefined;
   const gaps = await findGaps({ ...rewinder, store }, manifest, control.generation);
   return gaps.length > 0 ? { kind: 'gaps', gaps } : undefined;
+}
+
+/**
+ * Where this pipeline has not come as far as the other one's checkpoint: what lies between is in the state that it would
+ * take over, and nobody would ever publish what it makes.
+ */
+async function shardsBehind({ store }: Runtime, generation: number, { shards }: Manifest): Promise<string[]> {
+  const reasons = await inParallel(shards, ROWS_IN_FLIGHT, async ({ shard, position }) => {
+    if (position === undefined) return undefined;
+    const own = (await store.readProgress(generation, shard))?.position;
+    if (own !== undefined && comparePositions(own, decodePosition(position)) >= 0) return undefined;
+    return (
+      `this pipeline has not come as far as the checkpoint in shard ${shard}: what it has not published there, nobody ` +
+      'would publish: wait until it has, and fork again'
+    );
+  });
+  return reasons.filter((reason) => reason !== undefined);
+}
+
+/** Why lanes by shard and by partition key do not go together: what is pending has the lane under which it was made. */
+function otherLanes(isLive: boolean): string {
+  const why =
+    'what one of the two pipelines has made by shard the other makes by partition key (ParallelizationFactor above 1)';
+  return isLive
+    ? `${why}, so that whoever reads what this pipeline publishes would count it twice: give both the same factor`
+    : `${why}, and would publish what is pending out of order: deploy one that awaits the fork with a factor of 1, and ` +
+        'raise it when the fork is done';
 }
 
 /**

@@ -1,5 +1,5 @@
 import { seededRandom } from '../../shared/testing/seeded-random.ts';
-import { drawRewind, type PlannedRecord, type WorldPlan } from './drawn-world.ts';
+import { drawFork, drawRewind, type PlannedRecord, type WorldPlan } from './drawn-world.ts';
 import { TIMED, TIMED_TOO } from './timed-workloads.ts';
 import type { Poison, Workload } from './workloads.ts';
 
@@ -77,6 +77,7 @@ export function drawTime(seed: number, plan: WorldPlan): WorldPlan {
   const first = sweepsAtMs[0];
   if (first !== undefined && chance(0.5)) sweepsAtMs.push(first, first + random() * 100);
   const next = following > 0 && chance(0.4) ? upTo(following - 1) : undefined;
+  const rewind = next === undefined ? drawRewind(seed, lastMs) : undefined;
   return {
     ...plan,
     next,
@@ -95,7 +96,8 @@ export function drawTime(seed: number, plan: WorldPlan): WorldPlan {
       isMiddle: reshard.isMiddle && following > 0,
     })),
     mending: undefined,
-    rewind: next === undefined ? drawRewind(seed, lastMs) : undefined,
+    rewind,
+    fork: next === undefined && rewind?.deltas === undefined ? drawFork(seed, lastMs) : undefined,
     roomBytes: undefined,
   };
 }

@@ -2,6 +2,7 @@ import { drawFaults } from '../../shared/testing/simulator/drawn-faults.ts';
 import type { Fault, FaultBudget } from '../../shared/testing/simulator/faults.ts';
 import { MemoryStream } from '../../shared/testing/simulator/memory-stream.ts';
 import type { RewindPlan } from '../../shared/testing/simulator/simulated-rewind.ts';
+import type { ForkPlan } from '../../shared/testing/simulator/simulated-fork.ts';
 import { World } from '../../shared/testing/simulator/world.ts';
 import { seededRandom } from '../../shared/testing/seeded-random.ts';
 import { drawTime, timedWorkload, type PlannedTime } from './drawn-time.ts';
@@ -61,6 +62,8 @@ export interface WorldPlan {
   readonly mending?: PlannedMending | undefined;
   /** A checkpoint is taken, and later the pipeline is rewound to it. */
   readonly rewind?: RewindPlan | undefined;
+  /** A checkpoint is taken, and another pipeline with the same code goes on from it. */
+  readonly fork?: ForkPlan | undefined;
 }
 
 export interface PlannedMending {
@@ -187,7 +190,11 @@ function drawTimelessPlan(seed: number): WorldPlan {
   const mayRewind = !kills && !hasPause && (next === undefined || isOrderFixed);
   const rewinds = mayRewind && repartition === undefined && next === undefined;
   const rewind = mayRewind ? drawRewind(seed, spreadMs) : undefined;
-  const mayBeEarly = !kills && rewind === undefined;
+  const raisesFactor = parallelizationFactor > 1 && drawRaise(seed);
+  const drawnFork = rewinds && rewind?.deltas === undefined ? drawFork(seed, spreadMs) : undefined;
+  // What was pending by shard before the raise the other one has made by partition key.
+  const fork = drawnFork?.replaces === true && raisesFactor ? undefined : drawnFork;
+  const mayBeEarly = !kills && rewind === undefined && fork === undefined;
   // Of a restored item nothing tells which of a parallel lane's records have a letter in it.
   const isLate = rewinds && rewind === undefined && parallelizationFactor === 1 && hasNoKey(poison);
   return {
@@ -199,7 +206,7 @@ function drawTimelessPlan(seed: number): WorldPlan {
     shards: 1 + upTo(2),
     parallelizationFactor,
     lowersFactor: parallelizationFactor > 1 && reshards.length === 0 && chance(0.3),
-    raisesFactor: parallelizationFactor > 1 && drawRaise(seed),
+    raisesFactor,
     batchSize: 1 + upTo(8),
     batchingWindowMs: pick([0, 0, 500, 3_000]),
     bisectOnError: chance(0.5),
@@ -224,6 +231,7 @@ function drawTimelessPlan(seed: number): WorldPlan {
             mayBeEarly ? spreadMs : undefined,
           ),
     rewind,
+    fork,
     // With parallel lanes nothing proves that another lane's entries are published, and they may fill an item for ever.
     roomBytes:
       parallelizationFactor > 1
@@ -327,6 +335,22 @@ export function drawRewind(seed: number, spreadMs: number): RewindPlan | undefin
   };
 }
 
+/** In some worlds. @param spreadMs for how long records come. */
+export function drawFork(seed: number, spreadMs: number): ForkPlan | undefined {
+  const random = seededRandom(seed ^ 0x59f111f1);
+  if (random() >= FORK_SHARE) return undefined;
+  const replaces = random() < 0.3;
+  return {
+    checkpointAfterMs: random() * spreadMs,
+    forkAfterMs: random() * spreadMs,
+    replaces,
+    sharesFactor: replaces || random() < 0.5,
+    disables: random() < 0.5,
+    deaths: random() < 0.5 ? 0 : 1 + Math.floor(random() * 2),
+    ends: random() < 0.75 ? 'resume' : 'undo',
+  };
+}
+
 /** In some worlds the checkpoint is the last of several, each a delta of the one before. */
 function drawDeltas(seed: number, spreadMs: number): Pick<RewindPlan, 'deltas'> {
   const random = seededRandom(seed ^ 0x3956c25b);
@@ -370,6 +394,9 @@ const LATE_REWIND_SHARE = 0.5;
 
 /** How many of these have deltas. */
 const DELTA_SHARE = 0.5;
+
+/** Of the worlds that may be rewound, and have neither a repartition nor a next pipeline. */
+const FORK_SHARE = 0.1;
 
 /** How many worlds have one. */
 const REWIND_SHARE = 0.25;
@@ -423,6 +450,26 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
   for (const atMs of plan.time?.sweepsAtMs ?? []) world.plan(START_MS + atMs, () => deployed.sweepTimers());
   if (following !== undefined) world.deploy({ ...common, pipeline: following, stream: middle });
   if (plan.rewind !== undefined) deployed.rewind(plan.rewind);
+  const { fork } = plan;
+  const forked =
+    fork &&
+    world.deploy({
+      ...common,
+      pipeline: {
+        ...pipeline,
+        definition: { ...pipeline.definition, name: `${pipeline.definition.name}-fork` },
+      },
+      stream,
+      parallelizationFactor: fork.sharesFactor ? plan.parallelizationFactor : 1,
+      firstFactor: undefined,
+      roomBytes,
+      wrongIn: hasPause ? undefined : wrongIn,
+      windows,
+      timerSweepIntervalMs: plan.time?.sweepIntervalMs,
+      forkOf: deployed,
+      isLive: fork.replaces,
+    });
+  if (fork !== undefined) forked?.fork(fork);
   // One aggregate of all that the producer gathered, with the partition keys that it took for those of one shard.
   const gathered = plan.records.filter(({ isAggregated }) => isAggregated);
   if (gathered.length > 0) {
@@ -481,6 +528,7 @@ export async function simulate(plan: WorldPlan, isTold = false): Promise<Simulat
     mending.isMended = true;
     world.tell('the code is mended');
     deployed.mend(operators, dropProbability);
+    forked?.mend(operators, dropProbability);
   };
   const mend = (planned: PlannedMending): void => {
     const { faults, records, sweeps, pauseAtMs, rewind } = planned;

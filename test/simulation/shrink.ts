@@ -40,6 +40,7 @@ function* smallerThan(plan: WorldPlan): Generator<WorldPlan> {
     if (faults[fault] > 1) yield { ...plan, faults: { ...faults, [fault]: faults[fault] - 1 } };
   }
   if (plan.rewind !== undefined) yield { ...plan, rewind: undefined };
+  if (plan.fork !== undefined) yield { ...plan, fork: undefined };
   if (plan.mending?.earlyMs !== undefined)
     yield { ...plan, mending: { ...plan.mending, earlyMs: undefined } };
   if (plan.mending?.rewind !== undefined) yield { ...plan, mending: { ...plan.mending, rewind: undefined } };

@@ -32,6 +32,7 @@ import type { DeadLetterEntry, OutboxEntry, OutputEntry, StateItem } from '../..
 import type { Advance, Progress } from '../../state/state-store.ts';
 import type { SourceLane } from '../../time/source-lanes.ts';
 import { Oracle, type OracleElement, type OracleOutput, type OracleStep } from './oracle.ts';
+import type { RestoredFrom } from './simulated-process.ts';
 import { TimeChecker } from './time-checker.ts';
 import type { TimedRun } from './timed-oracle.ts';
 import type { WindowRule } from './window-checker.ts';
@@ -68,6 +69,8 @@ interface CommittedOutput extends OracleOutput {
   /** Of the item, when it was committed; a relay has none. */
   readonly revision: number | undefined;
   isDelivered: boolean;
+  /** Whether this is a fork, and the other pipeline has published it. */
+  readonly isOfOther?: boolean;
 }
 
 /** A dead letter that a committed item tells of. */
@@ -205,9 +208,9 @@ export class Checker {
     );
   }
 
-  /** An item of a checkpoint has been written into this generation. @param source the generation of the checkpoint. */
-  restored(item: StateItem, source: number): void {
-    const from = this.at(source);
+  /** An item of a checkpoint has been written into this generation. */
+  restored(item: StateItem, { generation: source, checker }: RestoredFrom): void {
+    const from = (checker ?? this).at(source);
     const pk = `${source}${item.pk.slice(item.pk.indexOf('/'))}`;
     const old = from.#items.get(pk);
     const log = old === undefined ? [] : old.log;
@@ -226,8 +229,10 @@ export class Checker {
         if (entry.run === undefined)
           this.#apply(truth, records[place] as KnownRecord, item.pk, made, elements);
       if (entry.run !== undefined) {
-        runs.push(entry.run);
-        this.#applyTimed(truth, records, entry.run, item, made);
+        const theirs = entry.records.map(({ number }) => from.#records[number]?.record);
+        const run = ofRecords(entry.run, theirs, records);
+        runs.push(run);
+        this.#applyTimed(truth, records, run, item, made);
       }
       for (const mark of entry.shares) this.#applyShare(truth, mark, item.pk, made);
       for (const number of entry.closed) {
@@ -237,9 +242,11 @@ export class Checker {
       }
       truth.log.push({ ...entry, revision: carried });
     }
+    const pending = new Set(item.outbox.map((entry) => entryName(this.#name, item.pk, entry)));
     for (const [id, output] of this.#outputs) {
-      const before = from.#outputs.get(id);
-      if (output.pk === item.pk && before !== undefined && before.isDelivered) output.isDelivered = true;
+      if (output.pk !== item.pk) continue;
+      if (checker === undefined) output.isDelivered ||= from.#outputs.get(id)?.isDelivered === true;
+      else if (!pending.has(id)) leaveToOther(output);
     }
     if (this.time !== undefined && keyOfItem(item.pk) !== undefined) {
       this.time.restored(item, runs);
@@ -247,6 +254,21 @@ export class Checker {
     }
     this.#checkStates(item);
     this.#checkLetters(item, truth);
+  }
+
+  /** Of a fork: what records of a shard carry up to a position is published by the other pipeline. */
+  #leaveBelow(shard: string, position: Position): void {
+    for (const [pk, { item }] of this.#items)
+      for (const entry of item?.outbox ?? []) {
+        const isBelow = entry.lane === shard && comparePositions(entry.position, position) <= 0;
+        const output = this.#outputs.get(entryName(this.#name, pk, entry));
+        if (isBelow && output !== undefined) leaveToOther(output);
+      }
+  }
+
+  /** Whether it watches another generation of the same pipeline. */
+  #isOfFamily(other: Checker): boolean {
+    return other.#family === this.#family;
   }
 
   /** Whether each key's records come in one order however shards are read: those of one partition key, parents first. */
@@ -293,6 +315,8 @@ export class Checker {
   begun(shard: string, row: Progress, from: Checker): void {
     if (this.#begun.has(shard)) return;
     this.#begun.add(shard);
+    const { position } = row;
+    if (position !== undefined && !this.#isOfFamily(from)) this.#leaveBelow(shard, position);
     if (from.time !== undefined) this.time?.begun(shard, row, from.time);
   }
 
@@ -371,6 +395,10 @@ export class Checker {
    * before that element's letter is.
    */
   codeChanged(): void {
+    for (const checker of this.#family.values()) checker.#codeChanged();
+  }
+
+  #codeChanged(): void {
     for (const known of this.#records) {
       const home = known.homes.find(isShardItem);
       if (home === undefined || this.#isCovered(home, known)) continue;
@@ -665,7 +693,10 @@ export class Checker {
       // Nor does a key that a replay has parked earlier, for the order of two shards, give again what came before it then.
       const isParkedAnew = parkedFrom !== undefined && this.#family.size > 1 && !this.#isOrderFixed;
       if (wasUndone || isParkedAnew) continue;
-      for (const outputs of newest.values()) this.#checkNewest(pk, outputs);
+      for (const outputs of newest.values()) {
+        // What a fork has taken over it does not publish: a sink shows what it did until the key's next record.
+        if (outputs.every(({ isOfOther }) => isOfOther !== true)) this.#checkNewest(pk, outputs);
+      }
     }
     this.#checkConsumers();
     if (areTimersDone) this.time?.atRest(stored);
@@ -1150,7 +1181,8 @@ export class Checker {
         if (!wanted.delete(delivery.id)) this.#say('I4', `a consumer counts event ${delivery.id} twice`);
       }
     }
-    for (const id of wanted.keys()) this.#say('I4', `a consumer never counts event ${id}`);
+    for (const [id, { isOfOther }] of wanted)
+      if (isOfOther !== true) this.#say('I4', `a consumer never counts event ${id}`);
   }
 
   #truth(pk: string): ItemTruth {
@@ -1205,6 +1237,27 @@ function withoutKey({ elements }: KnownRecord): readonly number[] {
 
 function isShardItem(pk: string): boolean {
   return keyOfItem(pk) === undefined;
+}
+
+/** A run of the same records, as another checker knows them. */
+function ofRecords(
+  { key, steps }: TimedRun,
+  theirs: readonly (SourceRecord | undefined)[],
+  own: readonly KnownRecord[],
+): TimedRun {
+  return {
+    key,
+    steps: steps.map((step) =>
+      step.kind === 'fired'
+        ? step
+        : { ...step, record: (own[theirs.indexOf(step.record)] as KnownRecord).record },
+    ),
+  };
+}
+
+/** Of a fork, what the other pipeline has published before the checkpoint; it publishes what is pending itself. */
+function leaveToOther(output: CommittedOutput): void {
+  Object.assign(output, { isDelivered: true, isOfOther: true });
 }
 
 /** @param record what made it; nothing of what a timer made. */

@@ -81,17 +81,17 @@ export class LaneTruth {
     proofs.push({ position, below: this.#put });
   }
 
-  /** @param source of the generation of which it may be lifted as it was there. @returns what is wrong with it. */
+  /** @param sources of generations of which it may be lifted as it was there. @returns what is wrong with it. */
   lifted(
     shard: string,
     position: Position | undefined,
     toMs: number,
-    source?: LaneTruth,
+    sources: readonly LaneTruth[],
   ): string | undefined {
     const lifts = this.#lifts.get(shard) ?? [];
     this.#lifts.set(shard, lifts);
     lifts.push({ at: position, toMs });
-    const asBefore = source === undefined ? [] : (source.#lifts.get(shard) ?? []);
+    const asBefore = sources.flatMap((source) => source.#lifts.get(shard) ?? []);
     if (asBefore.some((lift) => lift.toMs === toMs && isUpTo(lift.at, position))) return undefined;
     const proof = this.#proofs.get(shard)?.findLast((each) => isSame(each.position, position));
     if (proof === undefined) return `${shard} is lifted, and nothing proves that it is idle`;

@@ -29,6 +29,7 @@ import type { MemoryStream, UserRecord } from './memory-stream.ts';
 import { SimulatedMapping } from './simulated-mapping.ts';
 import { laneOfItem, SimulatedPorts, wholeItem, type PipelineResources } from './simulated-ports.ts';
 import type { Invocation, SimulatedProcess } from './simulated-process.ts';
+import { operateFork, type ForkPlan } from './simulated-fork.ts';
 import { operateCheckpoint, operateRewind, type RewindGround, type RewindPlan } from './simulated-rewind.ts';
 import type { World } from './world.ts';
 
@@ -61,6 +62,10 @@ export interface SimulatedPipelineOptions {
   readonly windows?: CheckerOptions['windows'];
   /** Of a pipeline with a time: between two sweeps of timers that come by themselves until there is nothing to do. */
   readonly timerSweepIntervalMs?: number | undefined;
+  /** Another one, from a checkpoint of which it is to go on. */
+  readonly forkOf?: SimulatedPipeline | undefined;
+  /** Whether it processes records until then, and does not wait. */
+  readonly isLive?: boolean | undefined;
   /** In place of chance: how many records the next batch has. */
   readonly chooseBatchSize?: (maximum: number) => number;
 }
@@ -91,7 +96,7 @@ interface Half {
 export class SimulatedPipeline {
   /** Of what keeps the state: with a repartition the back half. */
   readonly checker: Checker;
-  readonly store = new MemoryStateStore();
+  readonly store: MemoryStateStore;
   readonly letters = new Map<string, DeadLetter>();
   readonly #world: World;
   readonly #options: SimulatedPipelineOptions;
@@ -118,14 +123,18 @@ export class SimulatedPipeline {
   /** Whether a sweep has found nothing to do when all else was done; from the beginning where none comes by itself. */
   #areTimersDone: boolean;
   readonly #checkpoints = new MemoryCheckpointStore();
-  readonly #generations = new WatchedGenerations(this.store, SCANNED_ROWS, (generation, shard) =>
-    this.#shardBegun(generation, shard),
-  );
+  readonly #generations: MemoryGenerationStore;
 
   constructor(world: World, options: SimulatedPipelineOptions) {
     const { pipeline, stream, innerStream, parallelizationFactor, sinkStreams } = options;
     this.#world = world;
     this.#options = options;
+    this.store = new MemoryStateStore({
+      awaitsFork: options.forkOf !== undefined && options.isLive !== true,
+    });
+    this.#generations = new WatchedGenerations(this.store, SCANNED_ROWS, (generation, shard) =>
+      this.#shardBegun(generation, shard),
+    );
     this.#toldFactor = options.firstFactor ?? parallelizationFactor;
     this.#areTimersDone = options.timerSweepIntervalMs === undefined;
     this.#closedLetters = new MemoryDeadLetterStore(() => world.time.nowMs);
@@ -458,6 +467,13 @@ export class SimulatedPipeline {
     this.#operateOn((ground) => operateRewind(plan, ground));
   }
 
+  /** Operators take a checkpoint of the other pipeline, and let this one go on from it. */
+  fork(plan: ForkPlan): void {
+    const { forkOf } = this.#options;
+    if (forkOf === undefined) throw new Error('It is a fork of nothing.');
+    this.#operateOn((ground) => operateFork(plan, forkOf.#groundOf(ground.operator), ground));
+  }
+
   /** A rewind has made a progress row. */
   async #shardBegun(generation: number, shard: string): Promise<void> {
     const { rewind } = this.#control;
@@ -465,13 +481,25 @@ export class SimulatedPipeline {
     const row = this.store.progress(generation, shard);
     if (manifest === undefined || row === undefined) return;
     const { checker } = this.#halfOf(shard).resources;
-    checker.at(generation).begun(shard, row, checker.at(manifest.generation));
+    const source = manifest.forkedFrom === undefined ? checker : this.#options.forkOf?.checker;
+    if (source !== undefined) checker.at(generation).begun(shard, row, source.at(manifest.generation));
   }
 
   #operateOn(operate: (ground: RewindGround) => Promise<void>): void {
     this.#operations += 1;
     const operator = this.#newProcess();
-    operate({
+    operate(this.#groundOf(operator)).then(
+      () => (this.#operations -= 1),
+      (error: unknown) => {
+        this.#operations -= 1;
+        this.checker.violations.push(`crash [rewind] ${String(error)}`);
+      },
+    );
+    this.#world.started(operator);
+  }
+
+  #groundOf(operator: SimulatedProcess): RewindGround {
+    return {
       world: this.#world,
       operator,
       definition: this.#main.program,
@@ -483,14 +511,10 @@ export class SimulatedPipeline {
       checkpoints: this.#checkpoints,
       generations: this.#generations,
       invoke: (invocation, run) => this.#invokeStep(operator, invocation, run),
-    }).then(
-      () => (this.#operations -= 1),
-      (error: unknown) => {
-        this.#operations -= 1;
-        this.checker.violations.push(`crash [rewind] ${String(error)}`);
-      },
-    );
-    this.#world.started(operator);
+      letters: this.#main.resources.letters,
+      closedLetters: this.#closedLetters,
+      otherChecker: this.#options.forkOf?.checker,
+    };
   }
 
   /** An invocation for an operator. @throws an error of the world where it fails. */

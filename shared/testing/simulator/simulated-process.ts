@@ -1,6 +1,7 @@
 import type { LettersRequest } from '../../engine/letter-results.ts';
 import type { Runtime } from '../../engine/runtime.ts';
 import type { SourceRecord } from '../../source/record.ts';
+import type { Checker } from './checker.ts';
 import type { SimulatedPorts } from './simulated-ports.ts';
 
 /** What a process is busy with. */
@@ -12,8 +13,15 @@ export interface Invocation {
   readonly deadlineMs: number;
   /** In place of records: the dead letters that an operator asks for. */
   readonly request?: LettersRequest;
-  /** It writes items of a checkpoint of this generation. */
-  readonly restores?: number;
+  /** It writes items of a checkpoint. */
+  readonly restores?: RestoredFrom;
+}
+
+/** Whose checkpoint it is. */
+export interface RestoredFrom {
+  readonly generation: number;
+  /** Of the other pipeline, where it is a fork. */
+  readonly checker?: Checker;
 }
 
 /** One container: a process with a warm cache, in which one invocation runs at a time. */

@@ -11,10 +11,12 @@ import { createKinesisEvent } from '../../mapping/kinesis-event.ts';
 import { readKinesisEvent } from '../../source/kinesis-event.ts';
 import { shardLane, streamTag } from '../../source/lane.ts';
 import type { SourceRecord } from '../../source/record.ts';
+import type { MemoryDeadLetterStore } from '../../output/memory-dead-letters.ts';
 import type { MemoryGenerationStore } from '../../state/memory-generation-store.ts';
 import type { Control, ReplayOutputs } from '../../state/state-store.ts';
 import { checkpointIds, verifyCheckpoint } from '../../checkpoint/read-checkpoint.ts';
 import { deleteCheckpoint } from '../../checkpoint/remove-unneeded.ts';
+import type { Checker } from './checker.ts';
 import type { MemoryStream } from './memory-stream.ts';
 import type { SimulatedMapping } from './simulated-mapping.ts';
 import type { Invocation, SimulatedProcess } from './simulated-process.ts';
@@ -60,6 +62,10 @@ export interface RewindGround {
   readonly relayed: MemoryStream | undefined;
   readonly mapping: SimulatedMapping;
   readonly control: () => Control;
+  readonly letters: MemoryDeadLetterStore;
+  readonly closedLetters: MemoryDeadLetterStore;
+  /** Of the pipeline from a checkpoint of which this one is to go on. */
+  readonly otherChecker: Checker | undefined;
   readonly checkpoints: MemoryCheckpointStore;
   readonly generations: MemoryGenerationStore;
   readonly invoke: <T>(
@@ -77,7 +83,7 @@ const CHECKPOINT_TRIES = 200;
 const DELETION_PAUSE_MS = 200;
 /** More than any of these worlds has. */
 const POOL_LINES = 10_000;
-const NO_RECORDS = { shard: '', records: [] } as const;
+export const NO_RECORDS = { shard: '', records: [] } as const;
 /** What is redone was redriven: where letters are closed before a rewind, none is dropped. */
 const REDO = { action: 'redrive', names: [], isForced: true, session: '' } as const;
 
@@ -88,7 +94,6 @@ export async function operateCheckpoint(ground: RewindGround): Promise<void> {
 
 /** Takes a checkpoint and rewinds to it, whatever fails: the operators are patient. */
 export async function operateRewind(plan: RewindPlan, ground: RewindGround): Promise<void> {
-  const { world, control } = ground;
   await pause(ground, plan.checkpointAfterMs);
   for (const everyMs of plan.deltas?.everyMs ?? []) {
     const earlier = await takenCheckpoint(ground, plan);
@@ -98,14 +103,23 @@ export async function operateRewind(plan: RewindPlan, ground: RewindGround): Pro
   const checkpoint = await takenCheckpoint(ground, plan);
   if (checkpoint === undefined) return;
   await pause(ground, plan.rewindAfterMs);
-  const request = { id: 'rewind', checkpoint, outputs: plan.outputs };
+  await driveToEnd(plan, ground, { id: 'rewind', checkpoint, outputs: plan.outputs });
+}
+
+/** Begins a rewind and drives it, whatever becomes of its drivers. @returns why it was not begun. */
+export async function driveToEnd(
+  plan: Pick<RewindPlan, 'disables' | 'deaths' | 'ends'>,
+  ground: RewindGround,
+  request: Omit<steps.RewindRequest, 'holder'>,
+): Promise<steps.RewindRefusal | undefined> {
+  const { world, control } = ground;
   const begun = await untilDone(ground, () =>
     ground.invoke(NO_RECORDS, (process) =>
       steps.beginRewind(rewinderOf(ground, process), { ...request, holder: 'operator 0' }),
     ),
   );
-  world.tell(`rewind to ${checkpoint}: ${begun.kind}`);
-  if (begun.kind !== 'at') return;
+  world.tell(`${request.id} to ${request.checkpoint}: ${JSON.stringify(begun)}`);
+  if (begun.kind !== 'at') return begun;
   const drivers: Promise<void>[] = [];
   for (let number = 0; number <= plan.deaths && control().rewind !== undefined; number++) {
     const holder = `operator ${number}`;
@@ -116,11 +130,12 @@ export async function operateRewind(plan: RewindPlan, ground: RewindGround): Pro
       world.tell(`${holder} takes over`);
     }
     const isLast = number === plan.deaths;
-    const driver = drive(plan, ground, holder, isLast);
+    const driver = drive(plan, ground, request.id, holder, isLast);
     drivers.push(driver.finished);
     await driver.left;
   }
   await Promise.all(drivers);
+  return undefined;
 }
 
 /** An operator of their own deletes it at some moment of what comes next, and thinks between any two requests. */
@@ -142,7 +157,7 @@ function deleteLater(ground: RewindGround, id: string, spreadMs: number): void {
 }
 
 /** @throws Error where one that is listed is not what its manifest says. */
-async function verifyAll({ checkpoints }: RewindGround): Promise<void> {
+export async function verifyAll({ checkpoints }: RewindGround): Promise<void> {
   for (const id of await checkpointIds(checkpoints)) {
     const manifest = await checkpoints.getManifest(id);
     if (manifest === undefined) continue;
@@ -151,7 +166,7 @@ async function verifyAll({ checkpoints }: RewindGround): Promise<void> {
   }
 }
 
-async function takenCheckpoint(
+export async function takenCheckpoint(
   ground: RewindGround,
   { readUnitsPerSecond = 1_000_000, deltas }: Pick<RewindPlan, 'readUnitsPerSecond' | 'deltas'>,
 ): Promise<string | undefined> {
@@ -202,8 +217,9 @@ async function takenCheckpoint(
 
 /** @returns when another operator comes, and when this one is through with it. */
 function drive(
-  { disables, ends, deaths }: RewindPlan,
+  { disables, ends, deaths }: Pick<RewindPlan, 'disables' | 'deaths' | 'ends'>,
   ground: RewindGround,
+  id: string,
   holder: string,
   isLast: boolean,
 ): { readonly left: Promise<void>; readonly finished: Promise<void> } {
@@ -231,7 +247,7 @@ function drive(
             },
             enable: async () => mapping.enable(),
           },
-          id: 'rewind',
+          id,
           holder,
           wait: (ms) => pause(ground, ms),
           undoes: isLast && ends === 'undo',
@@ -301,7 +317,10 @@ async function attended(ground: RewindGround, attend: () => Promise<void>): Prom
     seal: (version) => step((rewinder) => steps.seal(rewinder, version)),
     restore: async (version, part, skipped) => {
       const id = ground.control().rewind?.checkpoint ?? '';
-      const restores = (await checkpoints.getManifest(id))?.generation ?? 1;
+      const { generation = 1, forkedFrom } = (await checkpoints.getManifest(id)) ?? {};
+      const { otherChecker } = ground;
+      const isFork = forkedFrom !== undefined && otherChecker !== undefined;
+      const restores = { generation, ...(isFork && { checker: otherChecker }) };
       return step((rewinder, _, keepGoing) => steps.restore(rewinder, version, part, skipped, keepGoing), {
         ...NO_RECORDS,
         restores,
@@ -337,7 +356,7 @@ function rewinderOf(ground: RewindGround, process: SimulatedProcess): Rewinder {
 }
 
 /** A port whose every call is a request of the process. */
-function through<T extends object>(
+export function through<T extends object>(
   { world }: RewindGround,
   process: SimulatedProcess,
   port: T,
@@ -347,7 +366,8 @@ function through<T extends object>(
     get(target, property) {
       const value: unknown = Reflect.get(target, property, target);
       if (typeof value !== 'function') return value;
-      if (property === 'costs') return (): unknown => Reflect.apply(value, target, []);
+      if (property === 'costs' || property === 'list')
+        return (...given: unknown[]): unknown => Reflect.apply(value, target, given);
       const call = `${name}.${String(property)}`;
       return (...given: unknown[]): unknown =>
         world.io(process, call, () => Reflect.apply(value, target, given) as Promise<unknown>);
@@ -401,7 +421,7 @@ function recordsOf({ streams }: RewindGround, lane: string): readonly SourceReco
 }
 
 /** Asks again until an invocation succeeds. */
-async function untilDone<T>(ground: RewindGround, ask: () => Promise<T>): Promise<T> {
+export async function untilDone<T>(ground: RewindGround, ask: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
       return await ask();
@@ -412,6 +432,6 @@ async function untilDone<T>(ground: RewindGround, ask: () => Promise<T>): Promis
   }
 }
 
-function pause({ world, operator }: RewindGround, ms: number): Promise<void> {
+export function pause({ world, operator }: RewindGround, ms: number): Promise<void> {
   return new Promise((resolve) => world.resume(operator, world.time.nowMs + ms, resolve));
 }

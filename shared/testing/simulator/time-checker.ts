@@ -48,8 +48,8 @@ export class TimeChecker {
   /** By lane of the timers, sink and destination key. */
   readonly #outputs = new Map<string, TimerOutput[]>();
   readonly #firedMs = new Map<string, number>();
-  /** Of the generation of the checkpoint that a rewind went back to. */
-  #source: LaneTruth | undefined;
+  /** Of the generation before, and of that of the checkpoint that a rewind went back to. */
+  readonly #sources: LaneTruth[] = [];
   /** Records that are late for nothing but what their lane was lifted to. */
   excused = 0;
 
@@ -57,6 +57,7 @@ export class TimeChecker {
     this.#options = options;
     const { definition, oracle, lanes, windows, say, before } = options;
     this.#lanes = new LaneTruth(definition.time, lanes, before && before.#lanes);
+    if (before !== undefined) this.#sources.push(before.#lanes);
     this.#oracle = new TimedOracle(definition, oracle);
     this.#windows = windows && new WindowChecker(windows, say);
   }
@@ -71,7 +72,7 @@ export class TimeChecker {
 
   /** A rewind lets a shard begin. @param from of the generation of the checkpoint. */
   begun(shard: string, { position, time, liftedMs = -Infinity }: Progress, from: TimeChecker): void {
-    this.#source = from.#lanes;
+    this.#sources.push(from.#lanes);
     const highestMs = Math.max(time?.highestMs ?? -Infinity, liftedMs);
     this.#lanes.begun(shard, position, highestMs, from.#lanes);
   }
@@ -85,7 +86,7 @@ export class TimeChecker {
   }
 
   lifted(shard: string, position: Position | undefined, toMs: number): void {
-    const wrong = this.#lanes.lifted(shard, position, toMs, this.#source);
+    const wrong = this.#lanes.lifted(shard, position, toMs, this.#sources);
     if (wrong !== undefined) this.#options.say('time', wrong);
     const { of } = this.#options.definition.time;
     const { highestMs } = this.#lanes;
@@ -154,7 +155,7 @@ export class TimeChecker {
       // What a restored item has fired up to it may have from lifts behind the checkpoint's positions.
       const floorMs = Math.max(
         this.#lanes.highestFloorOf(lane),
-        this.#source?.highestFloorOf(lane) ?? -Infinity,
+        ...this.#sources.map((source) => source.highestFloorOf(lane)),
       );
       const lifted = Math.max(alone, floorMs - this.#time.latenessMs);
       if (step.overMs > lifted)
