@@ -27,6 +27,11 @@ export interface Manifest {
   /** Stateful operators with the versions of their state, in order. */
   readonly operators: readonly ManifestOperator[];
   readonly shards: readonly ManifestShard[];
+  /**
+   * By shard: the position when all was scanned, encoded. What is no longer in the outbox of an item here lies at or below
+   * it, in lanes by shard. Absent in checkpoints of before 2026-12-01.
+   */
+  readonly reached?: Readonly<Record<string, string>>;
   /** Of a delta: those of other checkpoints whose lines it keeps, and its own behind them. */
   readonly parts: readonly ManifestPart[];
   /** Lines of all parts that count: the whole state. */

@@ -38,6 +38,11 @@ export type RewindAnswer = { readonly kind: 'at'; readonly control: Control } | 
 
 const NO_NOTICE = refused('the notice that there may be letters without a key was not written: try again');
 const NOT_CARRIED = refused('the letters of what is only passed on were not all written: try again');
+/** What is pending has the lane under which it was made. */
+const OTHER_LANES =
+  'the checkpoint has lanes by shard, and this pipeline lanes by partition key (ParallelizationFactor above 1), in which ' +
+  'what is pending would be published out of order: deploy one that awaits the fork with a factor of 1, and raise it ' +
+  'when the fork is done';
 const SUPERSEDED = { kind: 'superseded' } as const;
 
 export interface RewindRequest {
@@ -130,10 +135,8 @@ async function objectionTo(
   if (isFork) {
     reasons.push(...forkProblems(manifest, program, await source.shards()));
     const isByPartition = control.isByPartition === true || runtime.parallelizationFactor > 1;
-    const isLive = control.phase === 'live';
-    if (isByPartition !== manifest.isByPartition && (isByPartition || isLive))
-      reasons.push(otherLanes(isLive));
-    if (isLive) reasons.push(...(await shardsBehind(runtime, control.generation, manifest)));
+    if (control.phase === 'live') reasons.push(...(await replaceProblems(runtime, control, manifest)));
+    else if (isByPartition && !manifest.isByPartition) reasons.push(OTHER_LANES);
   }
   if (request.forks === 'new' && control.phase === 'live') {
     reasons.push(
@@ -157,30 +160,38 @@ async function objectionTo(
 }
 
 /**
- * Where this pipeline has not come as far as the other one's checkpoint: what lies between is in the state that it would
- * take over, and nobody would ever publish what it makes.
+ * Why a pipeline that publishes already cannot take over another's state: what the other has published, this one must have
+ * published too, for nobody will. In lanes by shard that is so where it has come as far. Else nothing proves it.
  */
-async function shardsBehind({ store }: Runtime, generation: number, { shards }: Manifest): Promise<string[]> {
-  const reasons = await inParallel(shards, ROWS_IN_FLIGHT, async ({ shard, position }) => {
-    if (position === undefined) return undefined;
+async function replaceProblems(
+  { store, program, parallelizationFactor }: Runtime,
+  { generation, isByPartition }: Control,
+  manifest: Manifest,
+): Promise<string[]> {
+  const cannot: string[] = [];
+  if (isByPartition === true || parallelizationFactor > 1 || manifest.isByPartition)
+    cannot.push('with a ParallelizationFactor above 1');
+  if (program.definition.time !== undefined) cannot.push('of what timers and windows make');
+  if (manifest.reached === undefined)
+    cannot.push(`of checkpoint ${manifest.id}, which an earlier version has taken: take another one;`);
+  if (cannot.length > 0) {
+    return [
+      `nothing proves ${cannot.join(', nor ')} that this pipeline has published what the other one has: rewind it to the ` +
+        'checkpoint that the other one began from, which needs no proof',
+    ];
+  }
+  const reached = Object.entries(manifest.reached ?? {});
+  const behind = await inParallel(reached, ROWS_IN_FLIGHT, async ([shard, position]) => {
     const own = (await store.readProgress(generation, shard))?.position;
-    if (own !== undefined && comparePositions(own, decodePosition(position)) >= 0) return undefined;
-    return (
-      `this pipeline has not come as far as the checkpoint in shard ${shard}: what it has not published there, nobody ` +
-      'would publish: wait until it has, and fork again'
-    );
+    return own === undefined || comparePositions(own, decodePosition(position)) < 0 ? [shard] : [];
   });
-  return reasons.filter((reason) => reason !== undefined);
-}
-
-/** Why lanes by shard and by partition key do not go together: what is pending has the lane under which it was made. */
-function otherLanes(isLive: boolean): string {
-  const why =
-    'what one of the two pipelines has made by shard the other makes by partition key (ParallelizationFactor above 1)';
-  return isLive
-    ? `${why}, so that whoever reads what this pipeline publishes would count it twice: give both the same factor`
-    : `${why}, and would publish what is pending out of order: deploy one that awaits the fork with a factor of 1, and ` +
-        'raise it when the fork is done';
+  return behind
+    .flat()
+    .map(
+      (shard) =>
+        `this pipeline has not come as far in shard ${shard} as the other one had at the end of the checkpoint, and nobody ` +
+        'would publish what lies between: wait until it has, and fork again',
+    );
 }
 
 /**

@@ -16,6 +16,7 @@ import {
   type Manifest,
   type ManifestOperator,
   type ManifestPart,
+  type ManifestShard,
 } from './manifest.ts';
 import { findCheckpoint, newestCheckpoint } from './read-checkpoint.ts';
 import type { Retention } from './checkpoint-defaults.ts';
@@ -151,6 +152,8 @@ export async function takeCheckpoint(
     await giveBack(taker, work.id, 'unfinished');
     return { status: 'unfinished', ...report };
   }
+  // Behind the scan: whose outputs are no longer in an item lies at or below it.
+  const reached = await positionsOf(taker, work.generation);
   const control = await taker.store.readControl();
   if (control.generation !== work.generation || control.checkpoint?.id !== work.id) {
     // Somebody else may have gone on with it and made it a checkpoint: nothing is removed here.
@@ -159,7 +162,7 @@ export async function takeCheckpoint(
     return { status: isTaken ? 'taken' : 'abandoned', ...report };
   }
   // Where there is one, it is of somebody who went on with the same work: as good as this.
-  await taker.checkpoints.putManifest(manifestOf(taker, work, end.kept));
+  await taker.checkpoints.putManifest(manifestOf(taker, work, reached, end.kept));
   return { ...report, ...(await settle(taker, work.id)) };
 }
 
@@ -256,7 +259,7 @@ async function makeWork(
   const { checkpoints, deltas } = taker;
   const { generation, epoch } = control;
   const holder = taker.random();
-  const shards = await shardPositions(taker.store, taker.streamShards, generation, taker.streams);
+  const shards = await positionsOf(taker, generation);
   const mayBeDelta = deltas !== undefined && savepoint === undefined && isFull !== true;
   const base = mayBeDelta ? await findBase(checkpoints, generation, deltas) : undefined;
   const full: CheckpointWork = {
@@ -341,12 +344,24 @@ async function settle(
   return { status: 'taken', removed };
 }
 
+function positionsOf(
+  { store, streamShards, streams }: CheckpointTaker,
+  generation: number,
+): Promise<ManifestShard[]> {
+  return shardPositions(store, streamShards, generation, streams);
+}
+
 /** Beyond the horizon no stream reaches back to its positions. */
 function resumableMs({ horizonSeconds }: CheckpointTaker): number {
   return horizonSeconds * 1_000;
 }
 
-function manifestOf(taker: CheckpointTaker, work: CheckpointWork, kept: KeptLines | undefined): Manifest {
+function manifestOf(
+  taker: CheckpointTaker,
+  work: CheckpointWork,
+  reached: readonly ManifestShard[],
+  kept: KeptLines | undefined,
+): Manifest {
   const { id, savepoint, generation, epoch, startedMs, isByPartition, shards, base } = work;
   const { parts, items, digest } = totalsOf(work);
   const under = base === undefined || kept === undefined ? [] : partsUnder(base, kept);
@@ -365,6 +380,9 @@ function manifestOf(taker: CheckpointTaker, work: CheckpointWork, kept: KeptLine
     horizonSeconds: taker.horizonSeconds,
     operators: taker.operators,
     shards,
+    reached: Object.fromEntries(
+      reached.flatMap(({ shard, position }) => (position === undefined ? [] : [[shard, position]])),
+    ),
     parts: [...under, ...parts],
     items,
     digest,

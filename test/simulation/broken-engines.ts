@@ -30,6 +30,7 @@ const WORLD = 'test/simulation/drawn-world.ts';
 const REWIND = 'shared/checkpoint/rewind.ts';
 const RESTORE = 'shared/checkpoint/restore.ts';
 const TAKE = 'shared/checkpoint/take-checkpoint.ts';
+const FORK = 'shared/checkpoint/fork.ts';
 const LINE = 'shared/checkpoint/checkpoint-line.ts';
 const SCAN = 'shared/checkpoint/scan-segments.ts';
 const UNNEEDED = 'shared/checkpoint/remove-unneeded.ts';
@@ -51,6 +52,8 @@ const FOCUS = {
     'const parallelizationFactor = chance(0.2) ? 2 + upTo(1) : 1;',
     'const parallelizationFactor = 2 + upTo(1);',
   ],
+  forks: [WORLD, 'const FORK_SHARE = 0.1;', 'const FORK_SHARE = 1;'],
+  replaces: [WORLD, 'const replaces = random() < 0.3;', 'const replaces = random() < 1;'],
   rewinds: [WORLD, 'const REWIND_SHARE = 0.25;', 'const REWIND_SHARE = 1;'],
   paused: [WORLD, 'const hasPause = chance(0.04);', 'const hasPause = chance(1);'],
   neverRaised: [WORLD, 'const RAISED_SHARE = 0.3;', 'const RAISED_SHARE = 0;'],
@@ -615,6 +618,32 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     FOCUS.rewinds,
   ),
   broken(
+    'lets a pipeline take over the state of another that is ahead of it',
+    3_000,
+    [REWIND, '? [shard] : []', '? [] : []'],
+    FOCUS.forks,
+    FOCUS.replaces,
+  ),
+  broken(
+    'forks lanes by shard into lanes by partition key',
+    2_000,
+    [
+      REWIND,
+      'else if (isByPartition && !manifest.isByPartition)',
+      'else if (!isByPartition && isByPartition)',
+    ],
+    FOCUS.loweredFactor,
+    FOCUS.forks,
+    FOCUS.raised,
+  ),
+  broken(
+    'forks without letters',
+    1_000,
+    [FORK, 'if (letter !== undefined) await kept.put(', 'if (letter === undefined) await kept.put('],
+    [FORK, '{ ...letter, pipeline: to.pipeline }', 'letter as never'],
+    FOCUS.forks,
+  ),
+  broken(
     'keeps items in its cache under their keys alone',
     500,
     ['shared/engine/item-cache.ts', 'return this.#shards.get(shard)?.items.get(pk)?.item;', SAME_OF_ANY],
@@ -675,21 +704,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   broken(
     'reads progress behind the scan of a checkpoint',
     2_000,
-    [
-      'shared/checkpoint/take-checkpoint.ts',
-      '    operators: taker.operators,\n    shards,\n',
-      '    operators: taker.operators,\n    shards: await shardPositions(taker.store, taker.streamShards, work.generation, taker.streams),\n',
-    ],
-    [
-      'shared/checkpoint/take-checkpoint.ts',
-      'function manifestOf(taker: CheckpointTaker, work: CheckpointWork, kept: KeptLines | undefined): Manifest {',
-      'async function manifestOf(taker: CheckpointTaker, work: CheckpointWork, kept: KeptLines | undefined): Promise<Manifest> {',
-    ],
-    [
-      'shared/checkpoint/take-checkpoint.ts',
-      'putManifest(manifestOf(taker, work, end.kept))',
-      'putManifest(await manifestOf(taker, work, end.kept))',
-    ],
+    [TAKE, '    shards,\n    reached:', '    shards: [...reached],\n    reached:'],
     FOCUS.rewinds,
   ),
   broken(

@@ -78,6 +78,7 @@ export function drawTime(seed: number, plan: WorldPlan): WorldPlan {
   if (first !== undefined && chance(0.5)) sweepsAtMs.push(first, first + random() * 100);
   const next = following > 0 && chance(0.4) ? upTo(following - 1) : undefined;
   const rewind = next === undefined ? drawRewind(seed, lastMs) : undefined;
+  const fork = next === undefined && rewind?.deltas === undefined ? drawFork(seed, lastMs) : undefined;
   return {
     ...plan,
     next,
@@ -97,7 +98,7 @@ export function drawTime(seed: number, plan: WorldPlan): WorldPlan {
     })),
     mending: undefined,
     rewind,
-    fork: next === undefined && rewind?.deltas === undefined ? drawFork(seed, lastMs) : undefined,
+    fork: fork?.replaces === true ? undefined : fork,
     roomBytes: undefined,
   };
 }

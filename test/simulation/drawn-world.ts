@@ -190,10 +190,9 @@ function drawTimelessPlan(seed: number): WorldPlan {
   const mayRewind = !kills && !hasPause && (next === undefined || isOrderFixed);
   const rewinds = mayRewind && repartition === undefined && next === undefined;
   const rewind = mayRewind ? drawRewind(seed, spreadMs) : undefined;
-  const raisesFactor = parallelizationFactor > 1 && drawRaise(seed);
   const drawnFork = rewinds && rewind?.deltas === undefined ? drawFork(seed, spreadMs) : undefined;
-  // What was pending by shard before the raise the other one has made by partition key.
-  const fork = drawnFork?.replaces === true && raisesFactor ? undefined : drawnFork;
+  // With parallel lanes nothing proves what a pipeline has published that is to be replaced.
+  const fork = drawnFork?.replaces === true && parallelizationFactor > 1 ? undefined : drawnFork;
   const mayBeEarly = !kills && rewind === undefined && fork === undefined;
   // Of a restored item nothing tells which of a parallel lane's records have a letter in it.
   const isLate = rewinds && rewind === undefined && parallelizationFactor === 1 && hasNoKey(poison);
@@ -206,7 +205,7 @@ function drawTimelessPlan(seed: number): WorldPlan {
     shards: 1 + upTo(2),
     parallelizationFactor,
     lowersFactor: parallelizationFactor > 1 && reshards.length === 0 && chance(0.3),
-    raisesFactor,
+    raisesFactor: parallelizationFactor > 1 && drawRaise(seed),
     batchSize: 1 + upTo(8),
     batchingWindowMs: pick([0, 0, 500, 3_000]),
     bisectOnError: chance(0.5),
@@ -347,7 +346,7 @@ export function drawFork(seed: number, spreadMs: number): ForkPlan | undefined {
     sharesFactor: replaces || random() < 0.5,
     disables: random() < 0.5,
     deaths: random() < 0.5 ? 0 : 1 + Math.floor(random() * 2),
-    ends: random() < 0.75 ? 'resume' : 'undo',
+    ends: random() < UNDONE_SHARE ? 'undo' : 'resume',
   };
 }
 
@@ -394,6 +393,9 @@ const LATE_REWIND_SHARE = 0.5;
 
 /** How many of these have deltas. */
 const DELTA_SHARE = 0.5;
+
+/** Of the forks; they are begun again. */
+const UNDONE_SHARE = 0.25;
 
 /** Of the worlds that may be rewound, and have neither a repartition nor a next pipeline. */
 const FORK_SHARE = 0.1;

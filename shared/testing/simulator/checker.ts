@@ -146,6 +146,8 @@ export interface CheckerOptions {
   /** Of all shards that the stream ever had: of a pipeline with a time. */
   readonly lanes?: () => readonly SourceLane[];
   readonly windows?: WindowRule | undefined;
+  /** Of a fork: whether it processes records by itself until then. */
+  readonly isLive?: boolean | undefined;
 }
 
 /**
@@ -246,7 +248,7 @@ export class Checker {
     for (const [id, output] of this.#outputs) {
       if (output.pk !== item.pk) continue;
       if (checker === undefined) output.isDelivered ||= from.#outputs.get(id)?.isDelivered === true;
-      else if (!pending.has(id)) leaveToOther(output);
+      else if (!pending.has(id)) this.#leaveToOther(output);
     }
     if (this.time !== undefined && keyOfItem(item.pk) !== undefined) {
       this.time.restored(item, runs);
@@ -262,8 +264,19 @@ export class Checker {
       for (const entry of item?.outbox ?? []) {
         const isBelow = entry.lane === shard && comparePositions(entry.position, position) <= 0;
         const output = this.#outputs.get(entryName(this.#name, pk, entry));
-        if (isBelow && output !== undefined) leaveToOther(output);
+        if (isBelow && output !== undefined) this.#leaveToOther(output);
       }
+  }
+
+  /**
+   * Of a fork, what the other pipeline has published before the checkpoint. This one publishes what is pending itself, and
+   * where it was live and is replaced, it must have published the rest.
+   */
+  #leaveToOther(output: CommittedOutput): void {
+    const { isLive } = this.#options;
+    if (isLive !== true || output.isChange || !this.#isOrderFixed)
+      Object.assign(output, { isDelivered: true, isOfOther: true });
+    else output.isDelivered = this.at(1).#outputs.get(output.id)?.isDelivered === true;
   }
 
   /** Whether it watches another generation of the same pipeline. */
@@ -1253,11 +1266,6 @@ function ofRecords(
         : { ...step, record: (own[theirs.indexOf(step.record)] as KnownRecord).record },
     ),
   };
-}
-
-/** Of a fork, what the other pipeline has published before the checkpoint; it publishes what is pending itself. */
-function leaveToOther(output: CommittedOutput): void {
-  Object.assign(output, { isDelivered: true, isOfOther: true });
 }
 
 /** @param record what made it; nothing of what a timer made. */

@@ -173,6 +173,7 @@ export class SimulatedPipeline {
       parallelizationFactor,
       wrongIn: this.#options.wrongIn,
       windows: this.#options.windows,
+      isLive: this.#options.isLive,
       lanes: () => stream.allLanes(),
       isWithinRetention: ({ arrivalMs }) =>
         arrivalMs >= time.nowMs - stream.retentionMs - upstreamRetentionMs,
@@ -446,7 +447,7 @@ export class SimulatedPipeline {
         const isMoving = time?.of !== undefined ? lifted > 0 : this.#hasTimers;
         this.#areTimersDone = isLast && !isMoving && fired + published + left === 0;
       });
-      if (!this.#areTimersDone) this.#sweepOnSchedule(intervalMs);
+      if (!this.#areTimersDone || !isLast) this.#sweepOnSchedule(intervalMs);
     });
   }
 
