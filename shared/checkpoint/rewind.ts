@@ -135,8 +135,10 @@ async function objectionTo(
   if (isFork) {
     reasons.push(...forkProblems(manifest, program, await source.shards()));
     const isByPartition = control.isByPartition === true || runtime.parallelizationFactor > 1;
-    if (control.phase === 'live') reasons.push(...(await replaceProblems(runtime, control, manifest)));
-    else if (isByPartition && !manifest.isByPartition) reasons.push(OTHER_LANES);
+    const isLive = control.phase === 'live';
+    if (isLive && request.forks === 'replace')
+      reasons.push(...(await replaceProblems(runtime, control, manifest)));
+    if (!isLive && isByPartition && !manifest.isByPartition) reasons.push(OTHER_LANES);
   }
   if (request.forks === 'new' && control.phase === 'live') {
     reasons.push(
@@ -168,16 +170,16 @@ async function replaceProblems(
   { generation, isByPartition }: Control,
   manifest: Manifest,
 ): Promise<string[]> {
-  const cannot: string[] = [];
+  const unproven: string[] = [];
   if (isByPartition === true || parallelizationFactor > 1 || manifest.isByPartition)
-    cannot.push('with a ParallelizationFactor above 1');
-  if (program.definition.time !== undefined) cannot.push('of what timers and windows make');
+    unproven.push('with a ParallelizationFactor above 1 positions do not tell it');
+  if (program.definition.time !== undefined) unproven.push('positions do not tell which timers have fired');
   if (manifest.reached === undefined)
-    cannot.push(`of checkpoint ${manifest.id}, which an earlier version has taken: take another one;`);
-  if (cannot.length > 0) {
+    unproven.push('an earlier version has taken the checkpoint: another one tells it');
+  if (unproven.length > 0) {
     return [
-      `nothing proves ${cannot.join(', nor ')} that this pipeline has published what the other one has: rewind it to the ` +
-        'checkpoint that the other one began from, which needs no proof',
+      `nothing proves that this pipeline has published what the other one has (${unproven.join('; ')}), and nobody else ` +
+        'would: rewind it to the checkpoint that the other one began from',
     ];
   }
   const reached = Object.entries(manifest.reached ?? {});

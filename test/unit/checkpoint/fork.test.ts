@@ -8,6 +8,7 @@ import { processBatch } from '../../../shared/engine/process-batch.ts';
 import { programOf } from '../../../shared/engine/program.ts';
 import { kinesis, pipeline, type Pipeline } from '../../../shared/index.ts';
 import { processLetters } from '../../../shared/engine/redrive.ts';
+import { without } from '../../../shared/state/without.ts';
 import { recordBatch, sourceRecord, wholeItems } from '../../support/memory-ports.ts';
 import {
   checkpoint,
@@ -179,6 +180,49 @@ describe('a fork', () => {
     expect(world.world.store.rows).toEqual(before);
     await forked(world, { forks: 'replace' });
     expect(statesOf(world, 2)).toEqual(statesOf(old, 3));
+  });
+
+  it('replaces nothing of which it is not proven that it has published what the other one has', async () => {
+    const { world: old, manifest } = await older();
+    const refusalOf = async (world: RewindWorld, of = manifest): Promise<unknown> => {
+      const before = new Map(world.world.store.rows);
+      const answer = await judgeFork(rewinderOf(world), of, { outputs: 'same', forks: 'replace' });
+      expect(world.world.store.rows).toEqual(before);
+      return answer;
+    };
+    const because = (text: string): unknown => ({
+      kind: 'refused',
+      reasons: [expect.stringContaining(text)],
+    });
+
+    const live = rewindWorld(listing('new'), SHARDS);
+    await process(live, 0, 0, 6);
+    await process(live, 1, 0, 2);
+    expect(await refusalOf(live)).toEqual(
+      because(`not come as far in shard ${manifest.shards[1]?.shard ?? ''}`),
+    );
+    await process(live, 1, 2, 3);
+    expect(await refusalOf(live)).toBeUndefined();
+    expect(await refusalOf(live, without(manifest, 'reached'))).toEqual(
+      because('an earlier version has taken'),
+    );
+
+    const parallel = rewindWorld(listing('new'), SHARDS, { parallelizationFactor: 2 });
+    for (const shard of [0, 1]) await process(parallel, shard, 0, 6);
+    expect(await refusalOf(parallel)).toEqual(because('ParallelizationFactor above 1'));
+  });
+
+  it('has lanes by partition key only where the checkpoint has', async () => {
+    const { world: old, manifest } = await older();
+    const world = awaiting(listing('new'), { parallelizationFactor: 2 });
+    await copy(old, world, manifest);
+    expect(await beginRewind(rewinderOf(world), REQUEST)).toEqual({
+      kind: 'refused',
+      reasons: [expect.stringContaining('deploy one that awaits the fork with a factor of 1')],
+    });
+    const other = awaiting(listing('new'));
+    await copy(old, other, manifest);
+    await forked(other);
   });
 
   it('processes nothing before, and nothing once it is taken back', async () => {

@@ -224,6 +224,9 @@ export async function checkpoint(
     horizonSeconds,
     operators: operators.map(({ name, version }) => ({ name, version })),
     shards: progress,
+    reached: Object.fromEntries(
+      progress.flatMap(({ shard, position }) => (position === undefined ? [] : [[shard, position]])),
+    ),
     parts,
     items: items.length,
     digest: String(digest),
