@@ -9,6 +9,7 @@ import { foldItem, type Fold, type Stop } from './fold.ts';
 import { hasOpenLetters } from '../state/letters.ts';
 import { hasGivenNotice, itemsOfRejected, leaveOutRejected } from './leave-out-rejected.ts';
 import { COMMIT_TRIES } from './limits.ts';
+import { doneInShardLane } from './open.ts';
 import { entryBytes } from './outbox-draft.ts';
 import { isOffStream } from './redrive-lane.ts';
 import type { Runtime } from './runtime.ts';
@@ -224,7 +225,8 @@ function awaitsOwnOutputs({ batch, records, scope }: BatchRun, { item }: ItemWor
 }
 
 /**
- * With ParallelizationFactor 1 everything at or below a shard's progress is published: its entries may go.
+ * With ParallelizationFactor 1 everything at or below a shard's progress is published: its entries may go. So may those of
+ * before it was raised.
  * @param acknowledged by shard: what is known; what is learnt is added.
  * @param ownShard that of the batch at hand, whose entries the batch itself tells of.
  * @returns whether anything new was learnt of the shards whose entries fill the item.
@@ -242,8 +244,9 @@ export async function readAcknowledged(
     if (lane === ownShard || isOffStream(lane) || shardOfLane(lane) !== lane || acknowledged.has(lane))
       continue;
     const progress = await store.readProgress(generation, lane);
-    if (progress?.position === undefined || progress.isByPartition) continue;
-    acknowledged.set(lane, progress.position);
+    const done = progress && doneInShardLane(progress);
+    if (done === undefined) continue;
+    acknowledged.set(lane, done);
     hasNews = true;
   }
   return hasNews;

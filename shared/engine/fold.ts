@@ -41,7 +41,7 @@ export interface FoldScope {
   readonly firsts: ReadonlyMap<string, Position>;
   /** Entries that this invocation has published: as good as acknowledged. */
   readonly published: ReadonlySet<OutboxEntry>;
-  /** By shard, where it was read: everything of the shard at or below it is acknowledged (ParallelizationFactor 1). */
+  /** By shard, where it was read: everything of the shard's own lane at or below it is acknowledged. */
   readonly acknowledged: ReadonlyMap<string, Position>;
   /** Where a restored item tells too little: the records that had letters without a key before. */
   readonly named?: RejectedRecords | undefined;

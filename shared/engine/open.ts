@@ -130,6 +130,20 @@ export async function endAttempt(
   }
 }
 
+/**
+ * Up to where all records of the shard's own lane are done. Where lanes are by partition key, none comes in it any more:
+ * what was applied by shard was ended when they became so. A replay goes through that again.
+ */
+export function doneInShardLane({
+  isByPartition,
+  phase,
+  position,
+  byShardUntil,
+}: Progress): Position | undefined {
+  if (!isByPartition) return position;
+  return phase === 'live' ? byShardUntil : undefined;
+}
+
 async function readControl(runtime: Runtime): Promise<Control> {
   const control = await runtime.store.readControl(runtime.parallelizationFactor > 1);
   runtime.generation = control.generation;

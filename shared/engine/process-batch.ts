@@ -11,7 +11,7 @@ import { FreshValues } from './fresh-values.ts';
 import { LookedUp } from './looked-up.ts';
 import { DEADLINE_MARGIN_MS, DECODING_SHARE, KILLERS_REMEMBERED, TURN_REMEMBERED_MS } from './limits.ts';
 import { processOneByOne, TurnError } from './one-by-one.ts';
-import { endAttempt, open, refused, type BatchOrigin, type Opened } from './open.ts';
+import { doneInShardLane, endAttempt, open, refused, type BatchOrigin, type Opened } from './open.ts';
 import { partLanes } from './part-lanes.ts';
 import { publishCommitted } from './publish-committed.ts';
 import type { BatchReport, Runtime } from './runtime.ts';
@@ -159,12 +159,10 @@ function upTo(batch: RecordBatch, until: Position): RecordBatch {
  */
 function notDone(
   { records }: RecordBatch,
-  { progress, isByPartition }: Opened,
+  { progress }: Opened,
   report: BatchReport,
 ): readonly SourceRecord[] {
-  // A replay goes through what was applied by shard: to the new generation it is new.
-  const isDone = progress.phase === 'live' ? progress.byShardUntil : undefined;
-  const position = isByPartition ? isDone : progress.position;
+  const position = doneInShardLane(progress);
   if (position === undefined) return records;
   const above = records.findIndex((record) => comparePositions(record.position, position) > 0);
   if (above === 0) return records;
@@ -235,7 +233,7 @@ function beginRun(
   const fates = new Uint8Array(records.length);
   for (const { elements } of works) for (const { record } of elements) fates[record] = FATE.hasElements;
   const { program } = runtime;
-  const { position } = opened.progress;
+  const acknowledged = doneInShardLane(opened.progress);
   return {
     runtime,
     opened,
@@ -254,7 +252,7 @@ function beginRun(
       front: 0,
       firsts,
       published: new Set(),
-      acknowledged: new Map(opened.isByPartition || position === undefined ? [] : [[batch.shard, position]]),
+      acknowledged: new Map(acknowledged === undefined ? [] : [[batch.shard, acknowledged]]),
       elsewhere: new Map(),
       fresh: new FreshValues(program, records),
       rows: program.hasLookups ? new LookedUp(runtime) : undefined,

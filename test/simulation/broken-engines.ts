@@ -374,7 +374,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   broken(
     'leaves out of a replay what was applied by shard',
     500,
-    [BATCH, "progress.phase === 'live' ? progress.byShardUntil : undefined", 'progress.byShardUntil'],
+    ['shared/engine/open.ts', "phase === 'live' ? byShardUntil : undefined", 'byShardUntil'],
     FOCUS.loweredFactor,
     FOCUS.raised,
     FOCUS.rewinds,

@@ -13,7 +13,7 @@ import {
   testWorld,
   type TestWorld,
 } from '../../support/memory-ports.ts';
-import { deliver, letters, stateOf } from './deliver.ts';
+import { deliver, drain, itemOf, letters, stateOf } from './deliver.ts';
 
 interface Given {
   readonly key: string;
@@ -217,5 +217,53 @@ describe('a ParallelizationFactor that is raised while a shard is read', () => {
     await sleeping;
     await deliver(world, [bad, given(1, 'a', 'p0')], { runtime });
     expect(letters(world)).toHaveLength(1);
+  });
+
+  describe('of outputs that fill an item, all published by shard', () => {
+    const BIG = 'x'.repeat(60_000);
+    /** Events of 60 KB: six fill an item. */
+    const filling = pipeline('filling')
+      .from(kinesis<{ readonly key: string; readonly events: number }>('s'))
+      .flatMap((big) => Array<typeof big>(big.events).fill(big))
+      .keyBy(({ key }) => key)
+      .updateStateByKey<number>('n', (_, n = 0) => n + 1, { emit: 'every' })
+      .map((n) => `${n} ${BIG}`)
+      .to(kinesis('out'));
+    const big = (shard: number, number: number, partitionKey: string, events: number): SourceRecord =>
+      sourceRecord(shard, number, { value: { key: 'k', events }, partitionKey });
+
+    it('makes room for records of the shard, for none comes of its lane any more', async () => {
+      const world = testWorld(filling);
+      await deliver(world, [big(0, 0, 'p0', 4)]);
+      expect(itemOf(world, 'k')?.outbox).toHaveLength(4);
+      const runtime = raised(world, streamOf([]));
+      const { failedFrom } = await deliver(world, [big(0, 1, 'p1', 4)], { runtime });
+      expect(failedFrom).toBeUndefined();
+      expect(itemOf(world, 'k')?.outbox).toHaveLength(4);
+      expect(stateOf(world, 'k', 'n')).toBe(8);
+    });
+
+    it('makes room for records of another shard', async () => {
+      const world = testWorld(filling);
+      await deliver(world, [big(0, 0, 'p0', 4)]);
+      const runtime = raised(world, streamOf([]));
+      await deliver(world, [sourceRecord(0, 1, { value: { key: 'other', events: 1 }, partitionKey: 'p1' })], {
+        runtime,
+      });
+      const { failedFrom } = await deliver(world, [big(1, 0, 'p0', 4)], { shard: 1, runtime });
+      expect(failedFrom).toBeUndefined();
+      expect(stateOf(world, 'k', 'n')).toBe(8);
+    });
+
+    it('keeps those that are not published while they are ended by shard', async () => {
+      const world = testWorld(filling);
+      const first = big(0, 0, 'p0', 4);
+      await deliver(world, [first], { runtime: { ...world.runtime, ...REFUSING } });
+      const runtime = raised(world, streamOf([first]));
+      await drain(world, [big(0, 1, 'p1', 4)], { runtime });
+      expect(published(world).map(({ json }) => Number.parseInt(json.slice(1)))).toEqual([
+        1, 2, 3, 4, 5, 6, 7, 8,
+      ]);
+    });
   });
 });
