@@ -92,7 +92,7 @@ export function lineBefore(item: StateItem, from: number): string {
 }
 
 /** The item with the revisions that it has in another generation. */
-function carried(item: StateItem, from: number, to: number): StateItem {
+export function carried(item: StateItem, from: number, to: number): StateItem {
   return {
     ...item,
     revision: carriedRevision(item.revision, from, to),

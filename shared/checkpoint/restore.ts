@@ -34,9 +34,10 @@ export interface Restorer {
 /** Items that are written, or whose spilled states are read, together: they are in memory with all their states. */
 const ITEMS_IN_FLIGHT = 100;
 /** Writes of one item, those that were throttled counted. */
-const WRITE_TRIES = 8;
-const FIRST_PAUSE_MS = 50;
-const LETTERS_IN_FLIGHT = 8;
+export const WRITE_TRIES = 8;
+export const FIRST_PAUSE_MS = 50;
+/** Items whose letters are copied side by side, and letters of one item. */
+export const LETTERS_IN_FLIGHT = 8;
 
 export interface RestoredPart {
   /** Lines that count and are done, from the part's beginning. */
@@ -118,6 +119,7 @@ function isBeingRedriven({ outbox, marks }: StateItem): boolean {
  * closed them and is not through: from where they lie, or from where they were put when they were closed after the
  * checkpoint. One that lies in neither place was not stored yet: its record is behind the checkpoint's position, and
  * comes again.
+ * @param isWanted told a letter's name in the new generation, and whether it is for the closed ones there.
  */
 export async function copyLetters(
   { deadLetters, closedLetters }: Pick<Restorer['runtime'], 'deadLetters' | 'closedLetters'>,
@@ -127,6 +129,7 @@ export async function copyLetters(
     forkedFrom,
     id = '',
   }: Pick<Manifest, 'generation' | 'forkedFrom'> & { readonly id?: string },
+  isWanted: (named: NamedLetter, newName: string, isClosed: boolean) => boolean = () => true,
 ): Promise<void> {
   const { pk, letters = NO_LETTERS } = item;
   const key = keyOfItem(pk);
@@ -139,23 +142,26 @@ export async function copyLetters(
       const letter = await store.get(name);
       // Two keys may have one hash, and letters without a key lie beside those of other shards.
       if (letter === undefined || letter.item !== `${from}/${owner}`) return false;
-      const newName = `${generation}${name.slice(name.indexOf('/'))}`;
+      const newName = nameIn(generation, name);
       const own = { ...letter, generation, item: `${generation}/${owner}` };
       if (isClosed) await closedLetters.put(newName, own);
       else await deadLetters.put(newName, without(own, 'closed'));
       return true;
     };
     for await (const page of store.list(prefix)) {
-      for (const { name } of page) {
+      await inParallel(page, LETTERS_IN_FLIGHT, async ({ name }) => {
         const named = readDeadLetterName(name);
-        if (named === undefined) continue;
+        if (named === undefined) return;
+        const newName = nameIn(generation, name);
         const status = letterStatus(letters, named.number);
         // Of a record without a key the replay is to know that it was a letter: its keys' items do not.
-        if (key === undefined && status === 'closed') await copy(name, sourceOf(pk), true);
-        if (status !== 'open' && !isPending(item, named)) continue;
-        if (key !== undefined && copied.has(named.number)) continue;
+        if (key === undefined && status === 'closed' && isWanted(named, newName, true)) {
+          await copy(name, sourceOf(pk), true);
+        }
+        if (status !== 'open' && !isPending(item, named)) return;
+        if ((key !== undefined && copied.has(named.number)) || !isWanted(named, newName, false)) return;
         if (await copy(name, sourceOf(pk))) copied.add(named.number);
-      }
+      });
     }
     for (const mark of item.marks.keys()) {
       const marked = letterOfMark(mark);
@@ -168,8 +174,12 @@ export async function copyLetters(
   }
 }
 
+function nameIn(generation: number, name: string): string {
+  return `${generation}${name.slice(name.indexOf('/'))}`;
+}
+
 /** Whether outputs of the letter's redrive are in the outbox. */
-function isPending({ outbox }: StateItem, { shard, position }: NamedLetter): boolean {
+export function isPending({ outbox }: StateItem, { shard, position }: NamedLetter): boolean {
   return outbox.some(
     ({ lane, origin }) =>
       isRedriveLane(lane) &&

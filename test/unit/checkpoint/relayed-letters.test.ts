@@ -1,7 +1,10 @@
 import { expect, it } from 'vitest';
 import { beginRewind, takeOver, type Rewinder } from '../../../shared/checkpoint/rewind.ts';
+import { relayProgramOf, type Program } from '../../../shared/engine/program.ts';
+import type { Runtime } from '../../../shared/engine/runtime.ts';
 import { kinesis, pipeline } from '../../../shared/index.ts';
 import { shardLane } from '../../../shared/source/lane.ts';
+import type { Delivery } from '../../../shared/output/sink-port.ts';
 import { shardId, sourceRecord, STREAM } from '../../support/memory-ports.ts';
 import { outcomes } from '../engine/redriving.ts';
 import {
@@ -35,7 +38,7 @@ function relaying(world: RewindWorld, toll?: Toll): Rewinder {
     source: {
       shards: () => source.shards(),
       reader: (...given) => source.reader(...given),
-      isRelayed: (shard) => shard === RELAYED,
+      isRelayed: (shard) => shard !== shardLane(STREAM, shardId(0)),
     },
   };
 }
@@ -113,3 +116,89 @@ it.each(['before', 'after'] as const)(
     }
   },
 );
+
+it('is put into the internal stream, what a redrive of before the seal has closed and not put', async () => {
+  const world = await halfway();
+  const { definition } = pipeline('p')
+    .from(kinesis<{ readonly key?: string }>('s'))
+    .repartition('internal', ({ key }) => key ?? 'mended')
+    .keyBy(({ key }) => key as string)
+    .updateStateByKey<number>('n', (_, n = 0) => n + 1);
+  const put: Delivery[] = [];
+  const front = (takes: boolean): Runtime => ({
+    ...world.world.runtime,
+    program: relayProgramOf(definition) as Program,
+    sinks: new Map([
+      [
+        'internal',
+        {
+          maximumDeliveries: 500,
+          maximumBytes: 5_000_000,
+          deliver: async (deliveries) => {
+            if (takes) put.push(...deliveries);
+            return deliveries.map(() => takes);
+          },
+        },
+      ],
+    ]),
+  });
+  const names = [...world.world.letters.keys()].filter((name) => name.includes('/0000000001/'));
+  expect(await outcomes(world.world, { names }, front(false))).toEqual(['unfinished']);
+  const rewinder = relaying(world);
+  expect(await beginRewind(rewinder, REQUEST)).toMatchObject({ kind: 'at' });
+  expect(await drive(world, rewinder, REQUEST)).toEqual({ kind: 'finished' });
+  const { generation } = await world.world.store.readControl();
+  const again = names.map((name) => `${generation}${name.slice(name.indexOf('/'))}`);
+  expect(await outcomes(world.world, { names: again }, front(true))).toEqual(['alreadyDone']);
+  expect(put.map(({ destinationKey }) => destinationKey)).toEqual(['mended']);
+  const item = world.world.store.items().get(`${generation}/d/${RELAYED}`);
+  expect(item?.outbox.filter(({ kind }) => kind === 'output')).toEqual([]);
+});
+
+it('is read once for all shards, what they have rejected, and nothing that is there already', async () => {
+  const shards = [KEPT, ...[1, 2].map((shard) => BAD.map((_, at) => sourceRecord(shard, at, { value: {} })))];
+  const world = rewindWorld(PASSED_ON, shards);
+  await process(world, 0, 0, 2);
+  for (const shard of [1, 2]) await process(world, shard, 0, 2);
+  await checkpoint(world, 'c');
+  for (const shard of [1, 2]) await process(world, shard, 2, 4);
+  const calls: string[] = [];
+  const rewinder = relaying(world, (call, moment) => {
+    if (moment === 'before') calls.push(call);
+  });
+  await beginRewind(rewinder, REQUEST);
+  await drive(world, rewinder, {
+    ...REQUEST,
+    // What the restore reads does not count.
+    onNews: ({ kind }) => {
+      if (kind === 'verified') calls.length = 0;
+    },
+  });
+  expect(calls.filter((call) => call === 'letters.get')).toHaveLength(4);
+  expect(calls.filter((call) => call === 'letters.put')).toHaveLength(4);
+  const { generation } = await world.world.store.readControl();
+  expect([...world.world.letters.keys()].filter((name) => name.startsWith(`${generation}/`))).toHaveLength(8);
+});
+
+it('goes over where the table is throttled, and where a write has come that nobody was told of', async () => {
+  for (const answer of ['failed', 'conflict'] as const) {
+    const world = await halfway();
+    const { store } = world.world;
+    const commit = store.commit.bind(store);
+    const refused: string[] = [];
+    store.commit = async (writes) => {
+      const [write] = writes;
+      const pk = write?.item.pk ?? '';
+      const isCarried = pk === `2/d/${RELAYED}` && write?.expectedRevision !== undefined;
+      if (!isCarried || refused.length > 0) return commit(writes);
+      refused.push(pk);
+      if (answer === 'conflict') await commit(writes);
+      return [answer];
+    };
+    const rewinder = relaying(world);
+    await beginRewind(rewinder, REQUEST);
+    expect(await drive(world, rewinder, REQUEST)).toEqual({ kind: 'finished' });
+    expect(refused).toHaveLength(1);
+    await expectCarried(world);
+  }
+});
