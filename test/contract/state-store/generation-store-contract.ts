@@ -220,6 +220,8 @@ export function generationStoreContract({ make }: GenerationStoreUnderTest): voi
     const sealed = await store.readProgress(1, SHARD);
     expect(sealed).toMatchObject({ first: at('5'), position: at('7'), records: 3 });
     expect(await store.beginAttempt(1, SHARD, at('7'))).toEqual({ kind: 'sealed' });
+    expect(await store.beginAttempt(1, SHARD, at('7'), at('9'))).toEqual({ kind: 'sealed' });
+    expect(await store.partLanes(1, SHARD, sealed?.handedIn, at('9'))).toBe(false);
     for (const change of [moved, { ...moved, position: at('1') }, without(moved, 'position')])
       expect(await store.advance(1, SHARD, change)).toBe('sealed');
     expect(await store.suspect(1, SHARD, 'turn', 1_000)).toBe('sealed');

@@ -72,6 +72,7 @@ async function costsOf(store: StateStore, run: () => Promise<unknown>): Promise<
 }
 
 const ONE_WRITE: StoreCosts = { ...NO_COSTS, writes: 1, writeRequests: 1, wcu: 1 };
+const TWO_WRITES = { writes: 2, writeRequests: 2, wcu: 2 };
 
 const DOCUMENTS: readonly [name: string, document: Document][] = [
   ['null', null],
@@ -702,12 +703,25 @@ export function stateStoreContract(under: StateStoreUnderTest): void {
       expect(await costsOf(store, () => store.beginAttempt(1, SHARD, FIRST, at('9')))).toEqual(ONE_WRITE);
       expect(await costsOf(store, () => store.beginAttempt(1, SHARD, FIRST, at('9')))).toEqual(ONE_WRITE);
       const lower = await costsOf(store, () => store.beginAttempt(1, SHARD, FIRST, at('8')));
-      expect(lower).toEqual({ ...ONE_WRITE, writes: 2, writeRequests: 2, wcu: 2 });
+      expect(lower).toEqual({ ...NO_COSTS, ...TWO_WRITES });
       const { handedIn, attempts } = (await store.readProgress(1, SHARD)) ?? {};
       expect(handedIn).toEqual(at('9'));
       expect(attempts?.get(encodePosition(FIRST))).toBe(3);
       await store.beginAttempt(1, SHARD, at('10'), at('10'));
       expect((await store.readProgress(1, SHARD))?.handedIn).toEqual(at('10'));
+    });
+
+    it('that is missing costs a second write where a batch is to be noted', async () => {
+      const store = await open();
+      const looked = { reads: 1, readRequests: 1, rcu: 1 };
+      const plain = await costsOf(store, async () =>
+        expect(await store.beginAttempt(1, 'other', FIRST)).toEqual({ kind: 'missing' }),
+      );
+      expect(plain).toEqual({ ...ONE_WRITE, ...looked });
+      const noted = await costsOf(store, async () =>
+        expect(await store.beginAttempt(1, 'other', FIRST, at('9'))).toEqual({ kind: 'missing' }),
+      );
+      expect(noted).toEqual({ ...NO_COSTS, ...looked, ...TWO_WRITES });
     });
 
     it('parts the lanes of a shard for good, where nobody has handed in more', async () => {
