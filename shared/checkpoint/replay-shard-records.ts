@@ -22,10 +22,11 @@ export class ReplayShardRecords implements ShardRecords {
     { stream, streamArn, shardId, shard }: Parameters<ShardRecords['from']>[0],
     from: Position | undefined,
     until: Position,
+    keepGoing: () => boolean,
   ): Promise<RecordBatch | undefined> {
     const reader = this.#source.reader({ stream, streamArn, shardId, shard, parents: [] }, from?.sequence);
     const found: StreamRecord[] = [];
-    for (let pages = 0; pages < PAGES; pages++) {
+    for (let pages = 0; pages < PAGES && (pages === 0 || keepGoing()); pages++) {
       const page = await reader.next(PAGE_RECORDS);
       if (page.kind === 'records') found.push(...page.records);
       const wanted = found.filter(

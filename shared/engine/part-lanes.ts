@@ -43,7 +43,9 @@ export async function partLanes(
       tries += 1;
     before = position;
     const isDone = handedIn === undefined || isAtOrAbove(position, handedIn);
-    const batch = isDone ? undefined : await shardRecords.from(delivered, position ?? first, handedIn);
+    const batch = isDone
+      ? undefined
+      : await shardRecords.from(delivered, position ?? first, handedIn, keepGoing);
     if (isDone || batch === undefined) {
       // What the stream does not hold any more cannot come again.
       if (await store.partLanes(generation, shard, handedIn, isDone ? position : handedIn)) return true;
