@@ -55,17 +55,22 @@ export async function replayShard(
   keepGoing: () => boolean,
 ): Promise<ReplayReport> {
   let records = 0;
-  let position = (await runtime.store.readProgress(generation, shard.shard))?.position;
+  const begun = await runtime.store.readProgress(generation, shard.shard);
+  const isByPartition = begun?.isByPartition === true;
+  let position = begun?.position;
   const report = (outcome: ReplayOutcome): ReplayReport => ({
     outcome,
     records,
     ...(position !== undefined && { position }),
   });
   const isDone = (): boolean => position !== undefined && comparePositions(position, until) >= 0;
-  const start = position ?? (await firstOf(runtime, generation, shard.shard));
+  // Of lanes by partition key one began here and another there; the first was the first where they were not yet.
+  const hasFirst = !isByPartition || begun.byShardUntil !== undefined;
+  const start = position ?? (hasFirst ? begun?.first : undefined);
   // With the record at the position itself: of an aggregate there may be more behind it.
   const reader = source.reader(shard, start?.sequence);
-  let expected = start?.sequence;
+  // What was done long ago may be gone: with lanes by partition key all that is left is gone through.
+  let expected = isByPartition && position === undefined ? undefined : start?.sequence;
   while (!isDone()) {
     if (!keepGoing()) return report('unfinished');
     const page = await reader.next(REPLAY_BATCH);
@@ -121,11 +126,6 @@ export async function replayShard(
 
 function isOther(record: StreamRecord | undefined, expected: string): boolean {
   return record !== undefined && compareSequences(record.sequenceNumber, expected) !== 0;
-}
-
-async function firstOf({ store }: Runtime, generation: number, shard: string): Promise<Position | undefined> {
-  const progress = await store.readProgress(generation, shard);
-  return progress?.isByPartition === true ? undefined : progress?.first;
 }
 
 /** A shard of which the stream does not hold everything any more that a replay needs. */

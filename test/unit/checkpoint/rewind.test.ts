@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { replayShard } from '../../../shared/checkpoint/replay.ts';
 import { beginRewind, replay, takeOver, undo, type Rewinder } from '../../../shared/checkpoint/rewind.ts';
+import { ItemCache } from '../../../shared/engine/item-cache.ts';
 import { shardLane } from '../../../shared/source/lane.ts';
 import { kinesis, pipeline, type Pipeline } from '../../../shared/index.ts';
 import { shardId, sourceRecord, STREAM } from '../../support/memory-ports.ts';
@@ -144,6 +145,38 @@ describe('a rewind', () => {
     await rewound(world);
     const [clean, own] = [await halfway(SUBJECT, { parallelizationFactor: 2 }), contents(world, 2)];
     expect(own).toEqual(contents(clean, 1));
+  });
+
+  it.each([
+    ['from the first record that was handed in', 0],
+    ['what is left behind it', 3],
+  ])('replays %s where the factor was raised later', async (_, trimmed) => {
+    // The mapping began behind the first two; each record has a key of its own.
+    const own = Array.from({ length: 6 }, (_, id) => sourceRecord(0, id, { value: { key: `k${id}`, id } }));
+    const world = rewindWorld(SUBJECT, [own]);
+    await process(world, 0, 2, 4);
+    await checkpoint(world, 'c');
+    const { runtime } = world.world;
+    const raised: RewindWorld = {
+      ...world,
+      world: {
+        ...world.world,
+        runtime: { ...runtime, cache: new ItemCache(), generation: undefined, parallelizationFactor: 2 },
+      },
+    };
+    await process(raised, 0, 4, 6);
+    const shard = shardLane(STREAM, shardId(0));
+    expect(world.world.store.progress(1, shard)).toMatchObject({
+      isByPartition: true,
+      first: own[2]?.position,
+      byShardUntil: own[3]?.position,
+    });
+    world.trimmed.set(0, trimmed);
+    await rewound(raised);
+    const rewoundTo = contents(world, 2);
+    // That there may be letters in any lane.
+    rewoundTo.delete('/d/*');
+    expect(rewoundTo).toEqual(contents(world, 1));
   });
 
   it('replays a shard that the checkpoint does not know from its first record, behind its parents', async () => {
