@@ -98,7 +98,8 @@ export async function open(
         ...times,
       };
     }
-    if (origin.kind !== 'live') return refused(`its progress row is ${begun.kind}: the rewind is undone`);
+    if (origin.kind === 'begun') return refused(`its progress row is ${begun.kind}: a rewind has begun`);
+    if (origin.kind === 'replay') return refused(`its progress row is ${begun.kind}: the rewind is undone`);
     const control = await readControl(runtime);
     if (control.generation !== generation) continue;
     if (begun.kind === 'sealed') return refused('the shard is sealed: a rewind is under way');

@@ -48,7 +48,10 @@ export async function partLanes(
       : await shardRecords.from(delivered, position ?? first, handedIn, keepGoing);
     if (isDone || batch === undefined) {
       // What the stream does not hold any more cannot come again.
-      if (await store.partLanes(generation, shard, handedIn, isDone ? position : handedIn)) return true;
+      if (await store.partLanes(generation, shard, handedIn, isDone ? position : handedIn)) {
+        if (!isDone) runtime.log.error(GIVEN_UP, { shard, sequenceNumber: handedIn.sequence });
+        return true;
+      }
       if (position === undefined) tries += 1;
       continue;
     }
@@ -61,6 +64,10 @@ export async function partLanes(
   }
   return false;
 }
+
+const GIVEN_UP =
+  'The stream does not hold any more what was handed in before the ParallelizationFactor was raised: what was not applied ' +
+  'or not published of it, up to this record, never will be';
 
 function isAtOrAbove(position: Position | undefined, other: Position): boolean {
   return position !== undefined && comparePositions(position, other) >= 0;

@@ -51,7 +51,8 @@ export async function processBatch(
   // 1. Open
   let opened = await open(runtime, handedIn, first, origin);
   if (opened.kind === 'awaitsLanes') {
-    const { generation } = opened;
+    // A rewind may be through by then, and the attempt be counted in the generation that it has made.
+    let { generation } = opened;
     const end = (): Promise<void> => endAttempt(runtime, generation, handedIn.shard, first);
     try {
       if (await partLanes(runtime, delivered, generation, deadlineMs, keepGoing, processBatch))
@@ -61,6 +62,7 @@ export async function processBatch(
       throw error;
     }
     if (opened.kind === 'awaitsLanes') {
+      ({ generation } = opened);
       await end();
       opened = refused('lanes are by partition key now, and what was handed in by shard is not done yet');
     }

@@ -3,7 +3,7 @@ import { ItemCache } from '../../../shared/engine/item-cache.ts';
 import type { Runtime } from '../../../shared/engine/runtime.ts';
 import { kinesis, pipeline } from '../../../shared/index.ts';
 import type { Delivery } from '../../../shared/output/sink-port.ts';
-import { comparePositions } from '../../../shared/source/position.ts';
+import { comparePositions, type Position } from '../../../shared/source/position.ts';
 import type { SourceRecord } from '../../../shared/source/record.ts';
 import type { ShardRecords } from '../../../shared/source/shard-records.ts';
 import {
@@ -159,6 +159,7 @@ describe('a ParallelizationFactor that is raised while a shard is read', () => {
     const last = given(4, 'a', 'p0');
     expect((await deliver(world, [last], { runtime })).failedFrom).toBeUndefined();
     expect((await world.store.readProgress(1, SHARD))?.byShardUntil).toEqual(records[3]?.position);
+    expect(world.logged).toEqual([expect.stringContaining('The stream does not hold any more')]);
     // What was not published of it never will be: nobody has its record in hand.
     await deliver(world, [given(5, 'b', 'p1')], { runtime });
     const values = published(world).map(({ json }) => json);
@@ -182,6 +183,30 @@ describe('a ParallelizationFactor that is raised while a shard is read', () => {
     expect(stateOf(world, 'a', 'seen')).toEqual(['u0', 'u2', 'r1']);
     expect(stateOf(world, 'b', 'seen')).toEqual(['u1']);
     expect(published(world)).toHaveLength(4);
+  });
+
+  it('leaves no attempt that died in the generation of a rewind that comes in between', async () => {
+    const world = await begun(records);
+    const { store } = world;
+    const isSealing: ShardRecords = {
+      from: async () => {
+        store.seal(1, SHARD);
+        store.setControl({ generation: 2, nextGeneration: 3, phase: 'live', isByPartition: true });
+        store.insertProgress(2, SHARD, { first: records[0]?.position as Position });
+        await store.beginAttempt(2, SHARD, records[0]?.position as Position, records[3]?.position);
+        await store.advance(2, SHARD, {
+          first: records[0]?.position as Position,
+          records: 0,
+          endedTurns: [],
+        });
+        store.rows.delete(`1/p/${SHARD}`);
+        return undefined;
+      },
+    };
+    const runtime = raised(world, isSealing);
+    const batch = [records[1] as SourceRecord];
+    expect((await deliver(world, batch, { runtime })).failedFrom).toEqual(records[1]?.position);
+    expect((await store.readProgress(2, SHARD))?.attempts).toEqual(new Map());
   });
 
   it('gives a record without a key one letter, whoever rejects it', async () => {
