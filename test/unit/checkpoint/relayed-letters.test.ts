@@ -1,11 +1,12 @@
 import { expect, it } from 'vitest';
 import { beginRewind, takeOver, type Rewinder } from '../../../shared/checkpoint/rewind.ts';
+import { processBatch } from '../../../shared/engine/process-batch.ts';
 import { relayProgramOf, type Program } from '../../../shared/engine/program.ts';
 import type { Runtime } from '../../../shared/engine/runtime.ts';
 import { kinesis, pipeline } from '../../../shared/index.ts';
 import { shardLane } from '../../../shared/source/lane.ts';
 import type { Delivery } from '../../../shared/output/sink-port.ts';
-import { shardId, sourceRecord, STREAM } from '../../support/memory-ports.ts';
+import { recordBatch, shardId, sourceRecord, STREAM } from '../../support/memory-ports.ts';
 import { outcomes } from '../engine/redriving.ts';
 import {
   checkpoint,
@@ -201,4 +202,27 @@ it('goes over where the table is throttled, and where a write has come that nobo
     expect(refused).toHaveLength(1);
     await expectCarried(world);
   }
+});
+
+it('is stored behind the rewind, the letter that was committed and not stored before the seal', async () => {
+  const world = await halfway();
+  const { runtime } = world.world;
+  const isFull: Runtime = {
+    ...runtime,
+    deadLetters: {
+      get: (name) => runtime.deadLetters.get(name),
+      list: (prefix) => runtime.deadLetters.list(prefix),
+      remove: (name) => runtime.deadLetters.remove(name),
+      put: async () => {
+        throw new Error('S3 says no');
+      },
+    },
+  };
+  const last = recordBatch(1, BAD.slice(3));
+  const { failedFrom } = await processBatch(isFull, last, world.world.nowMs + 60_000);
+  expect(failedFrom).toEqual(BAD[3]?.position);
+  const rewinder = relaying(world);
+  await beginRewind(rewinder, REQUEST);
+  expect(await drive(world, rewinder, REQUEST)).toEqual({ kind: 'finished' });
+  await expectCarried(world);
 });
