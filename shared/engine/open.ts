@@ -93,7 +93,7 @@ export async function open(
         generation,
         progress,
         isByPartition: progress.isByPartition,
-        isSuspicious: (progress.attempts.get(encodePosition(first)) ?? 0) > DEATHS_BEFORE_SUSPICION,
+        isSuspicious: (progress.attempts.get(encodePosition(first)) ?? 0) > suspiciousAbove(runtime, origin),
         killers: killersOf(progress, runtime.clock.nowMs()),
         ...times,
       };
@@ -114,6 +114,11 @@ export async function open(
     });
   }
   return refused('its progress row cannot be made, or changes all the time');
+}
+
+/** What was handed in by shard is ended by all lanes that are at work at once: their attempts begin at the same record. */
+function suspiciousAbove({ parallelizationFactor }: Runtime, { kind }: BatchOrigin): number {
+  return DEATHS_BEFORE_SUSPICION + (kind === 'begun' ? parallelizationFactor - 1 : 0);
 }
 
 /** It ends without anything done, but it ends: it must not be taken for one that died. */

@@ -185,6 +185,18 @@ describe('a ParallelizationFactor that is raised while a shard is read', () => {
     expect(published(world)).toHaveLength(4);
   });
 
+  it.each([
+    ['are not taken for attempts that died', 9, false],
+    ['are, where there are more than can be at work', 12, true],
+  ])('lanes of the shard that are at it at once %s', async (_, others, isTaken) => {
+    const world = await begun(records);
+    const first = records[0]?.position as Position;
+    for (let other = 0; other < others; other++) await world.store.beginAttempt(1, SHARD, first);
+    const runtime = { ...raised(world, streamOf(records)), parallelizationFactor: 10 };
+    expect((await deliver(world, [records[1] as SourceRecord], { runtime })).failedFrom).toBeUndefined();
+    expect(world.logged.some((line) => line.includes('Earlier attempts'))).toBe(isTaken);
+  });
+
   it('leaves no attempt that died in the generation of a rewind that comes in between', async () => {
     const world = await begun(records);
     const { store } = world;
