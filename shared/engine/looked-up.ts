@@ -1,5 +1,6 @@
 import type { Lookup, Row } from '../pipeline/definition.ts';
 import { RecordError } from '../source/record-error.ts';
+import { utf8Bytes } from '../state/utf8-bytes.ts';
 import type { Runtime } from './runtime.ts';
 
 /** What the rows of a broadcast may be, as DynamoDB counts: a container keeps them all. */
@@ -77,7 +78,8 @@ export class LookedUp {
     this.#wanted.clear();
     await Promise.all(
       wanted.map(async ([{ table, partitionKey }, keys]) => {
-        const atMs = clock.nowMs();
+        // A clock that was set back would have it read for ever.
+        const atMs = Math.max(clock.nowMs(), this.#beganMs);
         const known: KnownTable = this.#known.get(table) ?? { rows: new Map() };
         this.#known.set(table, known);
         if (keys === 'all') {
@@ -113,19 +115,21 @@ export async function withRows<T>(rows: LookedUp | undefined, run: () => T): Pro
 const NO_ROWS: ReadonlyMap<string, Row> = new Map();
 
 function requireRowKey({ table }: Lookup, key: unknown): string {
-  const problem =
-    typeof key !== 'string'
-      ? `a value of type ${key === null ? 'null' : typeof key}`
-      : key === ''
-        ? 'an empty text'
-        : Buffer.byteLength(key) > KEY_LIMIT_BYTES
-          ? `${Buffer.byteLength(key)} bytes of UTF-8`
-          : undefined;
+  const problem = rowKeyProblem(key);
   if (problem === undefined) return key as string;
   throw new RecordError(
     'fold',
     `the key to look up in table '${table}' is ${problem}; it is a string of 1 to ${KEY_LIMIT_BYTES} bytes, or undefined for no row`,
   );
+}
+
+function rowKeyProblem(key: unknown): string | undefined {
+  if (typeof key !== 'string') return `a value of type ${key === null ? 'null' : typeof key}`;
+  if (key === '') return 'an empty text';
+  const bytes = utf8Bytes(key);
+  // Two such keys become one on the way, and DynamoDB refuses a request that names one twice.
+  if (bytes < 0) return 'a text with a lone surrogate, which UTF-8 cannot express';
+  return bytes > KEY_LIMIT_BYTES ? `${bytes} bytes of UTF-8` : undefined;
 }
 
 /** Whoever changed a row in place would change it for every record. */

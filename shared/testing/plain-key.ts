@@ -9,6 +9,7 @@ import type {
 } from '../pipeline/definition.ts';
 import { canonicalDocument } from '../state/canonical-document.ts';
 import type { Document } from '../state/document.ts';
+import { utf8Bytes } from '../state/utf8-bytes.ts';
 
 /** One key's states by operator, and which operators it has ever had state of. */
 export interface KeyStates {
@@ -124,7 +125,8 @@ export class PlainKey implements KeyStates {
     if (of === undefined) return new Map(Object.entries(rows));
     const key: unknown = of(value, this.#key);
     if (key === undefined) return undefined;
-    if (typeof key !== 'string' || key === '' || Buffer.byteLength(key) > LONGEST_ROW_KEY_BYTES)
+    const bytes = typeof key === 'string' ? utf8Bytes(key) : 0;
+    if (typeof key !== 'string' || bytes <= 0 || bytes > LONGEST_ROW_KEY_BYTES)
       throw new TypeError(`There is no such key to look up in table '${lookup.table}'.`);
     return Object.hasOwn(rows, key) ? rows[key] : undefined;
   }

@@ -111,6 +111,19 @@ describe('lookup and broadcast', () => {
     expect(stateOf(subject, 'ann', 'spent')).toBe(70);
   });
 
+  it('are read once by a batch that sees its clock set back', async () => {
+    const tables = new Tables();
+    const subject = world(tables);
+    const get = tables.get.bind(tables);
+    tables.get = async (...given) => {
+      subject.nowMs -= 3_600_000;
+      if (tables.asked.length > 10) throw new Error('It is read again and again.');
+      return get(...given);
+    };
+    await deliver(subject, records([{ customer: 'ann', product: 'apple', amount: 1 }]));
+    expect(tables.asked.toSorted()).toEqual(['names ann', 'prices apple', 'rules']);
+  });
+
   it('keep what a record became, whatever the table says when it comes again', async () => {
     const tables = new Tables();
     const subject = world(tables);
@@ -149,6 +162,7 @@ describe('lookup and broadcast', () => {
   it.each([
     [7, "the key to look up in table 'prices' is a value of type number"],
     ['', "the key to look up in table 'prices' is an empty text"],
+    ['\ud800', "the key to look up in table 'prices' is a text with a lone surrogate"],
     ['x'.repeat(2_049), "the key to look up in table 'prices' is 2049 bytes of UTF-8"],
   ])('reject a record whose key cannot be looked up', async (product, reason) => {
     const subject = world(new Tables());
