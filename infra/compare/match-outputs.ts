@@ -53,7 +53,9 @@ export function matchOutputs(
     const newest = outputs === 'change' ? newestByKey(others.values()) : undefined;
     for (const [tail, output] of own) {
       const { place, key, value } = output;
-      const twin = others.get(tail);
+      const made = others.get(tail);
+      // Under another key it went elsewhere: to another consumer's order, or another row.
+      const twin = made?.key === key ? made : undefined;
       if (place.timer === undefined && span.sideOf(place.lane, place.position) !== 'common') continue;
       if (twin !== undefined) {
         if (side === 'old') tally.compare(key, value, twin.value, tail);

@@ -128,6 +128,14 @@ describe('outputs of a pipeline and its fork', () => {
     ]);
   });
 
+  it('are different where they went to other keys, whatever their values', () => {
+    expect(match([{ at: 20, value: 'a' }], [{ at: 20, value: 'a', key: 'other' }]).tally).toMatchObject({
+      ...EMPTY,
+      onlyOld: 1,
+      onlyNew: 1,
+    });
+  });
+
   it('are left out where the fork inherited them, or one has not come so far', () => {
     const { tally } = match([{ at: 5 }, { at: 95 }, { at: 60, shard: OTHER_SHARD }], [{ at: 99 }]);
     expect(tally).toMatchObject(EMPTY);
