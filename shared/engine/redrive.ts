@@ -27,6 +27,8 @@ export async function processLetters(
   request: LettersRequest,
   deadlineMs: number,
 ): Promise<LetterResult[]> {
+  // Often a row was wrong or missing, and is mended now: what this container read before is not what is meant.
+  delete runtime.knownTables;
   const control = await runtime.store.readControl();
   const keepGoing = (): boolean => runtime.clock.nowMs() < deadlineMs - DEADLINE_MARGIN_MS;
   const results = new Map<string, LetterResult>();

@@ -198,6 +198,16 @@ describe('lookup and broadcast', () => {
     expect(stateOf(subject, 'ann', 'spent')).toBe(40);
   });
 
+  it('see what was mended before a letter is redriven, in the container that read it a moment ago', async () => {
+    const tables = new Tables();
+    tables.rows['prices'] = { apple: { product: 'apple', price: 13 } };
+    const subject = world(tables);
+    await deliver(subject, records([{ customer: 'ann', product: 'apple', amount: 1 }]));
+    tables.rows['prices'] = { apple: { product: 'apple', price: 4 } };
+    expect(await outcomes(subject)).toEqual(['redriven']);
+    expect(stateOf(subject, 'ann', 'spent')).toBe(40);
+  });
+
   it('are tested with tables in memory, under faults too', async () => {
     const test = testPipeline<Order>(spending, { tables: new Tables().rows });
     await test.send(
