@@ -211,7 +211,7 @@ type Outcome = 'equal' | 'different' | 'incomplete' | 'nothing';
 /** What `--json` gives. */
 type Summary = ReturnType<typeof summaryOf>;
 
-function summaryOf(
+export function summaryOf(
   { span, sinks, states }: CompareReport,
   { alone }: PairedSinks,
   forked: Manifest,
@@ -238,7 +238,7 @@ function summaryOf(
     ({ differences }) => differences > 0,
   );
   const isIncomplete =
-    outputs.some(({ open }) => open > 0) ||
+    outputs.some(({ open, since }) => open > 0 || since !== undefined) ||
     (states?.apart ?? 0) > 0 ||
     alone.old.length + alone.new.length > 0;
   const outcome: Outcome = span.isEmpty

@@ -159,13 +159,13 @@ class Comparison {
         const range = { fromMs: wantedMs, untilMs, signal };
         await readSinkStream(access.kinesis, stream, range, ({ id, key, value, provenance }) => {
           if (placeOf(access.pipeline, id)?.sink !== pair[side]) return;
-          if (isTrimmed && provenance.arrivalMs < oldestMs) return;
           const text = comparableText(value as Document, ignored);
           buckets.add(side, id, { key, value: text, arrivalMs: provenance.arrivalMs });
         });
       }
       for (const outputs of buckets.all(this.#pipelines)) {
-        for (const timer of matchOutputs(outputs.old, outputs.new, matching, tally)) {
+        const within = { ...matching, ...(isTrimmed && { sinceMs: oldestMs }) };
+        for (const timer of matchOutputs(outputs.old, outputs.new, within, tally)) {
           this.#note({ timer, tally, lookAgain });
         }
       }

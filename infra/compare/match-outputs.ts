@@ -9,7 +9,7 @@ export interface PublishedOutput {
   readonly key: string;
   /** As `comparableText`. */
   readonly value: string;
-  /** Arrival of the record that made it, milliseconds since the epoch. */
+  /** Arrival of the record that made it, or when a timer fired without one, milliseconds since the epoch. */
   readonly arrivalMs: number;
 }
 
@@ -27,6 +27,11 @@ export interface Matching {
   readonly outputs: 'event' | 'change';
   /** Whether all that lies in the span is published in both; not known for sure where lanes are by partition key. */
   readonly isSettled: boolean;
+  /**
+   * What arrived earlier, milliseconds since the epoch, may be gone from one of the streams: only what both have counts. A
+   * timer fires in each when it does, and so its twin may stand on the other side of this.
+   */
+  readonly sinceMs?: number;
 }
 
 /**
@@ -40,7 +45,7 @@ export interface Matching {
 export function matchOutputs(
   old: readonly PublishedOutput[],
   now: readonly PublishedOutput[],
-  { span, outputs, isSettled }: Matching,
+  { span, outputs, isSettled, sinceMs = -Infinity }: Matching,
   tally: Tally,
 ): LoneTimerOutput[] {
   const [oldByTail, newByTail] = [byTail(old), byTail(now)];
@@ -61,6 +66,8 @@ export function matchOutputs(
         if (side === 'old') tally.compare(key, value, twin.value, tail);
       } else if (place.timer !== undefined) {
         lone.push({ side, output, stateKey: stateKeyOf(output) });
+      } else if (output.arrivalMs < sinceMs) {
+        continue;
       } else if (newest !== undefined && isSuperseded(output, newest.get(key))) {
         tally.superseded += 1;
       } else if (!isSettled) {
@@ -70,7 +77,7 @@ export function matchOutputs(
       }
     }
   }
-  return pairTimers(lone, tally);
+  return pairTimers(lone, tally).filter(({ output }) => output.arrivalMs >= sinceMs);
 }
 
 /** Of an output that was published again, the last one. */
@@ -96,9 +103,7 @@ function newestByKey(outputs: Iterable<PublishedOutput>): Map<string, Newest> {
 function isSuperseded({ place, arrivalMs }: PublishedOutput, newest: Newest | undefined): boolean {
   for (const other of newest?.values() ?? []) {
     const isLater =
-      other.place.lane === place.lane
-        ? comparePlaces(other.place, place) > 0
-        : other.place.timer !== undefined || other.arrivalMs >= arrivalMs;
+      other.place.lane === place.lane ? comparePlaces(other.place, place) > 0 : other.arrivalMs >= arrivalMs;
     if (isLater) return true;
   }
   return false;

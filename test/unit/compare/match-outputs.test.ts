@@ -167,6 +167,14 @@ describe('outputs of a pipeline and its fork', () => {
       expect(elsewhere.tally).toMatchObject({ superseded: 1, onlyOld: 0 });
     });
 
+    it('may be superseded by what a timer made later, and not by what one made before', () => {
+      const timer = { timer: { dueMs: 1_000, operator: 0 } };
+      const fired = (at: number) =>
+        match([{ at: 20 }, { at: 30 }, { at: 5, ...timer }], [{ at: 20 }, { ...timer, at }], matching).tally;
+      expect(fired(40)).toMatchObject({ superseded: 1, onlyOld: 0 });
+      expect(fired(5)).toMatchObject({ superseded: 0, onlyOld: 1 });
+    });
+
     it('are missing where the other has only earlier ones, or ones of another key', () => {
       expect(match([{ at: 20 }, { at: 30 }], [{ at: 20 }], matching).tally).toMatchObject({
         ...EMPTY,
@@ -184,6 +192,17 @@ describe('outputs of a pipeline and its fork', () => {
 
   it('are open in one alone where what lies below a position may be under way', () => {
     expect(match([{ at: 20 }], [], { isSettled: false }).tally).toMatchObject({ ...EMPTY, open: 1 });
+  });
+
+  it('are left out in one alone where the other stream may have lost them, and compared where both have them', () => {
+    const timer = { timer: { dueMs: 1_000, operator: 0 } };
+    const { tally, lone } = match(
+      [{ at: 20 }, { at: 30 }, { at: 35, ...timer }, { at: 35, timer: { dueMs: 2_000, operator: 0 } }],
+      [{ at: 30, value: 'other' }, { at: 50 }, { ...timer, at: 45, value: 35 }],
+      { sinceMs: 40 },
+    );
+    expect(tally).toMatchObject({ ...EMPTY, equal: 1, differing: 1, onlyNew: 1 });
+    expect(lone).toEqual([]);
   });
 
   describe('that timers made', () => {
