@@ -5,14 +5,23 @@ import type { Runtime } from './runtime.ts';
 
 /** What the rows of a broadcast may be, as DynamoDB counts: a container keeps them all. */
 export const BROADCAST_LIMIT_BYTES = 4 * 1024 * 1024;
-/** Rows of a table that a container keeps from one batch to the next. */
+/** Rows of a table that a container keeps from one batch to the next, and what they may be, roughly. */
 const ROWS_KEPT = 10_000;
+const BYTES_KEPT = 16 * 1024 * 1024;
 /** DynamoDB: of a partition key. */
 const KEY_LIMIT_BYTES = 2_048;
 
+interface KnownRow {
+  readonly row: Row | undefined;
+  readonly atMs: number;
+  readonly bytes: number;
+}
+
 /** What a container knows of one table, and since when, milliseconds since the epoch. */
 interface KnownTable {
-  readonly rows: Map<string, { readonly row: Row | undefined; readonly atMs: number }>;
+  readonly rows: Map<string, KnownRow>;
+  /** Of these rows. */
+  bytes: number;
   all?: { readonly rows: ReadonlyMap<string, Row>; readonly atMs: number };
 }
 
@@ -36,10 +45,10 @@ export class LookedUp {
     this.#known = runtime.knownTables ??= new Map();
     // What is old enough by then stays so while the batch runs: one batch sees one row.
     this.#beganMs = runtime.clock.nowMs();
-    for (const { rows } of this.#known.values()) {
-      for (const key of rows.keys()) {
-        if (rows.size <= ROWS_KEPT) break;
-        rows.delete(key);
+    for (const known of this.#known.values()) {
+      for (const key of known.rows.keys()) {
+        if (known.rows.size <= ROWS_KEPT && known.bytes <= BYTES_KEPT) break;
+        forget(known, key);
       }
     }
   }
@@ -80,7 +89,7 @@ export class LookedUp {
       wanted.map(async ([{ table, partitionKey }, keys]) => {
         // A clock that was set back would have it read for ever.
         const atMs = Math.max(clock.nowMs(), this.#beganMs);
-        const known: KnownTable = this.#known.get(table) ?? { rows: new Map() };
+        const known: KnownTable = this.#known.get(table) ?? { rows: new Map(), bytes: 0 };
         this.#known.set(table, known);
         if (keys === 'all') {
           const rows = await lookups.all(table, partitionKey, BROADCAST_LIMIT_BYTES);
@@ -90,8 +99,11 @@ export class LookedUp {
         }
         const found = await lookups.get(table, partitionKey, [...keys]);
         for (const key of keys) {
-          known.rows.delete(key);
-          known.rows.set(key, { row: freeze(found.get(key)), atMs });
+          forget(known, key);
+          const row = freeze(found.get(key));
+          const bytes = roughBytes(key) + roughBytes(row);
+          known.rows.set(key, { row, atMs, bytes });
+          known.bytes += bytes;
         }
       }),
     );
@@ -100,6 +112,11 @@ export class LookedUp {
   #isFresh({ stalenessMs }: Lookup, { atMs }: { readonly atMs: number }): boolean {
     return atMs >= this.#beganMs - stalenessMs;
   }
+}
+
+function forget(known: KnownTable, key: string): void {
+  known.bytes -= known.rows.get(key)?.bytes ?? 0;
+  known.rows.delete(key);
 }
 
 /** Runs something again until it has asked for no row that is not known. */
@@ -137,4 +154,12 @@ function freeze<T>(value: T): T {
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value;
   for (const each of Object.values(value)) freeze(each);
   return Object.freeze(value);
+}
+
+/** What a value takes in memory, roughly. */
+function roughBytes(value: unknown): number {
+  if (typeof value === 'string') return 16 + 2 * value.length;
+  if (ArrayBuffer.isView(value)) return 16 + value.byteLength;
+  if (typeof value !== 'object' || value === null) return 16;
+  return Object.values(value).reduce<number>((sum, each) => sum + roughBytes(each), 32);
 }

@@ -124,6 +124,28 @@ describe('lookup and broadcast', () => {
     expect(tables.asked.toSorted()).toEqual(['names ann', 'prices apple', 'rules']);
   });
 
+  it('keep no more of large rows from one batch to the next than a container can hold', async () => {
+    const tables = new Tables();
+    const product = (at: number) => `p${at}`;
+    const large = 'x'.repeat(300_000);
+    tables.rows['prices'] = Object.fromEntries(
+      Array.from({ length: 100 }, (_, at) => [product(at), { product: product(at), price: 1, large }]),
+    );
+    const subject = world(tables);
+    const orders = Array.from({ length: 100 }, (_, at) => ({
+      customer: 'ann',
+      product: product(at),
+      amount: 1,
+    }));
+    await deliver(subject, records(orders));
+    expect(stateOf(subject, 'ann', 'spent')).toBe(1_000);
+    await deliver(subject, records([{ customer: 'ann', product: product(99), amount: 1 }], 100));
+    expect(subject.runtime.knownTables?.get('prices')?.rows.size).toBeLessThan(30);
+    expect(tables.asked).toHaveLength(3);
+    await deliver(subject, records([{ customer: 'ann', product: product(0), amount: 1 }], 101));
+    expect(tables.asked.at(-1)).toBe('prices p0');
+  });
+
   it('keep what a record became, whatever the table says when it comes again', async () => {
     const tables = new Tables();
     const subject = world(tables);
