@@ -1,4 +1,4 @@
-import { BatchWriteItemCommand, CreateTableCommand } from '@aws-sdk/client-dynamodb';
+import { BatchWriteItemCommand, CreateTableCommand, waitUntilTableExists } from '@aws-sdk/client-dynamodb';
 import { Stack } from 'aws-cdk-lib';
 import { TableV2 } from 'aws-cdk-lib/aws-dynamodb';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -19,7 +19,8 @@ const here = new OperatedCloud(temporaryFolder(), SHARDS);
 const NAMES = { prices: 'shop-prices', discounts: 'shop-discounts', names: 'shop-names' };
 
 async function makeTable(TableName: string, key: string): Promise<void> {
-  await here.engines.clients().dynamodb.send(
+  const client = here.engines.clients().dynamodb;
+  await client.send(
     new CreateTableCommand({
       TableName,
       AttributeDefinitions: [{ AttributeName: key, AttributeType: 'S' }],
@@ -27,6 +28,7 @@ async function makeTable(TableName: string, key: string): Promise<void> {
       BillingMode: 'PAY_PER_REQUEST',
     }),
   );
+  await waitUntilTableExists({ client, maxWaitTime: 30, minDelay: 1, maxDelay: 1 }, { TableName });
 }
 
 async function put(table: string, rows: readonly Readonly<Record<string, Document>>[]): Promise<void> {
