@@ -626,11 +626,11 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ),
   broken(
     'forks lanes by shard into lanes by partition key',
-    2_000,
+    3_000,
     [
       REWIND,
-      'else if (isByPartition && !manifest.isByPartition)',
-      'else if (!isByPartition && isByPartition)',
+      'if (!isLive && isByPartition && !manifest.isByPartition)',
+      'if (!isLive && isByPartition && !isByPartition)',
     ],
     FOCUS.loweredFactor,
     FOCUS.forks,

@@ -183,7 +183,7 @@ describe('a fork', () => {
   });
 
   it('replaces nothing of which it is not proven that it has published what the other one has', async () => {
-    const { world: old, manifest } = await older();
+    const { manifest } = await older();
     const refusalOf = async (world: RewindWorld, of = manifest): Promise<unknown> => {
       const before = new Map(world.world.store.rows);
       const answer = await judgeFork(rewinderOf(world), of, { outputs: 'same', forks: 'replace' });
