@@ -27,11 +27,8 @@ export interface Manifest {
   /** Stateful operators with the versions of their state, in order. */
   readonly operators: readonly ManifestOperator[];
   readonly shards: readonly ManifestShard[];
-  /**
-   * By shard: the position when all was scanned, encoded. What is no longer in the outbox of an item here lies at or below
-   * it, in lanes by shard. Absent in checkpoints of before 2026-12-01.
-   */
-  readonly reached?: Readonly<Record<string, string>>;
+  /** By shard: how far it was when all was scanned. Absent in checkpoints of before 2026-12-01. */
+  readonly reached?: Readonly<Record<string, ReachedShard>>;
   /** Of a delta: those of other checkpoints whose lines it keeps, and its own behind them. */
   readonly parts: readonly ManifestPart[];
   /** Lines of all parts that count: the whole state. */
@@ -90,10 +87,25 @@ export interface ManifestShard {
   readonly time?: LaneTime;
   /** The event time to which it was lifted while it was idle, milliseconds since the epoch. */
   readonly liftedMs?: number;
+  /** Whether its lanes are by partition key; of a checkpoint that does not say how far shards were behind the scan, unknown. */
+  readonly isByPartition?: true;
+  /** Encoded: up to where they were by shard before. */
+  readonly byShardUntil?: string;
+  /** The first record that was handed in, encoded. */
+  readonly first?: string;
   /** Records acknowledged. */
   readonly records: number;
   /** Whether there was a progress row. */
   readonly isKnown: boolean;
+}
+
+export interface ReachedShard {
+  /** Encoded. What is no longer in the outbox of an item of the checkpoint lies at or below it, in lanes by shard. */
+  readonly position?: string;
+  /** Encoded: the last record that was handed in while lanes were by shard. */
+  readonly handedIn?: string;
+  /** Whether its lanes are by partition key. */
+  readonly isByPartition?: true;
 }
 
 export interface ManifestPart {

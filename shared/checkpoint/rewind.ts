@@ -4,14 +4,21 @@ import { comparePositions, decodePosition, type Position } from '../source/posit
 import type { GenerationStore, ProgressChange } from '../state/generation-store.ts';
 import { inParallel } from '../state/in-parallel.ts';
 import { MAX_GENERATION } from '../state/revision.ts';
-import type { Control, NewProgress, ReplayOutputs, RewindStep, RewindWork } from '../state/state-store.ts';
+import type {
+  Control,
+  NewProgress,
+  Progress,
+  ReplayOutputs,
+  RewindStep,
+  RewindWork,
+} from '../state/state-store.ts';
 import { without } from '../state/without.ts';
 import type { LaneTime } from '../time/lane-time.ts';
 import { carryRelayed } from './carry-relayed.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
 import { incompatibilities } from './compatibility.ts';
 import { forkProblems } from './fork.ts';
-import type { Manifest } from './manifest.ts';
+import type { Manifest, ManifestShard } from './manifest.ts';
 import { findGaps, replayShard, type ReplayGap, type ReplayReport } from './replay.ts';
 import type { ReplaySource, SourceShard } from './replay-source.ts';
 import { restorePart, verifySegment, type RestoredPart, type VerifiedSegment } from './restore.ts';
@@ -40,9 +47,8 @@ const NO_NOTICE = refused('the notice that there may be letters without a key wa
 const NOT_CARRIED = refused('the letters of what is only passed on were not all written: try again');
 /** What is pending has the lane under which it was made. */
 const OTHER_LANES =
-  'the checkpoint has lanes by shard, and this pipeline lanes by partition key (ParallelizationFactor above 1), in which ' +
-  'what is pending would be published out of order: deploy one that awaits the fork with a factor of 1, and raise it ' +
-  'when the fork is done';
+  'this pipeline has lanes by partition key (ParallelizationFactor above 1), and of the checkpoint, which an earlier ' +
+  'version has taken, nothing tells what was handed in by shard: take another one';
 const SUPERSEDED = { kind: 'superseded' } as const;
 
 export interface RewindRequest {
@@ -138,7 +144,8 @@ async function objectionTo(
     const isLive = control.phase === 'live';
     if (isLive && request.forks === 'replace')
       reasons.push(...(await replaceProblems(runtime, control, manifest)));
-    if (!isLive && isByPartition && !manifest.isByPartition) reasons.push(OTHER_LANES);
+    if (!isLive && isByPartition && !manifest.isByPartition && manifest.reached === undefined)
+      reasons.push(OTHER_LANES);
   }
   if (request.forks === 'new' && control.phase === 'live') {
     reasons.push(
@@ -183,7 +190,8 @@ async function replaceProblems(
     ];
   }
   const reached = Object.entries(manifest.reached ?? {});
-  const behind = await inParallel(reached, ROWS_IN_FLIGHT, async ([shard, position]) => {
+  const behind = await inParallel(reached, ROWS_IN_FLIGHT, async ([shard, { position }]) => {
+    if (position === undefined) return [];
     const own = (await store.readProgress(generation, shard))?.position;
     return own === undefined || comparePositions(own, decodePosition(position)) < 0 ? [shard] : [];
   });
@@ -499,14 +507,17 @@ async function insertRows(
   const { from, to, skipsReplay } = rewind;
   const known = new Map(manifest.shards.map((shard) => [shard.shard, shard]));
   const own = rewind.outputs === 'again' ? to : epoch;
-  const shards = [...new Set([...known.keys(), ...(await generations.shards(from))])];
+  const isFork = manifest.forkedFrom !== undefined;
+  const told = isFork ? Object.keys(manifest.reached ?? {}) : [];
+  const shards = [...new Set([...known.keys(), ...told, ...(await generations.shards(from))])];
   const results = await inParallel(shards, ROWS_IN_FLIGHT, async (shard) => {
     const sealed = await runtime.store.readProgress(from, shard);
     const checkpointed = known.get(shard);
     const isRelayed = source.isRelayed(shard);
     // Of a shard that was read nobody but its row knows: its lanes may be by shard still.
+    const lanes = sealed ?? (isFork ? lanesOfFork(manifest, checkpointed, shard) : undefined);
     const hasLanes =
-      !isRelayed && (sealed?.isByPartition ?? (isByPartition === true || manifest.isByPartition));
+      !isRelayed && (lanes?.isByPartition ?? (isByPartition === true || manifest.isByPartition));
     const goesOn = isRelayed || skipsReplay === true;
     const reached = goesOn
       ? sealed?.position
@@ -524,16 +535,42 @@ async function insertRows(
       ...(reached !== undefined && arrivalMs !== undefined && { arrivalMs }),
       ...(time !== undefined && { time }),
       ...(liftedMs !== undefined && { liftedMs }),
-      ...(sealed?.first !== undefined && { first: sealed.first }),
+      ...(lanes?.first !== undefined && { first: lanes.first }),
       ...(hasLanes && { isByPartition: true }),
       // What may be published by shard already is not to be published by partition key.
-      ...(sealed?.handedIn !== undefined && { handedIn: sealed.handedIn }),
-      ...(sealed?.byShardUntil !== undefined && { byShardUntil: sealed.byShardUntil }),
+      ...(lanes?.handedIn !== undefined && { handedIn: lanes.handedIn }),
+      ...(lanes?.byShardUntil !== undefined && { byShardUntil: lanes.byShardUntil }),
       ...(shownEpoch !== undefined && { epoch: shownEpoch }),
     };
     return generations.changeProgress(to, shard, { kind: 'insert', progress }, version);
   });
   return !results.includes('superseded');
+}
+
+/**
+ * What a fork knows of a shard's lanes. Where they became by partition key while the checkpoint was scanned, or are to
+ * become so here, what was handed in by shard is ended by shard first, from the checkpoint's position on: see `partLanes`.
+ * @returns nothing where the checkpoint does not tell.
+ */
+function lanesOfFork(
+  { reached }: Manifest,
+  begun: ManifestShard | undefined,
+  shard: string,
+): Pick<Progress, 'isByPartition' | 'first' | 'handedIn' | 'byShardUntil'> | undefined {
+  if (reached === undefined) return undefined;
+  const decoded = (position: string | undefined): Position | undefined =>
+    position === undefined ? undefined : decodePosition(position);
+  const first = decoded(begun?.first);
+  const byShardUntil = decoded(begun?.byShardUntil);
+  const handedIn = decoded(reached[shard]?.handedIn);
+  const isByPartition =
+    begun?.isByPartition === true || (handedIn === undefined && reached[shard]?.isByPartition === true);
+  return {
+    isByPartition,
+    ...(first !== undefined && { first }),
+    ...(handedIn !== undefined && { handedIn }),
+    ...(byShardUntil !== undefined && { byShardUntil }),
+  };
 }
 
 /**

@@ -16,19 +16,18 @@ import {
   type Manifest,
   type ManifestOperator,
   type ManifestPart,
-  type ManifestShard,
 } from './manifest.ts';
 import { findCheckpoint, newestCheckpoint } from './read-checkpoint.ts';
 import type { Retention } from './checkpoint-defaults.ts';
 import { applyRetention } from './retention.ts';
 import { scanSegments } from './scan-segments.ts';
-import { shardPositions } from './shard-positions.ts';
+import { reachedShards, shardPositions } from './shard-positions.ts';
 
 /** What taking a checkpoint works with. */
 export interface CheckpointTaker {
   readonly pipeline: string;
   readonly checkpoints: CheckpointStore;
-  readonly generations: Pick<GenerationStore, 'scan' | 'replaceControl' | 'costs'>;
+  readonly generations: Pick<GenerationStore, 'scan' | 'shards' | 'replaceControl' | 'costs'>;
   /** Gives items with their states, wherever they are stored. */
   readonly store: Pick<StateStore, 'load' | 'readControl' | 'readProgress'>;
   readonly streamShards: StreamShards;
@@ -152,8 +151,8 @@ export async function takeCheckpoint(
     await giveBack(taker, work.id, 'unfinished');
     return { status: 'unfinished', ...report };
   }
-  // Behind the scan: whose outputs are no longer in an item lies at or below it.
-  const reached = await positionsOf(taker, work.generation);
+  // Behind the scan: what is in the items of the checkpoint is not beyond it.
+  const reached = await reachedShards(taker.store, taker.generations, work.generation);
   const control = await taker.store.readControl();
   if (control.generation !== work.generation || control.checkpoint?.id !== work.id) {
     // Somebody else may have gone on with it and made it a checkpoint: nothing is removed here.
@@ -162,7 +161,8 @@ export async function takeCheckpoint(
     return { status: isTaken ? 'taken' : 'abandoned', ...report };
   }
   // Where there is one, it is of somebody who went on with the same work: as good as this.
-  await taker.checkpoints.putManifest(manifestOf(taker, work, reached, end.kept));
+  const isByPartition = control.isByPartition === true;
+  await taker.checkpoints.putManifest(manifestOf(taker, { ...work, isByPartition }, reached, end.kept));
   return { ...report, ...(await settle(taker, work.id)) };
 }
 
@@ -259,7 +259,7 @@ async function makeWork(
   const { checkpoints, deltas } = taker;
   const { generation, epoch } = control;
   const holder = taker.random();
-  const shards = await positionsOf(taker, generation);
+  const shards = await shardPositions(taker.store, taker.streamShards, generation, taker.streams);
   const mayBeDelta = deltas !== undefined && savepoint === undefined && isFull !== true;
   const base = mayBeDelta ? await findBase(checkpoints, generation, deltas) : undefined;
   const full: CheckpointWork = {
@@ -344,13 +344,6 @@ async function settle(
   return { status: 'taken', removed };
 }
 
-function positionsOf(
-  { store, streamShards, streams }: CheckpointTaker,
-  generation: number,
-): Promise<ManifestShard[]> {
-  return shardPositions(store, streamShards, generation, streams);
-}
-
 /** Beyond the horizon no stream reaches back to its positions. */
 function resumableMs({ horizonSeconds }: CheckpointTaker): number {
   return horizonSeconds * 1_000;
@@ -359,7 +352,7 @@ function resumableMs({ horizonSeconds }: CheckpointTaker): number {
 function manifestOf(
   taker: CheckpointTaker,
   work: CheckpointWork,
-  reached: readonly ManifestShard[],
+  reached: NonNullable<Manifest['reached']>,
   kept: KeptLines | undefined,
 ): Manifest {
   const { id, savepoint, generation, epoch, startedMs, isByPartition, shards, base } = work;
@@ -380,9 +373,7 @@ function manifestOf(
     horizonSeconds: taker.horizonSeconds,
     operators: taker.operators,
     shards,
-    reached: Object.fromEntries(
-      reached.flatMap(({ shard, position }) => (position === undefined ? [] : [[shard, position]])),
-    ),
+    reached,
     parts: [...under, ...parts],
     items,
     digest,

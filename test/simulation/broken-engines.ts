@@ -350,7 +350,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   broken(
     'forgets in a rewind up to where lanes were by shard',
     1_000,
-    [REWIND, 'byShardUntil: sealed.byShardUntil', 'byShardUntil: undefined'],
+    [REWIND, 'byShardUntil: lanes.byShardUntil', 'byShardUntil: undefined'],
     FOCUS.loweredFactor,
     FOCUS.raised,
     FOCUS.rewinds,
@@ -358,7 +358,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   broken(
     'forgets in a rewind what was handed in by shard',
     2_000,
-    [REWIND, 'handedIn: sealed.handedIn', 'handedIn: undefined'],
+    [REWIND, 'handedIn: lanes.handedIn', 'handedIn: undefined'],
     FOCUS.loweredFactor,
     FOCUS.raised,
     FOCUS.rewinds,
@@ -366,7 +366,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   broken(
     'has the front of a repartition go on by partition key behind a rewind',
     1_000,
-    [REWIND, '!isRelayed && (sealed?.isByPartition ??', '(sealed?.isByPartition ??'],
+    [REWIND, '!isRelayed && (lanes?.isByPartition ??', '(lanes?.isByPartition ??'],
     FOCUS.loweredFactor,
     FOCUS.repartitioned,
     FOCUS.rewinds,
@@ -625,16 +625,12 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     FOCUS.replaces,
   ),
   broken(
-    'forks lanes by shard into lanes by partition key',
+    'forgets in a fork what was handed in by shard',
     3_000,
-    [
-      REWIND,
-      'if (!isLive && isByPartition && !manifest.isByPartition)',
-      'if (!isLive && isByPartition && !isByPartition)',
-    ],
+    [REWIND, '    ...(handedIn !== undefined && { handedIn }),', ''],
     FOCUS.loweredFactor,
-    FOCUS.forks,
     FOCUS.raised,
+    FOCUS.forks,
   ),
   broken(
     'forks without letters',
@@ -704,7 +700,11 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   broken(
     'reads progress behind the scan of a checkpoint',
     2_000,
-    [TAKE, '    shards,\n    reached:', '    shards: [...reached],\n    reached:'],
+    [
+      TAKE,
+      '{ ...work, isByPartition }',
+      '{ ...work, isByPartition, shards: await shardPositions(taker.store, taker.streamShards, work.generation, taker.streams) }',
+    ],
     FOCUS.rewinds,
   ),
   broken(

@@ -328,8 +328,8 @@ export class Checker {
   begun(shard: string, row: Progress, from: Checker): void {
     if (this.#begun.has(shard)) return;
     this.#begun.add(shard);
-    const { position } = row;
-    if (position !== undefined && !this.#isOfFamily(from)) this.#leaveBelow(shard, position);
+    const done = row.isByPartition ? row.byShardUntil : row.position;
+    if (done !== undefined && !this.#isOfFamily(from)) this.#leaveBelow(shard, done);
     if (from.time !== undefined) this.time?.begun(shard, row, from.time);
   }
 

@@ -401,6 +401,7 @@ describe('taking a delta', () => {
           return page;
         },
         replaceControl: (before, after) => generations.replaceControl(before, after),
+        shards: (generation) => generations.shards(generation),
         costs: () => generations.costs(),
       },
     };
@@ -428,6 +429,7 @@ describe('taking a delta', () => {
           return generations.scan(request);
         },
         replaceControl: (before, after) => generations.replaceControl(before, after),
+        shards: (generation) => generations.shards(generation),
         costs: () => generations.costs(),
       },
     };

@@ -105,6 +105,11 @@ async function forked(world: RewindWorld, changes: object = {}): Promise<void> {
   expect(await drive(world, rewinder, { ...REQUEST, ...changes })).toEqual({ kind: 'finished' });
 }
 
+/** The states of all keys, whatever lanes they came in by. */
+function valuesOf(world: RewindWorld, generation: number): unknown {
+  return [...contents(world, generation)].map(([pk, item]) => [pk, (item as { states: unknown }).states]);
+}
+
 /** The states and marks of all keys; the ids of outputs say which pipeline made them. */
 function statesOf(world: RewindWorld, generation: number): unknown {
   return [...contents(world, generation)].map(([pk, item]) => {
@@ -212,17 +217,31 @@ describe('a fork', () => {
     expect(await refusalOf(parallel)).toEqual(because('ParallelizationFactor above 1'));
   });
 
-  it('has lanes by partition key only where the checkpoint has', async () => {
+  it('has other lanes than the checkpoint, where that tells what was handed in by shard', async () => {
     const { world: old, manifest } = await older();
     const world = awaiting(listing('new'), { parallelizationFactor: 2 });
-    await copy(old, world, manifest);
+    await copy(old, world, without(manifest, 'reached'));
     expect(await beginRewind(rewinderOf(world), REQUEST)).toEqual({
       kind: 'refused',
-      reasons: [expect.stringContaining('deploy one that awaits the fork with a factor of 1')],
+      reasons: [expect.stringContaining('nothing tells what was handed in by shard: take another one')],
     });
-    const other = awaiting(listing('new'));
+    const other = awaiting(listing('new'), { parallelizationFactor: 2 });
     await copy(old, other, manifest);
     await forked(other);
+    for (const shard of [0, 1]) {
+      const lane = manifest.shards[shard]?.shard ?? '';
+      expect(other.world.store.progress(2, lane)).toMatchObject({
+        isByPartition: false,
+        position: SHARDS[shard]?.[2]?.position,
+        handedIn: SHARDS[shard]?.[2]?.position,
+      });
+      await process(other, shard, 0, 6);
+      expect(other.world.store.progress(2, lane)).toMatchObject({
+        isByPartition: true,
+        byShardUntil: SHARDS[shard]?.[2]?.position,
+      });
+    }
+    expect(valuesOf(other, 2)).toEqual(valuesOf(old, 3));
   });
 
   it('processes nothing before, and nothing once it is taken back', async () => {

@@ -95,6 +95,7 @@ function takerOf(
         return { items: item === undefined ? [] : [item], ...(item && next && { next: item.pk }) };
       },
       replaceControl: (before, control) => generations.replaceControl(before, control),
+      shards: (generation) => generations.shards(generation),
       costs: () => generations.costs(),
     },
     store: world.runtime.store,

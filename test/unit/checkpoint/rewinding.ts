@@ -14,6 +14,7 @@ import * as rewind from '../../../shared/checkpoint/rewind.ts';
 import type { Rewinder } from '../../../shared/checkpoint/rewind.ts';
 import { ItemCache } from '../../../shared/engine/item-cache.ts';
 import type { Pipeline } from '../../../shared/pipeline/definition.ts';
+import { reachedShards } from '../../../shared/checkpoint/shard-positions.ts';
 import { encodePosition } from '../../../shared/source/position.ts';
 import type { SourceRecord } from '../../../shared/source/record.ts';
 import { shardLane } from '../../../shared/source/lane.ts';
@@ -224,9 +225,7 @@ export async function checkpoint(
     horizonSeconds,
     operators: operators.map(({ name, version }) => ({ name, version })),
     shards: progress,
-    reached: Object.fromEntries(
-      progress.flatMap(({ shard, position }) => (position === undefined ? [] : [[shard, position]])),
-    ),
+    reached: await reachedShards(store, new MemoryGenerationStore(store), control.generation),
     parts,
     items: items.length,
     digest: String(digest),

@@ -3,6 +3,7 @@ import { checkpointId } from '../../../shared/checkpoint/checkpoint-id.ts';
 import type { CheckpointWork } from '../../../shared/checkpoint/checkpoint-work.ts';
 import type { CheckpointStore } from '../../../shared/checkpoint/checkpoint-store.ts';
 import type { CheckpointReport, CheckpointTaker } from '../../../shared/checkpoint/take-checkpoint.ts';
+import { encodePosition, type Position } from '../../../shared/source/position.ts';
 import { Died, MINUTE_MS, Process, SHARDS, TakingWorld } from './taking.ts';
 
 const HOUR_MS = 60 * MINUTE_MS;
@@ -27,6 +28,7 @@ function writing(world: TakingWorld): Pick<CheckpointTaker, 'generations'> {
         return page;
       },
       replaceControl: (before, after) => generations.replaceControl(before, after),
+      shards: (generation) => generations.shards(generation),
       costs: () => generations.costs(),
     },
   };
@@ -49,6 +51,31 @@ describe('taking a checkpoint', () => {
     expect(manifest && (await world.problemsOf(manifest))).toEqual([]);
     expect([...world.checkpoints.objects.keys()].filter((name) => name.endsWith('work.json'))).toEqual([]);
     expect((await world.store.readControl()).checkpoint).toBeUndefined();
+  });
+
+  it('tells how far shards were, and of which kind lanes were, when all was scanned', async () => {
+    const world = await worldOf(45);
+    const { generations } = writing(world);
+    const report = await world.take(
+      {},
+      {
+        generations: {
+          ...generations,
+          scan: async (request) => {
+            await world.store.readControl(true);
+            return generations.scan(request);
+          },
+        },
+      },
+    );
+    const [manifest] = await world.checkpointsThere();
+    expect(manifest).toMatchObject({ id: report.id, isByPartition: true });
+    for (const { shard, position } of manifest?.shards ?? []) {
+      const reached = manifest?.reached?.[shard];
+      const progress = await world.store.readProgress(1, shard);
+      expect(reached?.position).toBe(encodePosition(progress?.position as Position));
+      expect((reached?.position ?? '') > (position ?? '')).toBe(true);
+    }
   });
 
   it('of an empty table gives a checkpoint without items', async () => {
@@ -136,6 +163,7 @@ describe('taking a checkpoint', () => {
             return generations.scan(request);
           },
           replaceControl: (before, after) => generations.replaceControl(before, after),
+          shards: (generation) => generations.shards(generation),
           costs: () => generations.costs(),
         },
       },
@@ -248,6 +276,7 @@ describe('taking a checkpoint', () => {
             return page;
           },
           replaceControl: (before, after) => generations.replaceControl(before, after),
+          shards: (generation) => generations.shards(generation),
           costs: () => generations.costs(),
         },
       },
