@@ -95,6 +95,9 @@ export interface FoldContext {
   readonly time?: ValueTime;
 }
 
+/** Event time goes by the records, processing time by the clock. */
+export type TimeDomain = 'event' | 'processing';
+
 export interface ValueTime {
   /** Event time of the value, milliseconds since the epoch. */
   readonly eventMs: number;

@@ -13,7 +13,16 @@ import { encodePosition, type Position } from '../source/position.ts';
 import { queryUnits, readUnits, rowBytes, type Row } from './attribute-bytes.ts';
 import { loadInBatches } from './batch-load.ts';
 import { CostCounter } from './cost-counter.ts';
-import { DUE_BUCKETS, DUE_INDEX, DUE_KEYS_PER_READ, dueBucket } from './due-buckets.ts';
+import type { TimeDomain } from '../pipeline/definition.ts';
+import {
+  DUE_BUCKETS,
+  DUE_INDEX,
+  DUE_INDEXES,
+  DUE_KEYS_PER_READ,
+  dueBucket,
+  PROCESSING_DUE_INDEX,
+  type DueIndex,
+} from './due-buckets.ts';
 import {
   cancellationCodes,
   isConditionFailure,
@@ -304,18 +313,24 @@ export class DynamoDbStateStore implements StateStore {
   }
 
   /** All parts are asked at once, page by page in turn, so that none waits until another has come to its end. */
-  async *due(generation: number, upToMs: number): AsyncGenerator<readonly string[]> {
+  async *due(
+    generation: number,
+    upToMs: number,
+    domain: TimeDomain = 'event',
+  ): AsyncGenerator<readonly string[]> {
+    const index = DUE_INDEXES[domain];
     let parts: DuePart[] = Array.from({ length: DUE_BUCKETS }, (_, bucket) => ({
       bucket: dueBucket(generation, bucket),
     }));
     while (parts.length > 0) {
-      const pages = await inParallel(parts, DUE_BUCKETS, (part) => this.#duePage(part, upToMs));
+      const pages = await inParallel(parts, DUE_BUCKETS, (part) => this.#duePage(index, part, upToMs));
       for (const { keys } of pages) if (keys.length > 0) yield keys;
       parts = pages.map(({ next }) => next).filter((next) => next !== undefined);
     }
   }
 
   async #duePage(
+    index: DueIndex,
     { bucket, after }: DuePart,
     upToMs: number,
   ): Promise<{ readonly keys: readonly string[]; readonly next: DuePart | undefined }> {
@@ -326,9 +341,9 @@ export class DynamoDbStateStore implements StateStore {
       answer = await client.send(
         new QueryCommand({
           TableName: name,
-          IndexName: DUE_INDEX,
+          IndexName: index.name,
           KeyConditionExpression: '#bucket = :bucket AND #due <= :upTo',
-          ExpressionAttributeNames: { '#bucket': ITEM.dueBucket, '#due': ITEM.due },
+          ExpressionAttributeNames: { '#bucket': ITEM.dueBucket, '#due': index.due },
           ExpressionAttributeValues: { ':bucket': { S: bucket }, ':upTo': { N: storableMs(upToMs) } },
           Limit: DUE_KEYS_PER_READ,
           ...(after !== undefined && { ExclusiveStartKey: after }),
@@ -339,7 +354,8 @@ export class DynamoDbStateStore implements StateStore {
       if (!(error instanceof Error) || !isRefusal(error.name)) throw error;
       throw new Error(
         `DynamoDB refuses to tell what is due in table ${name}: ${error.message} The table of a pipeline with a time ` +
-          `has the index "${DUE_INDEX}", and its function may query it: deploy its stack again.`,
+          `has the index "${DUE_INDEX}", with timers of processing time also "${PROCESSING_DUE_INDEX}", and its function ` +
+          'may query them: deploy its stack again.',
         { cause: error },
       );
     }

@@ -27,7 +27,11 @@ export const ITEM = {
   fired: 'f',
   /** N. Sort key of the index of what is due: event time, milliseconds since the epoch. Absent where nothing is. */
   due: 't',
-  /** S. Partition key of that index: generation and bucket. */
+  /** N. Processing time up to which timers have fired, milliseconds since the epoch. */
+  processingFired: 'g',
+  /** N. Sort key of the index of what is due by the clock: processing time, milliseconds since the epoch. Absent where nothing is. */
+  processingDue: 'j',
+  /** S. Partition key of both indexes: generation and bucket. Absent where nothing is due. */
   dueBucket: 'i',
   /** N. The table's TTL attribute, seconds since the epoch. */
   expiry: 'x',

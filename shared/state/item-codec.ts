@@ -46,10 +46,11 @@ export function encodeItem(item: StateItem): Row {
     row[ITEM.rejected] = { S: item.rejected.map(rejectedText).join(' ') };
   if (item.settled !== undefined) row[ITEM.settled] = { S: encodeMarkPosition(item.settled) };
   if (item.firedMs !== undefined) row[ITEM.fired] = { N: String(item.firedMs) };
-  if (item.dueMs !== undefined) {
-    row[ITEM.due] = { N: String(item.dueMs) };
+  if (item.processingFiredMs !== undefined) row[ITEM.processingFired] = { N: String(item.processingFiredMs) };
+  if (item.dueMs !== undefined) row[ITEM.due] = { N: String(item.dueMs) };
+  if (item.processingDueMs !== undefined) row[ITEM.processingDue] = { N: String(item.processingDueMs) };
+  if (item.dueMs !== undefined || item.processingDueMs !== undefined)
     row[ITEM.dueBucket] = { S: dueBucketOf(item.pk) };
-  }
   if (item.expiresAtSeconds !== undefined) row[ITEM.expiry] = { N: String(item.expiresAtSeconds) };
   return row;
 }
@@ -67,6 +68,8 @@ export function decodeItem(row: Row): StateItem {
   const expiry = row[ITEM.expiry]?.N;
   const fired = row[ITEM.fired]?.N;
   const due = row[ITEM.due]?.N;
+  const processingFired = row[ITEM.processingFired]?.N;
+  const processingDue = row[ITEM.processingDue]?.N;
   const revision = Number(numberOf(row, ITEM.revision));
   return {
     pk: textOf(row, ITEM.pk),
@@ -81,6 +84,8 @@ export function decodeItem(row: Row): StateItem {
     ...(spilled === undefined ? {} : { spilled: decodeSpilled(spilled) }),
     ...(fired === undefined ? {} : { firedMs: Number(fired) }),
     ...(due === undefined ? {} : { dueMs: Number(due) }),
+    ...(processingFired === undefined ? {} : { processingFiredMs: Number(processingFired) }),
+    ...(processingDue === undefined ? {} : { processingDueMs: Number(processingDue) }),
     ...(expiry === undefined ? {} : { expiresAtSeconds: Number(expiry) }),
   };
 }

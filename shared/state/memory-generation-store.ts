@@ -4,7 +4,7 @@ import { dueIndexUnits } from './due-buckets.ts';
 import { MAX_WRITES_PER_BATCH } from './dynamodb-limits.ts';
 import type { GenerationStore, KeyPage, ProgressChange, ScanPage, ScanRequest } from './generation-store.ts';
 import { decodeItem } from './item-codec.ts';
-import { dueMsOf, type MemoryStateStore } from './memory-state-store.ts';
+import { dueTimesOf, type MemoryStateStore } from './memory-state-store.ts';
 import { decodeControl, encodeControl, FIRST_CONTROL, PROGRESS, ROSTER } from './progress-codec.ts';
 import {
   checkIsOfGeneration,
@@ -104,7 +104,7 @@ export class MemoryGenerationStore implements GenerationStore {
     for (const pk of keys) {
       const row = this.#store.rows.get(pk);
       const units = writeUnits(row === undefined ? 0 : rowBytes(row), 0);
-      this.#costs.add({ writes: 1, wcu: units + dueIndexUnits(pk, dueMsOf(row), undefined) });
+      this.#costs.add({ writes: 1, wcu: units + dueIndexUnits(pk, dueTimesOf(row), {}) });
       this.#store.rows.delete(pk);
     }
     this.#costs.add({ writeRequests: Math.ceil(keys.length / MAX_WRITES_PER_BATCH) });

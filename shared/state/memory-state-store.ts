@@ -2,7 +2,17 @@ import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import { encodePosition, type Position } from '../source/position.ts';
 import { queryUnits, readUnits, rowBytes, writeUnits, type Row } from './attribute-bytes.ts';
 import { CostCounter } from './cost-counter.ts';
-import { DUE_BUCKETS, DUE_KEYS_PER_READ, dueBucket, dueEntry, dueIndexUnits } from './due-buckets.ts';
+import type { TimeDomain } from '../pipeline/definition.ts';
+import {
+  DUE_BUCKETS,
+  DUE_INDEXES,
+  DUE_KEYS_PER_READ,
+  dueBucket,
+  dueEntry,
+  dueIndexUnits,
+  type DueIndex,
+  type DueTimes,
+} from './due-buckets.ts';
 import { MAX_KEYS_PER_READ, MAX_STATEMENTS_PER_WRITE } from './dynamodb-limits.ts';
 import { ITEM } from './item-attributes.ts';
 import { decodeItem } from './item-codec.ts';
@@ -77,7 +87,7 @@ export class MemoryStateStore implements StateStore {
     this.#costs.add({ writes: 1, wcu: writeUnits(before === undefined ? 0 : rowBytes(before), bytes) });
     const revision = before === undefined ? undefined : Number(before[ITEM.revision]?.N);
     if (revision !== write.expectedRevision) return 'conflict';
-    this.#costs.add({ wcu: dueIndexUnits(pk, dueMsOf(before), write.item.dueMs) });
+    this.#costs.add({ wcu: dueIndexUnits(pk, dueTimesOf(before), write.item) });
     this.rows.set(pk, turnedAround(row));
     return 'committed';
   }
@@ -251,9 +261,13 @@ export class MemoryStateStore implements StateStore {
     return true;
   }
 
-  async *due(generation: number, upToMs: number): AsyncGenerator<readonly string[]> {
+  async *due(
+    generation: number,
+    upToMs: number,
+    domain: TimeDomain = 'event',
+  ): AsyncGenerator<readonly string[]> {
     let parts: Row[][] = Array.from({ length: DUE_BUCKETS }, (_, bucket) =>
-      this.#dueEntries(dueBucket(generation, bucket), upToMs),
+      this.#dueEntries(DUE_INDEXES[domain], dueBucket(generation, bucket), upToMs),
     );
     while (parts.length > 0) {
       const pages = parts.map((entries) => entries.slice(0, DUE_KEYS_PER_READ));
@@ -271,14 +285,14 @@ export class MemoryStateStore implements StateStore {
     }
   }
 
-  /** One part of the index, the earliest first. */
-  #dueEntries(bucket: string, upToMs: number): Row[] {
+  /** One part of an index, the earliest first. */
+  #dueEntries(index: DueIndex, bucket: string, upToMs: number): Row[] {
     return [...this.rows]
       .filter(([, row]) => row[ITEM.dueBucket]?.S === bucket)
-      .map(([pk, row]): [string, number] => [pk, Number(row[ITEM.due]?.N)])
+      .map(([pk, row]): [string, number] => [pk, Number(row[index.due]?.N)])
       .filter(([, dueMs]) => dueMs <= upToMs)
       .sort(([, a], [, b]) => a - b)
-      .map(([pk, dueMs]) => dueEntry(pk, dueMs));
+      .map(([pk, dueMs]) => dueEntry(pk, dueMs, index));
   }
 
   costs(): StoreCosts {
@@ -343,10 +357,14 @@ export class MemoryStateStore implements StateStore {
   }
 }
 
-/** When a row's index entry says that it is due; `undefined` where it has none. */
-export function dueMsOf(row: Row | undefined): number | undefined {
+/** When a row's index entries say that it is due; without what it has no entry for. */
+export function dueTimesOf(row: Row | undefined): DueTimes {
   const due = row?.[ITEM.dueBucket] === undefined ? undefined : row[ITEM.due]?.N;
-  return due === undefined ? undefined : Number(due);
+  const processingDue = row?.[ITEM.dueBucket] === undefined ? undefined : row[ITEM.processingDue]?.N;
+  return {
+    ...(due !== undefined && { dueMs: Number(due) }),
+    ...(processingDue !== undefined && { processingDueMs: Number(processingDue) }),
+  };
 }
 
 function counting(counts: AttributeValue | undefined, name: string): { M: Row } {

@@ -44,7 +44,7 @@ export function prepareWrites(writes: readonly ItemWrite[]): PreparedWrite[] {
 export function billedUnits({ pk, bytes, write }: PreparedWrite, isCommitted: boolean): number {
   const { item, loaded } = write;
   const units = writeUnits(loaded === undefined ? 0 : itemBytes(loaded), bytes);
-  return isCommitted ? units + dueIndexUnits(pk, loaded?.dueMs, item.dueMs) : units;
+  return isCommitted ? units + dueIndexUnits(pk, loaded ?? {}, item) : units;
 }
 
 export function tooLarge(pk: string, measure: string): RangeError {

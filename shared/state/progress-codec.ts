@@ -16,7 +16,7 @@ import type {
 
 /**
  * Every attribute of a progress row. None has the name of a key of the index of what is due (`ITEM.dueBucket`,
- * `ITEM.due`) and another type: DynamoDB refuses such a row.
+ * `ITEM.due`, `ITEM.processingDue`) and another type: DynamoDB refuses such a row.
  */
 export const PROGRESS = {
   /** S. The partition key. */

@@ -121,6 +121,10 @@ export interface StateItem {
    * and 0 while it holds what a sweep has fired and not published.
    */
   readonly dueMs?: number;
+  /** As `firedMs` for timers of processing time, which go by the clock: neither raises the other. */
+  readonly processingFiredMs?: number;
+  /** As `dueMs`, processing time: not later than the earliest timer by the clock, 0 while it holds what one has made. */
+  readonly processingDueMs?: number;
   /** The table's TTL, seconds since the epoch: only on a tombstone that has no open letter. */
   readonly expiresAtSeconds?: number;
 }

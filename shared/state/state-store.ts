@@ -1,3 +1,4 @@
+import type { TimeDomain } from '../pipeline/definition.ts';
 import type { Position } from '../source/position.ts';
 import type { LaneTime } from '../time/lane-time.ts';
 import type { StateItem } from './state-item.ts';
@@ -318,9 +319,10 @@ export interface StateStore {
   /**
    * Keys of items whose `dueMs` is at or below a time, page by page, in each part of the index the earliest first. What
    * was written a moment ago may be missing.
+   * @param domain of processing time: those whose `processingDueMs` is.
    * @throws when reading fails.
    */
-  due(generation: number, upToMs: number): AsyncIterable<readonly string[]>;
+  due(generation: number, upToMs: number, domain?: TimeDomain): AsyncIterable<readonly string[]>;
 
   costs(): StoreCosts;
 }

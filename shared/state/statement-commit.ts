@@ -197,6 +197,8 @@ const OPTIONAL_ATTRIBUTES = [
   ITEM.letters,
   ITEM.fired,
   ITEM.due,
+  ITEM.processingFired,
+  ITEM.processingDue,
   ITEM.dueBucket,
   ITEM.expiry,
 ];

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CreateTableCommand, DynamoDBClient, waitUntilTableExists } from '@aws-sdk/client-dynamodb';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
-import { DUE_INDEX } from '../../shared/state/due-buckets.ts';
+import { DUE_INDEXES } from '../../shared/state/due-buckets.ts';
 import { ITEM } from '../../shared/state/item-attributes.ts';
 
 /** A DynamoDB engine in a child process of its own, on a port that the system chose. */
@@ -134,22 +134,23 @@ async function engineOf(child: ChildProcess, port: number): Promise<DynamoDbEngi
             ...(hasTime
               ? [
                   { AttributeName: ITEM.dueBucket, AttributeType: 'S' as const },
-                  { AttributeName: ITEM.due, AttributeType: 'N' as const },
+                  ...Object.values(DUE_INDEXES).map(({ due }) => ({
+                    AttributeName: due,
+                    AttributeType: 'N' as const,
+                  })),
                 ]
               : []),
           ],
           KeySchema: [{ AttributeName: 'pk', KeyType: 'HASH' }],
           ...(hasTime && {
-            GlobalSecondaryIndexes: [
-              {
-                IndexName: DUE_INDEX,
-                KeySchema: [
-                  { AttributeName: ITEM.dueBucket, KeyType: 'HASH' as const },
-                  { AttributeName: ITEM.due, KeyType: 'RANGE' as const },
-                ],
-                Projection: { ProjectionType: 'KEYS_ONLY' as const },
-              },
-            ],
+            GlobalSecondaryIndexes: Object.values(DUE_INDEXES).map(({ name: index, due }) => ({
+              IndexName: index,
+              KeySchema: [
+                { AttributeName: ITEM.dueBucket, KeyType: 'HASH' as const },
+                { AttributeName: due, KeyType: 'RANGE' as const },
+              ],
+              Projection: { ProjectionType: 'KEYS_ONLY' as const },
+            })),
           }),
         }),
       );

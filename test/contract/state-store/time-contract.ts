@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { TimeDomain } from '../../../shared/pipeline/definition.ts';
 import type { Position } from '../../../shared/source/position.ts';
 import { costsBetween, NO_COSTS } from '../../../shared/state/cost-counter.ts';
 import { DUE_BUCKETS, DUE_KEYS_PER_READ, dueBucketOf } from '../../../shared/state/due-buckets.ts';
@@ -52,14 +53,24 @@ const ONE_WRITE: StoreCosts = { ...NO_COSTS, writes: 1, writeRequests: 1, wcu: 1
 /** What asking costs where nothing is due. */
 const NOTHING_DUE: StoreCosts = { ...NO_COSTS, readRequests: DUE_BUCKETS, rcu: DUE_BUCKETS / 2 };
 
-async function pagesOf(store: StateStore, generation: number, upToMs: number): Promise<string[][]> {
+async function pagesOf(
+  store: StateStore,
+  generation: number,
+  upToMs: number,
+  domain?: TimeDomain,
+): Promise<string[][]> {
   const pages: string[][] = [];
-  for await (const keys of store.due(generation, upToMs)) pages.push([...keys]);
+  for await (const keys of store.due(generation, upToMs, domain)) pages.push([...keys]);
   return pages;
 }
 
-async function dueKeys(store: StateStore, generation: number, upToMs: number): Promise<string[]> {
-  return (await pagesOf(store, generation, upToMs)).flat().sort();
+async function dueKeys(
+  store: StateStore,
+  generation: number,
+  upToMs: number,
+  domain?: TimeDomain,
+): Promise<string[]> {
+  return (await pagesOf(store, generation, upToMs, domain)).flat().sort();
 }
 
 /** Keys that stand in one part of the index. */
@@ -305,6 +316,29 @@ export function timeContract(under: StateStoreUnderTest): void {
       expect((await store.load([pk])).get(pk)).toStrictEqual(emptied);
     });
 
+    it('by the clock stands in an index of its own, beside what is due by event time', async () => {
+      const store = await storeOf();
+      const byClock = item(itemKey(1, 'clock'), { processingDueMs: NOON, processingFiredMs: NOON - 1 });
+      const byBoth = item(itemKey(1, 'both'), { dueMs: 7, firedMs: 3, processingDueMs: NOON + 5 });
+      const byEvent = item(itemKey(1, 'event'), { dueMs: 9 });
+      await store.commit([byClock, byBoth, byEvent].map(insert));
+      expect(await dueKeys(store, 1, NOON + 9)).toEqual([byBoth.pk, byEvent.pk]);
+      const costs = await costsOf(store, async () =>
+        expect(await dueKeys(store, 1, NOON + 4, 'processing')).toEqual([byClock.pk]),
+      );
+      expect(costs).toEqual({ ...NOTHING_DUE, reads: 1 });
+      expect(await dueKeys(store, 1, NOON + 5, 'processing')).toEqual([byBoth.pk, byClock.pk]);
+      expect(await dueKeys(store, 2, Infinity, 'processing')).toEqual([]);
+      const loaded = await store.load([byClock.pk, byBoth.pk]);
+      expect([loaded.get(byClock.pk), loaded.get(byBoth.pk)]).toStrictEqual([byClock, byBoth]);
+
+      const left = { ...without(byBoth, 'processingDueMs'), revision: 2, processingFiredMs: NOON + 5 };
+      await store.commit([{ item: left, expectedRevision: 1, loaded: byBoth, spills: false }]);
+      expect(await dueKeys(store, 1, Infinity, 'processing')).toEqual([byClock.pk]);
+      expect(await dueKeys(store, 1, 7)).toEqual([byBoth.pk]);
+      expect((await store.load([left.pk])).get(left.pk)).toStrictEqual(left);
+    });
+
     it.skipIf(!bill)(
       `costs a unit where an item comes to the index or leaves it, two where its time changes, and none else${unbilled}`,
       async () => {
@@ -324,6 +358,7 @@ export function timeContract(under: StateStoreUnderTest): void {
         expect(await unitsOf(insert(item(itemKey(1, 'b'), { dueMs: 0 })))).toBe(2);
         // The entry holds the key, which may take more than a unit; and so may the item.
         expect(await unitsOf(insert(item(itemKey(1, 'x'.repeat(1_500)), { dueMs: 5 })))).toBe(4);
+        expect(await unitsOf(insert(item(itemKey(1, 'c'), { dueMs: 0, processingDueMs: 5 })))).toBe(3);
       },
     );
   });

@@ -107,6 +107,13 @@ describe('what an item waits for', () => {
     expect(lineBefore(restored, 1)).toBe(line);
   });
 
+  it('goes through it by the clock too', () => {
+    const byClock = { ...WAITING, processingFiredMs: 3, processingDueMs: 4 };
+    const line = checkpointLine(byClock);
+    expect(itemOfLine(line, 1, 7)).toMatchObject({ processingFiredMs: 3, processingDueMs: 4 });
+    expect(lineBefore(itemOfLine(line, 1, 7), 1)).toBe(line);
+  });
+
   it('is due in the generation to which it is restored', async () => {
     const world = await halfway();
     await rewound(world);
