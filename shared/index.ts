@@ -15,6 +15,7 @@ export type {
   NoStates,
   ProcessContext,
   ProcessFunctions,
+  ProcessTimers,
 } from './time/process-operator.ts';
 export { listState, mapState, valueState } from './time/process-states.ts';
 export type { ListState, MapState, StateOptions, StateSpec, ValueState } from './time/process-states.ts';

@@ -7,7 +7,7 @@ import { LookedUp, withRows } from './looked-up.ts';
 import { bringForward } from './bring-forward.ts';
 import { stamped } from './commit.ts';
 import { fireTimers } from './fire-timers.ts';
-import { ItemDraft } from './item-draft.ts';
+import { ItemDraft, type ReachedTimes } from './item-draft.ts';
 import { COMMIT_TRIES } from './limits.ts';
 import { addDelivery, deliver, type Deliveries, type Standing } from './publish-committed.ts';
 import type { Runtime } from './runtime.ts';
@@ -29,28 +29,36 @@ export interface FireReport {
 const WORKERS = 8;
 
 /**
- * Fires in all items what waits for an event time that is over, publishes it, and takes it out of the outbox. Each timer
+ * Fires in all items what waits for a time that has come, publishes it, and takes it out of the outbox. Each timer
  * fires once, however many sweeps and batches come upon it: the write that fires it has the item's revision as its
  * condition, and leaves no timer behind. What was fired before and not published is published first.
- * @param overMs up to where event time is over in all lanes, milliseconds since the epoch.
+ * @param reached up to where event time is over in all lanes, and what the clock shows.
  * @throws where the index cannot be read; what was fired by then is.
  */
 export async function fireDue(
   runtime: Runtime,
   standing: Standing,
-  overMs: number,
+  reached: ReachedTimes,
   keepGoing: () => boolean,
 ): Promise<FireReport> {
   const report: FireReport = { items: 0, fired: 0, published: 0, left: 0 };
-  for await (const pks of runtime.store.due(standing.generation, Math.max(0, overMs))) {
-    await inParallel(pks, WORKERS, async (pk) => {
-      report.items += 1;
-      if (!keepGoing() || !(await fireItem(runtime, standing, pk, overMs, keepGoing, report)))
-        report.left += 1;
-    });
-    if (!keepGoing()) break;
-  }
+  const { store, program } = runtime;
+  // What waits for no time, because it has fired and is not published, stands first in the index of event time.
+  await fireFound(store.due(standing.generation, Math.max(0, reached.event)));
+  if (program.clocked.length > 0 && reached.processing > -Infinity && keepGoing())
+    await fireFound(store.due(standing.generation, reached.processing, 'processing'));
   return report;
+
+  async function fireFound(pages: AsyncIterable<readonly string[]>): Promise<void> {
+    for await (const pks of pages) {
+      await inParallel(pks, WORKERS, async (pk) => {
+        report.items += 1;
+        if (!keepGoing() || !(await fireItem(runtime, standing, pk, reached, keepGoing, report)))
+          report.left += 1;
+      });
+      if (!keepGoing()) break;
+    }
+  }
 }
 
 /** @returns whether nothing is left in the item that is due. */
@@ -58,7 +66,7 @@ async function fireItem(
   runtime: Runtime,
   standing: Standing,
   pk: string,
-  overMs: number,
+  reached: ReachedTimes,
   keepGoing: () => boolean,
   report: FireReport,
 ): Promise<boolean> {
@@ -72,7 +80,7 @@ async function fireItem(
     if (published === 'failed') return false;
     const rows = program.hasLookups ? new LookedUp(runtime) : undefined;
     const { written, spills, hasFired, problem } = await withRows(rows, () =>
-      fired(runtime, item, published, overMs, rows),
+      fired(runtime, item, published, reached, rows),
     );
     if (problem !== undefined) {
       runtime.log.error(`Timers of a key do not fire: ${problem}. They are tried again`, {
@@ -122,7 +130,7 @@ function fired(
   { program, clock }: Runtime,
   item: StateItem,
   published: ReadonlySet<OutboxEntry>,
-  overMs: number,
+  reached: ReachedTimes,
   rows: LookedUp | undefined,
 ): {
   readonly written: StateItem | undefined;
@@ -146,25 +154,40 @@ function fired(
   };
   let problem: string | undefined;
   let hasFired = false;
-  for (let dueMs = draft.dueMs; !draft.isParked && dueMs <= overMs; dueMs = draft.dueMs) {
+  let left = reached;
+  let moments = 0;
+  for (let next = draft.nextDue(left); !draft.isParked && next !== undefined; next = draft.nextDue(left)) {
+    const { domain, dueMs } = next;
+    // Timers that set timers for what is over already may go on for ever: time is looked at between two writes.
+    if (++moments > MOMENTS_AT_ONCE) break;
     const run = new StepRun(program, key, draft, rows);
     const saved = draft.save();
-    // One time after the other: what has no room any more comes in another write.
-    problem = fireTimers(draft, run, key, dueMs, maker);
+    // One moment after the other: what has no room any more comes in another write.
+    const failure = fireTimers(draft, run, key, { ...NOTHING_REACHED, [domain]: dueMs }, maker);
     const isTooMuch =
       draft.outboxBytes + run.entriesBytes > draft.room || draft.stateBytes > program.limits.stateBytes;
-    if (problem !== undefined || isTooMuch) {
+    if (failure !== undefined || isTooMuch) {
       draft.putBack(saved);
+      problem ??= failure;
       if (isTooMuch && !hasFired && published.size === 0) problem ??= TOO_MUCH;
-      break;
+      if (isTooMuch) break;
+      // What fails by one time does not hold back the other.
+      left = { ...left, [domain]: -Infinity };
+      continue;
     }
     draft.accept(arrivalMs, run.entries);
     hasFired = true;
   }
   const written = draft.swept(pk);
-  const isSame = !hasFired && published.size === 0 && written.dueMs === item.dueMs;
+  const isIndexed = written.dueMs === item.dueMs && written.processingDueMs === item.processingDueMs;
+  const isSame = !hasFired && published.size === 0 && isIndexed;
   return { written: isSame ? undefined : written, spills: draft.spills, hasFired, problem };
 }
+
+/** Moments at which something fires in one write. */
+const MOMENTS_AT_ONCE = 1_000;
+
+const NOTHING_REACHED: ReachedTimes = { event: -Infinity, processing: -Infinity };
 
 const TOO_MUCH =
   'what they give at one time, or the state that they leave, is more than an item can hold beside what is not published ' +

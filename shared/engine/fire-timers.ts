@@ -1,8 +1,8 @@
 import { hashOfKey } from '../output/output-id.ts';
 import { ConfigurationError } from '../pipeline/configuration-error.ts';
-import { timerLane } from '../source/lane.ts';
+import { isTimerLane, timerLane } from '../source/lane.ts';
 import { rejectionOf } from '../source/record-error.ts';
-import type { ItemDraft, NextTimer } from './item-draft.ts';
+import type { ItemDraft, NextTimer, ReachedTimes } from './item-draft.ts';
 import type { Maker } from './outbox-draft.ts';
 import type { StepRun } from './step-run.ts';
 
@@ -15,34 +15,30 @@ const TIMERS_AT_ONCE = 1_000;
 const TOO_MANY = `more than ${TIMERS_AT_ONCE} are due at once`;
 
 /** Fires one. @throws what user code throws. */
-function fireTimer(
-  draft: ItemDraft,
-  run: StepRun,
-  key: string,
-  { place, cell, dueMs }: NextTimer,
-  maker: Maker,
-): void {
-  const origin = { lane: timerLane(hashOfKey(key)), position: { sequence: String(dueMs), sub: cell } };
-  // In the timers' own lane no record carries it.
-  const isOwn = maker.lane === origin.lane;
-  run.fire(place, dueMs, isOwn ? { ...maker, position: origin.position } : { ...maker, origin });
-  draft.firedMs = Math.max(draft.firedMs, dueMs);
+function fireTimer(draft: ItemDraft, run: StepRun, key: string, timer: NextTimer, maker: Maker): void {
+  const { cell, dueMs, domain } = timer;
+  const lane = timerLane(hashOfKey(key), domain);
+  const position = { sequence: String(dueMs), sub: cell };
+  // In a timers' lane no record carries it.
+  const isOwn = isTimerLane(maker.lane);
+  run.fire(timer, isOwn ? { ...maker, lane, position } : { ...maker, origin: { lane, position } });
+  draft.hasFired(timer);
 }
 
 /**
- * Fires what a key waits for up to an event time, in the order of the times, those of one time in the order of the
- * operators. The draft is a guarded one.
+ * Fires what a key waits for up to a moment of each time, in the order of the moments, those of one in the order of the
+ * operators; by event time first. The draft is a guarded one.
  * @returns why it ends before; what had fired before that stands.
  */
 export function fireTimers(
   draft: ItemDraft,
   run: StepRun,
   key: string,
-  upToMs: number,
+  reached: ReachedTimes,
   maker: Maker,
 ): string | undefined {
   let count = 0;
-  for (let next = draft.nextTimer(); next !== undefined && next.dueMs <= upToMs; next = draft.nextTimer()) {
+  for (let next = draft.nextDue(reached); next !== undefined; next = draft.nextDue(reached)) {
     if (++count > TIMERS_AT_ONCE) return TOO_MANY;
     const saved = draft.save();
     const made = run.made;

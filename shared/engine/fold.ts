@@ -13,7 +13,7 @@ import { shardOfItem } from '../state/row-key.ts';
 import type { DeadLetterEntry, OutboxEntry, StateItem } from '../state/state-item.ts';
 import type { Element } from './elements.ts';
 import type { FreshValues } from './fresh-values.ts';
-import { isAtOrBelow, ItemDraft, NOTHING_SAVED } from './item-draft.ts';
+import { isAtOrBelow, ItemDraft, NOTHING_SAVED, type ReachedTimes } from './item-draft.ts';
 import {
   MARKS_LIMIT,
   RECORDS_BETWEEN_CLOCK_READS,
@@ -380,8 +380,9 @@ class ItemFold {
   ): 'done' | 'again' {
     const { times } = this.#scope;
     if (times === undefined) return 'done';
-    const overMs = Math.min(times.others, times.before[index] ?? -Infinity);
-    return this.#fire(draft, run, record, place, BEFORE_ELEMENTS, overMs);
+    const event = Math.min(times.others, times.before[index] ?? -Infinity);
+    // By any clock it is later than when the record arrived.
+    return this.#fire(draft, run, record, place, BEFORE_ELEMENTS, { event, processing: record.arrivalMs });
   }
 
   /** Behind the key's last record of the batch, whatever comes next of the lane comes behind the batch. */
@@ -390,10 +391,10 @@ class ItemFold {
     const [draft, run, record, place] = [this.#draft, this.#steps, this.#lastRan, this.#lastPlace];
     if (times === undefined || draft === undefined || run === undefined) return 'done';
     if (record === undefined || place === undefined || draft.isParked) return 'done';
-    const overMs = Math.min(times.others, times.behind);
+    const reached = { event: Math.min(times.others, times.behind), processing: -Infinity };
     const saved = this.#isGuarded ? draft.save() : NOTHING_SAVED;
     run.clear();
-    if (this.#fire(draft, run, record, place, BEHIND_ELEMENTS, overMs) === 'again') return 'again';
+    if (this.#fire(draft, run, record, place, BEHIND_ELEMENTS, reached) === 'again') return 'again';
     for (const cell of draft.cells) if (cell.lostReference) return 'again';
     if (draft.outboxBytes + run.entriesBytes > draft.room * ROOM_SHARE_AHEAD) {
       if (!this.#isGuarded) return 'again';
@@ -411,12 +412,12 @@ class ItemFold {
     record: SourceRecord,
     place: MarkPlace,
     element: number,
-    overMs: number,
+    reached: ReachedTimes,
   ): 'done' | 'again' {
-    if (this.#areTimersLeft || draft.dueMs > overMs) return 'done';
+    if (this.#areTimersLeft || draft.nextDue(reached) === undefined) return 'done';
     if (!this.#isGuarded) return 'again';
     const maker = makerOf(record, place, element);
-    this.#areTimersLeft = fireTimers(draft, run, this.#work.key as string, overMs, maker) !== undefined;
+    this.#areTimersLeft = fireTimers(draft, run, this.#work.key as string, reached, maker) !== undefined;
     return 'done';
   }
 
@@ -459,10 +460,14 @@ class ItemFold {
     }
   }
 
-  #contextOf({ firedMs }: ItemDraft, record: SourceRecord, { eventMs, record: index }: Element): FoldContext {
+  #contextOf(draft: ItemDraft, record: SourceRecord, { eventMs, record: index }: Element): FoldContext {
     if (eventMs === undefined) return record;
+    const { firedMs, processingFiredMs } = draft;
     const overMs = Math.max(this.#scope.times?.before[index] ?? -Infinity, firedMs);
-    return { arrivalMs: record.arrivalMs, time: { eventMs, overMs, firedMs, onLate: this.#onLate } };
+    return {
+      arrivalMs: record.arrivalMs,
+      time: { eventMs, overMs, firedMs, processingFiredMs, onLate: this.#onLate },
+    };
   }
 
   #list(draft: ItemDraft, { position }: MarkPlace, entries: StepRun['entries']): void {

@@ -2,7 +2,7 @@ import { standingOf } from '../output/output-id.ts';
 import { isTimerLane, shardOfLane } from '../source/lane.ts';
 import { compareMarkPositions, type MarkPosition } from '../source/position.ts';
 import type { SourceRecord } from '../source/record.ts';
-import type { StatefulStage } from '../pipeline/definition.ts';
+import type { StatefulStage, TimeDomain } from '../pipeline/definition.ts';
 import { documentsBytes } from '../state/canonical-document.ts';
 import type { Document } from '../state/document.ts';
 import { NO_LETTERS, type Letters } from '../state/letters.ts';
@@ -21,6 +21,7 @@ import { Cell, type SavedCell } from './state-cell.ts';
 
 type PendingValue = Extract<PendingEntry, { kind: 'output' }>['value'];
 
+const DOMAINS: readonly TimeDomain[] = ['event', 'processing'];
 const NO_VERSIONS: ReadonlyMap<string, number> = new Map();
 const NO_STATES: ReadonlyMap<string, Document> = new Map();
 
@@ -30,15 +31,21 @@ export interface NextTimer {
   readonly place: number;
   /** Among the operators: a part of the id of what it makes. */
   readonly cell: number;
-  /** Event time, milliseconds since the epoch. */
+  /** Milliseconds since the epoch. */
   readonly dueMs: number;
+  /** By which time it is due. */
+  readonly domain: TimeDomain;
 }
+
+/** Up to where each time has come, milliseconds since the epoch; -Infinity where nothing may fire by it. */
+export type ReachedTimes = Readonly<Record<TimeDomain, number>>;
 
 /** What a draft held before a record ran. */
 export interface SavedDraft {
   readonly cells: readonly SavedCell[];
   readonly staged: readonly (DirectChange | undefined)[];
   readonly firedMs?: number;
+  readonly processingFiredMs?: number;
 }
 
 /** Of a draft in which nothing can be put back, or nothing needs to be. */
@@ -65,6 +72,8 @@ export class ItemDraft {
   #newestSeconds = 0;
   /** Event time up to which timers have fired, milliseconds since the epoch; -Infinity where none has. */
   firedMs: number;
+  /** The like of processing time. */
+  processingFiredMs: number;
 
   /**
    * @param key `undefined` for a shard's own item, which has no states.
@@ -81,6 +90,7 @@ export class ItemDraft {
     this.#program = program;
     this.#loaded = loaded;
     this.firedMs = loaded?.firedMs ?? -Infinity;
+    this.processingFiredMs = loaded?.processingFiredMs ?? -Infinity;
     this.marks = new Map(loaded?.marks);
     this.#letters = loaded?.letters ?? NO_LETTERS;
     this.#key = key;
@@ -165,11 +175,18 @@ export class ItemDraft {
       cells: this.cells.map((cell) => cell.save()),
       staged: this.direct.map((output) => output.save()),
       firedMs: this.firedMs,
+      processingFiredMs: this.processingFiredMs,
     };
   }
 
   /** Takes back what the record at hand did. */
-  putBack({ cells, staged, firedMs = this.firedMs }: SavedDraft): void {
+  putBack({
+    cells,
+    staged,
+    firedMs = this.firedMs,
+    processingFiredMs = this.processingFiredMs,
+  }: SavedDraft): void {
+    this.processingFiredMs = processingFiredMs;
     this.firedMs = firedMs;
     for (const [place, cell] of cells.entries()) this.cells[place]?.putBack(cell);
     for (const [place, output] of this.direct.entries()) output.putBack(staged[place]);
@@ -245,9 +262,14 @@ export class ItemDraft {
 
   /** The item as a sweep should write it. */
   swept(pk: string): StateItem {
-    const item = without(this.toItem(pk, 0), 'dueMs');
-    const dueMs = item.outbox.some(({ lane }) => isTimerLane(lane)) ? 0 : this.dueMs;
-    return dueMs === Infinity ? item : { ...item, dueMs };
+    const item = without(without(this.toItem(pk, 0), 'dueMs'), 'processingDueMs');
+    const dueMs = item.outbox.some(({ lane }) => isTimerLane(lane)) ? 0 : this.nextTimer('event')?.dueMs;
+    const processingDueMs = this.nextTimer('processing')?.dueMs;
+    return {
+      ...item,
+      ...(dueMs !== undefined && { dueMs }),
+      ...(processingDueMs !== undefined && { processingDueMs }),
+    };
   }
 
   /** The item as it should be written. @param arrivalMs of the first record that ran. */
@@ -270,8 +292,9 @@ export class ItemDraft {
     }
     for (const entry of this.#outbox.entries()) outbox.push(this.#settled(entry, revision));
     const item: StateItem = { pk, revision, marks: this.marks, states, versions: this.#versions(), outbox };
-    const { firedMs } = this;
+    const { firedMs, processingFiredMs } = this;
     const dueMs = this.#indexedMs(outbox);
+    const processingDueMs = this.#indexedByClockMs();
     const rejected = this.rejected.list();
     return {
       ...item,
@@ -280,7 +303,13 @@ export class ItemDraft {
       ...(this.#letters !== NO_LETTERS && { letters: this.#letters }),
       ...(firedMs !== -Infinity && { firedMs }),
       ...(dueMs !== undefined && { dueMs }),
+      ...(processingFiredMs !== -Infinity && { processingFiredMs }),
+      ...(processingDueMs !== undefined && { processingDueMs }),
     };
+  }
+
+  get #clocked(): Program['clocked'] {
+    return this.#key === undefined ? [] : this.#program.clocked;
   }
 
   /** Operators that wait for event time; a shard's own item has none. */
@@ -288,20 +317,34 @@ export class ItemDraft {
     return this.#key === undefined ? [] : this.#program.timed;
   }
 
-  /** What comes next of all that operators wait for; of one time in the order of the operators. */
-  nextTimer(): NextTimer | undefined {
+  /** What comes next of all that operators wait for by a time; of one moment in the order of the operators. */
+  nextTimer(domain: TimeDomain): NextTimer | undefined {
     let next: NextTimer | undefined;
-    for (const { place, cell } of this.#timed) {
+    const isEvent = domain === 'event';
+    const firedMs = isEvent ? this.firedMs : this.processingFiredMs;
+    for (const { place, cell } of isEvent ? this.#timed : this.#clocked) {
       const { held, operator } = this.cells[cell] as Cell;
-      const dueMs = held && operator.timers?.dueMs(held.document, this.firedMs);
-      if (dueMs !== undefined && (next === undefined || dueMs < next.dueMs)) next = { place, cell, dueMs };
+      const timers = isEvent ? operator.timers : operator.timers?.processing;
+      const dueMs = held && timers?.dueMs(held.document, firedMs);
+      if (dueMs !== undefined && (next === undefined || dueMs < next.dueMs))
+        next = { place, cell, dueMs, domain };
     }
     return next;
   }
 
-  /** The earliest event time for which an operator waits, milliseconds since the epoch; Infinity where none does. */
-  get dueMs(): number {
-    return this.nextTimer()?.dueMs ?? Infinity;
+  /** What fires next of all that is due; by event time first, so that it makes no difference who looks. */
+  nextDue(reached: ReachedTimes): NextTimer | undefined {
+    for (const domain of DOMAINS) {
+      const next = this.nextTimer(domain);
+      if (next !== undefined && next.dueMs <= reached[domain]) return next;
+    }
+    return undefined;
+  }
+
+  /** A timer has fired: what waits for its time or an earlier one is late. */
+  hasFired({ domain, dueMs }: NextTimer): void {
+    if (domain === 'event') this.firedMs = Math.max(this.firedMs, dueMs);
+    else this.processingFiredMs = Math.max(this.processingFiredMs, dueMs);
   }
 
   /**
@@ -311,11 +354,21 @@ export class ItemDraft {
   #indexedMs(outbox: readonly OutboxEntry[]): number | undefined {
     if (this.#program.timed.length === 0) return this.#loaded?.dueMs;
     if (outbox.some(({ lane }) => isTimerLane(lane))) return 0;
-    const { dueMs } = this;
-    if (dueMs === Infinity) return undefined;
+    const dueMs = this.nextTimer('event')?.dueMs;
     const stored = this.#loaded?.dueMs;
+    if (dueMs === undefined || stored === undefined) return dueMs;
+    const isKept = stored > 0 && stored <= dueMs && this.firedMs === this.#loaded?.firedMs;
+    return isKept ? stored : dueMs;
+  }
+
+  /** The like by the clock; what timers have made and is not published is found by the other index alone. */
+  #indexedByClockMs(): number | undefined {
+    const stored = this.#loaded?.processingDueMs;
+    if (this.#program.clocked.length === 0) return stored;
+    const dueMs = this.nextTimer('processing')?.dueMs;
+    if (dueMs === undefined || stored === undefined) return dueMs;
     const isKept =
-      stored !== undefined && stored > 0 && stored <= dueMs && this.firedMs === this.#loaded?.firedMs;
+      stored <= dueMs && this.processingFiredMs === (this.#loaded?.processingFiredMs ?? -Infinity);
     return isKept ? stored : dueMs;
   }
 

@@ -165,7 +165,7 @@ function targetOf(sink: string, destinationKey: string): string {
 
 function isSameOrigin({ origin: a }: PendingEntry, { origin: b }: PendingEntry): boolean {
   if (a === undefined || b === undefined) return a === b;
-  return comparePositions(a.position, b.position) === 0;
+  return a.lane === b.lane && comparePositions(a.position, b.position) === 0;
 }
 
 function isSameElement(a: PendingEntry, b: PendingEntry): boolean {

@@ -277,7 +277,8 @@ async function fireReached(
   const overMs = Math.min(othersOverMs, clock?.overAt(last) ?? -Infinity);
   if (overMs <= (runtime.firedMs?.generation === generation ? runtime.firedMs.overMs : -Infinity)) return;
   try {
-    const { published } = await fireDue(runtime, { ...progress, generation }, overMs, keepGoing);
+    const reached = { event: overMs, processing: -Infinity };
+    const { published } = await fireDue(runtime, { ...progress, generation }, reached, keepGoing);
     report.published += published;
     runtime.firedMs = { generation, overMs };
   } catch (error) {

@@ -30,6 +30,12 @@ export interface SinkStep {
 
 export type KeyedStep = StatelessStage | LookupStage | OperatorStep | SinkStep;
 
+/** An operator that waits for a time: its place among the steps, and that of its cell among the operators. */
+export interface WaitingOperator {
+  readonly place: number;
+  readonly cell: number;
+}
+
 /** A pipeline's definition, made ready to run. */
 export interface Program {
   readonly definition: PipelineDefinition;
@@ -44,7 +50,9 @@ export interface Program {
   readonly hasLookups: boolean;
   readonly sinks: ReadonlyMap<string, Sink>;
   /** Operators that wait for event time, in order, by their place among the steps. */
-  readonly timed: readonly { readonly place: number; readonly cell: number }[];
+  readonly timed: readonly WaitingOperator[];
+  /** Of them those that wait for the clock, too. */
+  readonly clocked: readonly WaitingOperator[];
   /**
    * The time within which what a record brings can come again, seconds: in a chained pipeline also in another record,
    * which may be put for as long as the records before it can come again.
@@ -107,14 +115,22 @@ export function programOf(definition: PipelineDefinition, limits = ENGINE_LIMITS
     hasLookups: steps.some(({ kind }) => kind === 'lookup'),
     hasInitialState: operators.some(({ initial }) => initial !== undefined),
     sinks: new Map(steps.flatMap((step) => (step.kind === 'sink' ? [[step.sink.name, step.sink]] : []))),
-    timed: steps.flatMap((step, place) =>
-      step.kind === 'operator' && step.operator.timers !== undefined ? [{ place, cell: step.cell }] : [],
-    ),
+    timed: waitingIn(steps, ({ timers }) => timers !== undefined),
+    clocked: waitingIn(steps, ({ timers }) => timers?.processing !== undefined),
     limits,
     horizonSeconds,
     tombstoneSeconds:
       horizonSeconds + Math.max(0, ...operators.map(({ forgetsAfterSeconds = 0 }) => forgetsAfterSeconds)),
   };
+}
+
+function waitingIn(
+  steps: readonly KeyedStep[],
+  waits: (operator: StatefulStage) => boolean,
+): WaitingOperator[] {
+  return steps.flatMap((step, place) =>
+    step.kind === 'operator' && waits(step.operator) ? [{ place, cell: step.cell }] : [],
+  );
 }
 
 function stepOf(

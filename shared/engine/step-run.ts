@@ -1,7 +1,7 @@
 import type { FoldContext, StatefulStage } from '../pipeline/definition.ts';
 import { entryBytes, type EntryDraft, type Maker } from './outbox-draft.ts';
 import { destinationKeyOf, outputJson, requirePublishable } from './output-value.ts';
-import type { ItemDraft } from './item-draft.ts';
+import type { ItemDraft, NextTimer } from './item-draft.ts';
 import type { LookedUp } from './looked-up.ts';
 import type { Program, SinkStep } from './program.ts';
 import type { Cell } from './state-cell.ts';
@@ -64,16 +64,23 @@ export class StepRun {
   }
 
   /** Fires what an operator waits for at a time, and runs the outputs through the steps behind it. */
-  fire(place: number, dueMs: number, maker: Maker): void {
+  fire({ place, dueMs, domain }: NextTimer, maker: Maker): void {
     const step = this.#program.steps[place];
-    if (step?.kind !== 'operator' || step.operator.timers === undefined) return;
-    const outputs = step.operator.timers.fire(this.#key, dueMs, this.#draft.cells[step.cell] as Cell);
+    if (step?.kind !== 'operator') return;
+    const { timers } = step.operator;
+    const due = domain === 'event' ? timers : timers?.processing;
+    if (due === undefined) return;
+    const { arrivalMs } = maker;
+    const { firedMs, processingFiredMs } = this.#draft;
+    const moment = { nowMs: arrivalMs, firedMs, processingFiredMs };
+    const outputs = due.fire(this.#key, dueMs, this.#draft.cells[step.cell] as Cell, moment);
     this.#maker = maker;
-    // What it gives is in time for whatever waits behind it: timers of one time fire in the order of their operators.
-    this.#context = {
-      arrivalMs: maker.arrivalMs,
-      time: { eventMs: dueMs, overMs: dueMs - 1, firedMs: dueMs - 1 },
-    };
+    // What it gives is in time for whatever waits behind it: timers of one time fire in the order of their operators. What
+    // the clock gives has no event time; nothing behind it asks for one.
+    this.#context =
+      domain === 'event'
+        ? { arrivalMs, time: { eventMs: dueMs, overMs: dueMs - 1, firedMs: dueMs - 1, processingFiredMs } }
+        : { arrivalMs };
     this.#goOn(step.operator, place + 1, outputs);
   }
 
@@ -171,8 +178,12 @@ export class StepRun {
 
   #nextIndex(sink: string): number {
     const last = this.entries.findLast((entry) => entry.kind === 'output' && entry.sink === sink);
-    const { element, origin } = this.#maker as Maker;
-    const isSame = last?.kind === 'output' && last.element === element && last.origin === origin;
+    const { element, origin, position } = this.#maker as Maker;
+    const isSame =
+      last?.kind === 'output' &&
+      last.element === element &&
+      last.origin === origin &&
+      last.position === position;
     return isSame ? last.index + 1 : 0;
   }
 }

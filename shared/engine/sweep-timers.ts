@@ -19,9 +19,9 @@ const LANES_IN_FLIGHT = 8;
 const ARRIVAL_SLACK_MS = 5_000;
 
 /**
- * Fires what no record fires: lifts lanes that are proven idle to the event time of the others, and fires what is due by
- * then. Two at once do no harm.
- * @throws where the lanes or the index cannot be read.
+ * Fires what no record fires: what is due by the clock; then it lifts lanes that are proven idle to the event time of the
+ * others, and fires what is due by that. Two at once do no harm.
+ * @throws where the lanes or an index cannot be read; what is due by the clock has fired before the lanes are asked.
  */
 export async function sweepTimers(runtime: Runtime, keepGoing: () => boolean): Promise<TimerSweep> {
   const { store, lanes, program } = runtime;
@@ -30,10 +30,26 @@ export async function sweepTimers(runtime: Runtime, keepGoing: () => boolean): P
   const control = await store.readControl();
   // A replay goes by its own lanes, whose records are all there: none of them is idle before its end.
   if (control.phase !== 'live') return NOTHING;
+  const processing = runtime.clock.nowMs();
+  const byClock =
+    program.clocked.length === 0
+      ? NOTHING
+      : await fireDue(runtime, control, { event: -Infinity, processing }, keepGoing);
   const { reachedMs, lifted } = await liftIdle(runtime, lanes, time, control, keepGoing);
-  if (!Number.isFinite(reachedMs)) return { ...NOTHING, lifted };
+  if (!Number.isFinite(reachedMs)) return { ...byClock, lifted };
   const overMs = reachedMs - time.latenessMs;
-  return { ...(await fireDue(runtime, control, overMs, keepGoing)), overMs, lifted };
+  const reached = { event: overMs, processing: -Infinity };
+  const byEvent = await fireDue(runtime, control, reached, keepGoing);
+  return { ...together(byClock, byEvent), overMs, lifted };
+}
+
+function together(a: FireReport, b: FireReport): FireReport {
+  return {
+    items: a.items + b.items,
+    fired: a.fired + b.fired,
+    published: a.published + b.published,
+    left: a.left + b.left,
+  };
 }
 
 /**

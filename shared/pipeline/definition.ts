@@ -108,6 +108,8 @@ export interface ValueTime {
   readonly overMs: number;
   /** Up to where the key's timers have fired, milliseconds since the epoch; -Infinity where none has. */
   readonly firedMs: number;
+  /** The like of the key's timers by the clock. */
+  readonly processingFiredMs: number;
   /** To be told of a value that came too late and is dropped. */
   readonly onLate?: () => void;
 }
@@ -124,18 +126,33 @@ export interface PipelineTime {
   readonly batchIntervalMs?: number;
 }
 
-/** What an operator does when event time has come. Its timers are in its state: no state, no timers. */
-export interface OperatorTimers {
+/** When a timer fires, besides the time for which it waited. Milliseconds since the epoch. */
+export interface FiringMoment {
+  /** Processing time: arrival of the record before which it fires, or the sweep's clock. */
+  readonly nowMs: number;
+  /** Up to where the key's timers have fired, by either time; -Infinity where none has. */
+  readonly firedMs: number;
+  readonly processingFiredMs: number;
+}
+
+/** What an operator does when a time has come. Its timers are in its state: no state, no timers. */
+export interface DueTimers {
   /**
-   * The earliest event time above `firedMs` for which it waits, milliseconds since the epoch.
-   * @param firedMs up to where the key's timers have fired, of all its operators; -Infinity where none has.
+   * The earliest time above `firedMs` for which it waits, milliseconds since the epoch.
+   * @param firedMs up to where the key's timers of that time have fired, of all its operators; -Infinity where none has.
    */
   readonly dueMs: (state: Document, firedMs: number) => number | undefined;
   /**
-   * The event time `dueMs` has come, for which it waits: gives the outputs, in order.
+   * The time `dueMs` has come, for which it waits: gives the outputs, in order.
    * What it throws leaves the timer where it is.
    */
-  readonly fire: (key: string, dueMs: number, state: StateCell) => readonly unknown[];
+  readonly fire: (key: string, dueMs: number, state: StateCell, moment: FiringMoment) => readonly unknown[];
+}
+
+/** What an operator does when event time has come. */
+export interface OperatorTimers extends DueTimers {
+  /** And when the clock has: its timers of processing time. */
+  readonly processing?: DueTimers;
 }
 
 export interface StatefulStage {

@@ -681,6 +681,13 @@ export class KeyedStream<T, Timed extends boolean = false> implements Pipeline {
           'arrivalTime() before keyBy.',
       );
     }
+    const before = keyedStages.find((other) => other.kind === 'stateful' && other.timers?.processing);
+    if (stage.timers !== undefined && before?.kind === 'stateful') {
+      throw new TypeError(
+        `Operator '${stage.name}' goes by event time and stands behind '${before.name}', which has timers of processing ` +
+          'time: what these give has no event time. Put it before that operator, or into a pipeline of its own.',
+      );
+    }
     const others = keyedStages.flatMap((other) => (other.kind === 'stateful' ? namesOf(other) : []));
     for (const [place, each] of namesOf(stage).entries()) {
       requireName('operator', each);

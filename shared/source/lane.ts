@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { TimeDomain } from '../pipeline/definition.ts';
 import { comparePositions, type Position } from './position.ts';
 import type { RecordBatch, SourceRecord } from './record.ts';
 
@@ -55,15 +56,20 @@ export function byPartition(batch: RecordBatch, byShardUntil: Position | undefin
 }
 
 /** Of the outputs of a key's timers: no stream's lane begins so, for its tag has six characters. */
-const TIMER_PREFIX = 'timer/';
+const TIMER_PREFIXES: Readonly<Record<TimeDomain, string>> = { event: 'timer/', processing: 'clock/' };
 
-/** In which order a key's timers fire. @param keyHash of the key. */
-export function timerLane(keyHash: string): string {
-  return `${TIMER_PREFIX}${keyHash}`;
+/** In which order a key's timers of one time fire; between the two there is no order. @param keyHash of the key. */
+export function timerLane(keyHash: string, domain: TimeDomain = 'event'): string {
+  return `${TIMER_PREFIXES[domain]}${keyHash}`;
 }
 
 export function isTimerLane(lane: string): boolean {
-  return lane.startsWith(TIMER_PREFIX);
+  return lane.startsWith(TIMER_PREFIXES.event) || isProcessingLane(lane);
+}
+
+/** Whether the lane is of timers that go by the clock. */
+export function isProcessingLane(lane: string): boolean {
+  return lane.startsWith(TIMER_PREFIXES.processing);
 }
 
 /** The shard part of a lane. */

@@ -1,4 +1,6 @@
 import type {
+  DueTimers,
+  FiringMoment,
   FoldContext,
   KeyedStage,
   LookupStage,
@@ -6,6 +8,7 @@ import type {
   Sink,
   StateCell,
   StatefulStage,
+  TimeDomain,
 } from '../pipeline/definition.ts';
 import { canonicalDocument } from '../state/canonical-document.ts';
 import type { Document } from '../state/document.ts';
@@ -27,6 +30,12 @@ export type Emit = (sink: Sink, value: unknown, isChange: boolean, ownKey: strin
 export interface PlainTimer {
   readonly place: number;
   readonly dueMs: number;
+  readonly domain: TimeDomain;
+}
+
+function timersOf(stage: KeyedStage, domain: TimeDomain): DueTimers | undefined {
+  if (stage.kind !== 'stateful') return undefined;
+  return domain === 'event' ? stage.timers : stage.timers?.processing;
 }
 
 /** What a value brings along on its way through the stages. */
@@ -72,24 +81,31 @@ export class PlainKey implements KeyStates {
     this.#run(this.#stages, value, { isChange: false, ownKey: this.#key, context }, emit);
   }
 
-  /** The key's next timer, of one time that of the first operator. @param firedMs up to where timers have fired. */
-  nextTimer(firedMs: number): PlainTimer | undefined {
+  /**
+   * The key's next timer by a time, of one moment that of the first operator.
+   * @param firedMs up to where timers of that time have fired.
+   */
+  nextTimer(firedMs: number, domain: TimeDomain = 'event'): PlainTimer | undefined {
     let next: PlainTimer | undefined;
     for (const [place, stage] of this.#stages.entries()) {
-      if (stage.kind !== 'stateful' || stage.timers === undefined) continue;
+      const timers = timersOf(stage, domain);
+      if (stage.kind !== 'stateful' || timers === undefined) continue;
       const state = this.states.get(stage.name);
-      const dueMs = state === undefined ? undefined : stage.timers.dueMs(state, firedMs);
-      if (dueMs !== undefined && (next === undefined || dueMs < next.dueMs)) next = { place, dueMs };
+      const dueMs = state === undefined ? undefined : timers.dueMs(state, firedMs);
+      if (dueMs !== undefined && (next === undefined || dueMs < next.dueMs)) next = { place, dueMs, domain };
     }
     return next;
   }
 
   /** Fires a timer. What it gives is in time for the stages behind it. @throws what user code throws. */
-  fire({ place, dueMs }: PlainTimer, arrivalMs: number, emit: Emit): void {
-    const stage = this.#stages[place];
-    if (stage?.kind !== 'stateful' || stage.timers === undefined) return;
-    const outputs = stage.timers.fire(this.#key, dueMs, this.#cells.get(stage) as StateCell);
-    const context = { arrivalMs, time: { eventMs: dueMs, overMs: dueMs - 1, firedMs: dueMs - 1 } };
+  fire({ place, dueMs, domain }: PlainTimer, moment: FiringMoment, emit: Emit): void {
+    const stage = this.#stages[place] as KeyedStage;
+    const timers = timersOf(stage, domain);
+    if (stage.kind !== 'stateful' || timers === undefined) return;
+    const { nowMs, processingFiredMs } = moment;
+    const outputs = timers.fire(this.#key, dueMs, this.#cells.get(stage) as StateCell, moment);
+    const time = { eventMs: dueMs, overMs: dueMs - 1, firedMs: dueMs - 1, processingFiredMs };
+    const context = { arrivalMs: nowMs, ...(domain === 'event' && { time }) };
     const way: Way = { isChange: false, ownKey: this.#key, context };
     for (const output of outputs)
       this.#run(this.#stages.slice(place + 1), output, this.#behind(stage, output, way), emit);

@@ -70,6 +70,7 @@ const FOCUS = {
   ],
   timed: [TIME_WORLD, 'const TIMED_SHARE = 0.2;', 'const TIMED_SHARE = 1;'],
   timedToo: [TIME_WORLD, 'const TOO_SHARE = 0.12;', 'const TOO_SHARE = 1;'],
+  clocked: [TIME_WORLD, 'const CLOCKED_SHARE = 0.15;', 'const CLOCKED_SHARE = 1;'],
   resharded: [WORLD, 'const reshards = chance(0.35)', 'const reshards = chance(1)'],
   staleListings: [
     'shared/testing/simulator/drawn-faults.ts',
@@ -1283,19 +1284,15 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     500,
     [
       DRAFT,
-      'const dueMs = item.outbox.some(({ lane }) => isTimerLane(lane)) ? 0 : this.dueMs;',
-      'const { dueMs } = this;',
+      "const dueMs = item.outbox.some(({ lane }) => isTimerLane(lane)) ? 0 : this.nextTimer('event')?.dueMs;",
+      "const dueMs = this.nextTimer('event')?.dueMs;",
     ],
     FOCUS.timed,
   ),
   broken(
     'keeps a time in the index behind which an earlier timer is',
     500,
-    [
-      DRAFT,
-      'stored !== undefined && stored > 0 && stored <= dueMs &&',
-      'stored !== undefined && stored > 0 &&',
-    ],
+    [DRAFT, 'stored > 0 && stored <= dueMs &&', 'stored > 0 &&'],
     FOCUS.timed,
   ),
   broken(
@@ -1313,8 +1310,8 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     500,
     [
       'shared/engine/fire-timers.ts',
-      'position: { sequence: String(dueMs), sub: cell }',
-      'position: { sequence: String(dueMs + maker.arrivalMs), sub: cell }',
+      'const position = { sequence: String(dueMs), sub: cell };',
+      'const position = { sequence: String(dueMs + maker.arrivalMs), sub: cell };',
     ],
     FOCUS.timed,
   ),
@@ -1323,6 +1320,91 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     2_000,
     [DRAFT, 'if (this.#timed.length > 0) this.#carryTimers(entries);', ''],
     FOCUS.timed,
+  ),
+  // Of timers that go by the clock.
+  broken(
+    'raises how far event time has fired by what fires by the clock',
+    200,
+    [
+      DRAFT,
+      'else this.processingFiredMs = Math.max(this.processingFiredMs, dueMs);',
+      'else this.processingFiredMs = this.firedMs = Math.max(this.processingFiredMs, dueMs);',
+    ],
+    FOCUS.timed,
+    FOCUS.clocked,
+  ),
+  broken(
+    'forgets up to where it has fired by the clock',
+    200,
+    [DRAFT, '...(processingFiredMs !== -Infinity && { processingFiredMs }),', ''],
+    FOCUS.timed,
+    FOCUS.clocked,
+  ),
+  broken(
+    'keeps up to where it fired by the clock before a record that is rejected',
+    1_000,
+    [DRAFT, 'this.processingFiredMs = processingFiredMs;\n    this', 'this'],
+    FOCUS.timed,
+    FOCUS.clocked,
+    FOCUS.timedPoison,
+  ),
+  broken(
+    'takes what fired by the clock out of the outbox before it is published',
+    500,
+    [
+      FIRE,
+      'const pending = item.outbox.filter((entry) => !published.has(entry));',
+      "const pending = item.outbox.filter(({ lane }) => !lane.startsWith('clock/'));",
+    ],
+    FOCUS.timed,
+    FOCUS.clocked,
+  ),
+  broken(
+    'publishes what the clock fires before the write that says so',
+    500,
+    [
+      FIRE,
+      '    const [result] = await store.commit([write]);',
+      '    await publishFired(runtime, standing, written, keepGoing, report);\n    const [result] = await store.commit([write]);',
+    ],
+    FOCUS.timed,
+    FOCUS.clocked,
+  ),
+  broken(
+    'fires nothing by the clock before a record that arrived later',
+    200,
+    [FOLD, '{ event, processing: record.arrivalMs }', '{ event, processing: -Infinity }'],
+    FOCUS.timed,
+    FOCUS.clocked,
+  ),
+  broken(
+    'sweeps ahead of the clock',
+    200,
+    [SWEEP, 'const processing = runtime.clock.nowMs();', 'const processing = runtime.clock.nowMs() + 5_000;'],
+    FOCUS.timed,
+    FOCUS.clocked,
+  ),
+  broken(
+    'keeps a time in the index of the clock behind which an earlier timer is',
+    500,
+    [
+      DRAFT,
+      'stored <= dueMs && this.processingFiredMs ===',
+      'stored !== undefined && this.processingFiredMs ===',
+    ],
+    FOCUS.timed,
+    FOCUS.clocked,
+  ),
+  broken(
+    'puts what both times make into one lane of the key',
+    500,
+    [
+      'shared/engine/fire-timers.ts',
+      'const lane = timerLane(hashOfKey(key), domain);',
+      'const lane = timerLane(hashOfKey(key));',
+    ],
+    FOCUS.timed,
+    FOCUS.clocked,
   ),
   broken(
     'keeps what timers made before a record that is rejected, and fires them again',

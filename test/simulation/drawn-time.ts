@@ -1,12 +1,14 @@
 import { seededRandom } from '../../shared/testing/seeded-random.ts';
 import { drawFork, drawRewind, type PlannedRecord, type WorldPlan } from './drawn-world.ts';
-import { TIMED, TIMED_TOO } from './timed-workloads.ts';
+import { CLOCKED, TIMED, TIMED_TOO } from './timed-workloads.ts';
 import type { Poison, Workload } from './workloads.ts';
 
 /** How many worlds have event time. */
 const TIMED_SHARE = 0.2;
 /** How many of those have a workload of `TIMED_TOO`. */
 const TOO_SHARE = 0.12;
+/** And how many one of `CLOCKED`. */
+const CLOCKED_SHARE = 0.15;
 /** Event time of the first record, milliseconds since the epoch. */
 const FIRST_MS = 1_000_000;
 /** To what event times are rounded: several records have one. */
@@ -23,7 +25,7 @@ export interface PlannedTime {
 
 /** By the number that a plan has. */
 export function timedWorkload(number: number): Workload {
-  return [...TIMED, ...TIMED_TOO][number] as Workload;
+  return [...TIMED, ...TIMED_TOO, ...CLOCKED][number] as Workload;
 }
 
 /** In some worlds records have event time: in bursts, out of order in a shard and between shards, some far behind. */
@@ -35,7 +37,12 @@ export function drawTime(seed: number, plan: WorldPlan): WorldPlan {
   const chance = (probability: number): boolean => random() < probability;
   const drawn = upTo(TIMED.length - 1);
   const too = seededRandom(seed ^ 0x71374491);
-  const workload = too() < TOO_SHARE ? TIMED.length + Math.floor(too() * TIMED_TOO.length) : drawn;
+  const other = too() < TOO_SHARE ? TIMED.length + Math.floor(too() * TIMED_TOO.length) : drawn;
+  const clocked = seededRandom(seed ^ 0x3956c25b);
+  const workload =
+    clocked() < CLOCKED_SHARE
+      ? TIMED.length + TIMED_TOO.length + Math.floor(clocked() * CLOCKED.length)
+      : other;
   const following = timedWorkload(workload).next?.pipelines.length ?? 0;
   const poison = chance(0.2) ? pick(POISONS) : undefined;
   const spreadMs = pick([50, 2_000, 20_000]);

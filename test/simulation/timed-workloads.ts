@@ -334,5 +334,53 @@ export const TIMED: readonly Workload[] = [
   { pipeline: deduplicated, leastRoomBytes: 4_000 },
 ];
 
+interface Heard {
+  readonly ids: readonly string[];
+}
+
+/** Timers by the clock beside some of event time: each kind sets the other, moves and clears its own. */
+const clocked = timed('clocked', 2)
+  .process<Heard, { readonly [part: string]: unknown }>('hear', {
+    onRecord: (element, context) => {
+      const { id, amount } = element.value;
+      const { eventMs, processingMs, timers } = context;
+      const ids = [...(context.get()?.ids ?? []), idOf(element)].slice(-8);
+      context.update({ ids });
+      timers.processing.set(`own-${id}`, processingMs + amount * 700);
+      timers.processing.set('silence', processingMs + 9_000);
+      if (amount % 4 === 1) timers.processing.set('moved', processingMs + 3_000);
+      if (amount % 5 === 2) timers.processing.clear('moved');
+      if (amount === 9) timers.processing.set('past', 0);
+      if (amount % 3 === 0) timers.set('event', eventMs + 5_000);
+      context.emit({ id, waits: timers.processing.get('moved') !== undefined });
+    },
+    onTimer: (timer, { emit, eventMs, get, timers }) => {
+      emit({ timer, eventMs, ids: get()?.ids ?? [] });
+      // Long over by the clock: it comes as soon as it can.
+      if (timer === 'event') timers.processing.set('after', eventMs);
+    },
+    onProcessingTimer: (timer, context) => {
+      const { emit, eventMs, processingMs, get, timers } = context;
+      const ids = get()?.ids ?? [];
+      emit({ timer, processingMs, eventMs, ids });
+      if (timer === 'silence') context.remove();
+      else if (timer === 'moved') timers.processing.set('again', processingMs + 1_500);
+      else if (timer === 'past') context.update({ ids: ids.slice(1) });
+      else if (timer === 'again') timers.set('back', eventMs + 2_000);
+    },
+  })
+  .to(kinesis('heard'))
+  .updateStateByKey<number>('told', (_, told = 0) => told + 1, { emit: 'every' })
+  .to(kinesis('told'));
+
 /** What takes the place of one of them in some worlds, which else are as they were drawn. */
 export const TIMED_TOO: readonly Workload[] = [{ pipeline: living, leastRoomBytes: 6_000 }];
+
+/** The like, of what goes by the clock. */
+export const CLOCKED: readonly Workload[] = [
+  {
+    pipeline: clocked,
+    leastRoomBytes: 6_000,
+    next: { sink: 'heard', pipelines: [chainedOn(clocked, 'heard', 'all-heard', () => 'all')] },
+  },
+];

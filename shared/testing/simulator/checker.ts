@@ -33,7 +33,7 @@ import type { Advance, Progress } from '../../state/state-store.ts';
 import type { SourceLane } from '../../time/source-lanes.ts';
 import { Oracle, type OracleElement, type OracleOutput, type OracleStep } from './oracle.ts';
 import type { RestoredFrom } from './simulated-process.ts';
-import { TimeChecker } from './time-checker.ts';
+import { TimeChecker, type TimeCheckerOptions } from './time-checker.ts';
 import type { TimedRun } from './timed-oracle.ts';
 import type { WindowRule } from './window-checker.ts';
 
@@ -148,6 +148,7 @@ export interface CheckerOptions {
   readonly windows?: WindowRule | undefined;
   /** Of a fork: whether it processes records by itself until then. */
   readonly isLive?: boolean | undefined;
+  readonly latestClockMs?: TimeCheckerOptions['latestClockMs'];
 }
 
 /**
@@ -321,6 +322,7 @@ export class Checker {
       },
       say: (invariant, what) => this.#say(invariant, what),
       before,
+      latestClockMs: this.#options.latestClockMs,
     });
   }
 

@@ -175,6 +175,7 @@ export class SimulatedPipeline {
       windows: this.#options.windows,
       isLive: this.#options.isLive,
       lanes: () => stream.allLanes(),
+      latestClockMs: () => time.nowMs + this.#world.highestSkewMs,
       isWithinRetention: ({ arrivalMs }) =>
         arrivalMs >= time.nowMs - stream.retentionMs - upstreamRetentionMs,
     });
@@ -444,11 +445,15 @@ export class SimulatedPipeline {
         if (number !== this.#scheduledSweeps || this.#world.faults.total !== total) return;
         const { time } = this.#main.program.definition;
         // By arrival lanes are lifted for ever, as the clock goes on.
-        const isMoving = time?.of !== undefined ? lifted > 0 : this.#hasTimers;
+        const isMoving = this.#waitsForClock || (time?.of !== undefined ? lifted > 0 : this.#hasTimers);
         this.#areTimersDone = isLast && !isMoving && fired + published + left === 0;
       });
       if (!this.#areTimersDone || !isLast) this.#sweepOnSchedule(intervalMs);
     });
+  }
+
+  get #waitsForClock(): boolean {
+    return [...this.store.items().values()].some(({ processingDueMs }) => processingDueMs !== undefined);
   }
 
   get #hasTimers(): boolean {

@@ -11,7 +11,7 @@ import type { Progress } from '../../state/state-store.ts';
 import type { SourceLane } from '../../time/source-lanes.ts';
 import { LaneTruth } from './lane-truth.ts';
 import type { Oracle } from './oracle.ts';
-import { isAsRun, TimedOracle, type TimedRun } from './timed-oracle.ts';
+import { isAsRun, TimedOracle, type TimedKey, type TimedRun } from './timed-oracle.ts';
 import { WindowChecker, type WindowRule } from './window-checker.ts';
 
 export interface TimeCheckerOptions {
@@ -26,6 +26,8 @@ export interface TimeCheckerOptions {
   readonly say: (invariant: string, what: string) => void;
   /** Of another generation, where there is one. */
   readonly before?: TimeChecker | undefined;
+  /** The latest moment that a clock of a process may show, milliseconds since the epoch. */
+  readonly latestClockMs?: (() => number) | undefined;
 }
 
 /** An output of a timer that is committed. */
@@ -148,6 +150,7 @@ export class TimeChecker {
       );
 
     const run = this.#explain(key, item, records, isParked);
+    this.#checkClock(item, records, this.#oracle.of(key), run);
     for (const step of run.steps) {
       if (step.kind === 'fired') continue;
       const { lane } = step.record;
@@ -193,9 +196,10 @@ export class TimeChecker {
         })),
         firesUpToMs: item.firedMs ?? -Infinity,
         ...(isAlone && { firesBeforeUpToMs: Infinity }),
+        processingUpToMs: item.processingFiredMs ?? -Infinity,
         isParked,
       });
-      if (isAsRun(run, item.states, item.firedMs)) return run;
+      if (isAsRun(run, item)) return run;
       first ??= run;
     }
     return first as TimedRun;
@@ -242,12 +246,43 @@ export class TimeChecker {
     }
   }
 
+  /**
+   * What goes by the clock fires when it has come, and says so by no other time than its own. Before a record the clock is
+   * its arrival.
+   */
+  #checkClock(item: StateItem, records: readonly SourceRecord[], before: TimedKey, { key }: TimedRun): void {
+    const { pk, processingFiredMs = -Infinity } = item;
+    const arrivals = records.map(({ arrivalMs }) => arrivalMs);
+    const latestMs =
+      arrivals.length > 0 ? Math.max(...arrivals) : (this.#options.latestClockMs?.() ?? Infinity);
+    if (processingFiredMs > before.processingFiredMs && processingFiredMs > latestMs)
+      this.#say(
+        'time',
+        `${pk} fires by the clock up to ${processingFiredMs}, which shows ${latestMs} at most`,
+      );
+    if (processingFiredMs !== key.processingFiredMs)
+      this.#say(
+        'I2',
+        `${pk} has fired by the clock up to ${processingFiredMs}, and not ${key.processingFiredMs}`,
+      );
+    const firedMs = item.firedMs ?? -Infinity;
+    if (firedMs !== key.firedMs)
+      this.#say('I2', `${pk} has fired by event time up to ${firedMs}, and not ${key.firedMs}`);
+  }
+
   /** A sweep finds what it has to look at. */
   #checkIndex(item: StateItem): void {
     const key = keyOfItem(item.pk) as string;
-    const dueMs = item.outbox.some(({ lane }) => isTimerLane(lane)) ? 0 : this.#oracle.nextDueMs(key);
-    if (dueMs === undefined || (item.dueMs !== undefined && item.dueMs <= dueMs)) return;
-    this.#say('time', `${item.pk} is due at ${dueMs}, and stands in the index at ${item.dueMs}`);
+    const byEventMs = this.#oracle.nextDueMs(key, 'event');
+    const dueMs = item.outbox.some(({ lane }) => isTimerLane(lane)) ? 0 : byEventMs;
+    if (!isFound(item.dueMs, dueMs))
+      this.#say('time', `${item.pk} is due at ${dueMs}, and stands in the index at ${item.dueMs}`);
+    const byClockMs = this.#oracle.nextDueMs(key, 'processing');
+    if (!isFound(item.processingDueMs, byClockMs))
+      this.#say(
+        'time',
+        `${item.pk} is due by the clock at ${byClockMs}, and stands in the index at ${item.processingDueMs}`,
+      );
   }
 
   /** All is acknowledged, and sweeps have come to rest. */
@@ -256,8 +291,11 @@ export class TimeChecker {
     const overMs = (of === undefined ? -Infinity : this.#lanes.highestMs) - latenessMs;
     for (const [pk, { letters }] of items) {
       const key = keyOfItem(pk);
-      const dueMs =
-        key === undefined || letters?.parkedFrom !== undefined ? undefined : this.#oracle.nextDueMs(key);
+      if (key === undefined || letters?.parkedFrom !== undefined) continue;
+      const byClockMs = this.#oracle.nextDueMs(key, 'processing');
+      if (byClockMs !== undefined)
+        this.#say('liveness', `${pk} waits for ${byClockMs} by the clock, and time has passed`);
+      const dueMs = this.#oracle.nextDueMs(key, 'event');
       if (dueMs !== undefined && dueMs <= overMs)
         this.#say('liveness', `${pk} waits for ${dueMs}, and event time is over up to ${overMs}`);
     }
@@ -276,6 +314,11 @@ export class TimeChecker {
   #say(invariant: string, what: string): void {
     this.#options.say(invariant, what);
   }
+}
+
+/** Whether the index leads to what is due, in time. */
+function isFound(indexedMs: number | undefined, dueMs: number | undefined): boolean {
+  return dueMs === undefined || (indexedMs !== undefined && indexedMs <= dueMs);
 }
 
 function orderName(entry: OutputEntry): string {

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import { hashOfKey } from '../../output/output-id.ts';
-import type { PipelineDefinition } from '../../pipeline/definition.ts';
+import type { PipelineDefinition, TimeDomain } from '../../pipeline/definition.ts';
 import { timerLane } from '../../source/lane.ts';
 import type { SourceRecord } from '../../source/record.ts';
-import type { Document } from '../../state/document.ts';
+import type { StateItem } from '../../state/state-item.ts';
 import { PlainKey, type KeyStates, type PlainTimer } from '../plain-key.ts';
 import { emitting, type Oracle, type OracleOutput } from './oracle.ts';
 
@@ -11,6 +11,8 @@ import { emitting, type Oracle, type OracleOutput } from './oracle.ts';
 export interface TimedKey extends KeyStates {
   /** Milliseconds since the epoch; -Infinity where none has. */
   readonly firedMs: number;
+  /** The like by the clock. */
+  readonly processingFiredMs: number;
 }
 
 /** A timer has fired, or a record has run. */
@@ -18,6 +20,7 @@ export type TimedStep =
   | {
       readonly kind: 'fired';
       readonly dueMs: number;
+      readonly domain: TimeDomain;
       /** Among the stateful operators. */
       readonly operator: number;
       readonly outputs: readonly OracleOutput[];
@@ -44,10 +47,17 @@ export interface TimedInput {
   readonly firesUpToMs: number;
   /** Before records, where that is known better. */
   readonly firesBeforeUpToMs?: number;
+  /** Where it brings in no records: up to where it has fired by the clock. Before a record it is up to its arrival. */
+  readonly processingUpToMs: number;
   readonly isParked: boolean;
 }
 
-const NOTHING_KNOWN: TimedKey = { states: new Map(), seen: new Set(), firedMs: -Infinity };
+const NOTHING_KNOWN: TimedKey = {
+  states: new Map(),
+  seen: new Set(),
+  firedMs: -Infinity,
+  processingFiredMs: -Infinity,
+};
 
 /**
  * What a key's states and outputs should be in a pipeline with a time: its records, and what they waited for, one after
@@ -71,10 +81,10 @@ export class TimedOracle {
     this.#keys.set(key, next);
   }
 
-  /** When the key's next timer is due; undefined where it has none. */
-  nextDueMs(key: string): number | undefined {
+  /** When the key's next timer of a time is due; undefined where it has none. */
+  nextDueMs(key: string, domain: TimeDomain): number | undefined {
     const known = this.of(key);
-    return this.#begin(key, known).nextTimer(known.firedMs)?.dueMs;
+    return this.#begin(key, known).nextTimer(firedBy(known, domain), domain)?.dueMs;
   }
 
   run(key: string, input: TimedInput): TimedRun {
@@ -89,7 +99,7 @@ export class TimedOracle {
     for (const { record, overMs } of records) {
       const fired = isParked
         ? undefined
-        : this.#fire(key, known, Math.min(firesBeforeUpToMs, overMs), record);
+        : this.#fire(key, known, Math.min(firesBeforeUpToMs, overMs), record.arrivalMs, record);
       const before = fired?.key ?? known;
       const over = Math.max(overMs, before.firedMs);
       const run = isParked ? undefined : this.#apply(key, before, record, overMs);
@@ -103,29 +113,46 @@ export class TimedOracle {
       steps.push(...(fired?.steps ?? []), { kind: 'applied', record, outputs: run.outputs, overMs: over });
     }
     if (!isParked) {
-      const last = this.#fire(key, known, firesUpToMs, records.at(-1)?.record);
+      const record = records.at(-1)?.record;
+      const byClockMs = record === undefined ? input.processingUpToMs : -Infinity;
+      const last = this.#fire(key, known, firesUpToMs, byClockMs, record);
       known = last.key;
       steps = [...steps, ...last.steps];
     }
     return { key: known, steps };
   }
 
-  #fire(key: string, from: TimedKey, upToMs: number, record: SourceRecord | undefined): TimedRun {
+  /** By event time first, and as long as something is due by either. */
+  #fire(
+    key: string,
+    from: TimedKey,
+    upToMs: number,
+    processingUpToMs: number,
+    record: SourceRecord | undefined,
+  ): TimedRun {
     const { keyedStages } = this.#definition;
     const steps: TimedStep[] = [];
-    let { firedMs } = from;
+    let { firedMs, processingFiredMs } = from;
     const plain = this.#begin(key, from);
-    for (let timer = plain.nextTimer(firedMs); timer !== undefined && timer.dueMs <= upToMs;) {
+    const next = (): PlainTimer | undefined => {
+      const byEvent = plain.nextTimer(firedMs, 'event');
+      if (byEvent !== undefined && byEvent.dueMs <= upToMs) return byEvent;
+      const byClock = plain.nextTimer(processingFiredMs, 'processing');
+      return byClock !== undefined && byClock.dueMs <= processingUpToMs ? byClock : undefined;
+    };
+    for (let timer = next(); timer !== undefined; timer = next()) {
+      const { dueMs, domain } = timer;
       const outputs: OracleOutput[] = [];
       const operator = operatorNumber(keyedStages, timer);
-      const position = { sequence: String(timer.dueMs), sub: operator };
-      const origin = { lane: timerLane(hashOfKey(key)), position };
-      plain.fire(timer, record?.arrivalMs ?? 0, emitting(outputs, 0, key, origin));
-      firedMs = Math.max(firedMs, timer.dueMs);
-      steps.push({ kind: 'fired', dueMs: timer.dueMs, operator, outputs });
-      timer = plain.nextTimer(firedMs);
+      const position = { sequence: String(dueMs), sub: operator };
+      const origin = { lane: timerLane(hashOfKey(key), domain), position };
+      const moment = { nowMs: record?.arrivalMs ?? 0, firedMs, processingFiredMs };
+      plain.fire(timer, moment, emitting(outputs, 0, key, origin));
+      if (domain === 'event') firedMs = dueMs;
+      else processingFiredMs = dueMs;
+      steps.push({ kind: 'fired', dueMs, domain, operator, outputs });
     }
-    return { key: { states: plain.states, seen: plain.seen, firedMs }, steps };
+    return { key: { states: plain.states, seen: plain.seen, firedMs, processingFiredMs }, steps };
   }
 
   /** @returns nothing where one of the elements is rejected. */
@@ -137,16 +164,16 @@ export class TimedOracle {
   ): { readonly key: TimedKey; readonly outputs: readonly OracleOutput[] } | undefined {
     const plain = this.#begin(key, from);
     const outputs: OracleOutput[] = [];
-    const { firedMs } = from;
+    const { firedMs, processingFiredMs } = from;
     try {
       for (const { element, value, eventMs = 0 } of this.#oracle.valuesOf(record, key)) {
-        const time = { eventMs, overMs: Math.max(laneOverMs, firedMs), firedMs };
+        const time = { eventMs, overMs: Math.max(laneOverMs, firedMs), firedMs, processingFiredMs };
         plain.fold(value, { arrivalMs: record.arrivalMs, time }, emitting(outputs, element, key));
       }
     } catch {
       return undefined;
     }
-    return { key: { states: plain.states, seen: plain.seen, firedMs }, outputs };
+    return { key: { states: plain.states, seen: plain.seen, firedMs, processingFiredMs }, outputs };
   }
 
   #begin(key: string, from: KeyStates): PlainKey {
@@ -157,10 +184,17 @@ export class TimedOracle {
 /** Whether an item has these states, and has fired so far. */
 export function isAsRun(
   { key }: TimedRun,
-  states: ReadonlyMap<string, Document>,
-  firedMs: number | undefined,
+  { states, firedMs = -Infinity, processingFiredMs = -Infinity }: StateItem,
 ): boolean {
-  return key.firedMs === (firedMs ?? -Infinity) && isDeepStrictEqual(new Map(states), new Map(key.states));
+  return (
+    key.firedMs === firedMs &&
+    key.processingFiredMs === processingFiredMs &&
+    isDeepStrictEqual(new Map(states), new Map(key.states))
+  );
+}
+
+function firedBy({ firedMs, processingFiredMs }: TimedKey, domain: TimeDomain): number {
+  return domain === 'event' ? firedMs : processingFiredMs;
 }
 
 /** Among the stateful operators. */

@@ -75,6 +75,7 @@ export class WindowChecker {
       if (step.kind === 'rejected') continue;
       const results = resultsOf(step.outputs, this.#rule.sink);
       if (step.kind === 'fired') {
+        if (step.domain !== 'event') continue;
         windows.firedMs = Math.max(windows.firedMs, step.dueMs);
         if (step.operator === 0) this.#fired(key, windows, step.dueMs, results);
       } else {

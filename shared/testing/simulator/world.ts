@@ -52,6 +52,7 @@ export class World {
   readonly #planRequest: PlanRequest;
   #processes = 0;
   #lateEffects = 0;
+  #highestSkewMs = 0;
   /** Requests that have not arrived yet. */
   #onTheirWay = 0;
   /** What is still to come from outside. */
@@ -72,6 +73,11 @@ export class World {
   /** Requests that processes have begun. */
   get requests(): number {
     return this.#requests;
+  }
+
+  /** How far the clock of a process has ever been ahead, milliseconds. */
+  get highestSkewMs(): number {
+    return this.#highestSkewMs;
   }
 
   /** Requests of dead processes that are still on their way. */
@@ -345,7 +351,10 @@ export class World {
         `  p${process.id} is frozen for ${Math.round((process.frozenUntilMs - this.time.nowMs) / 1_000)} s`,
       );
     }
-    if (faults.strikes('clockJump', 0.02)) process.skewMs = (random() - 0.5) * CLOCK_JUMP_MS;
+    if (faults.strikes('clockJump', 0.02)) {
+      process.skewMs = (random() - 0.5) * CLOCK_JUMP_MS;
+      this.#highestSkewMs = Math.max(this.#highestSkewMs, process.skewMs);
+    }
     const slow = faults.strikes('slowRequest', 0.04) ? random() * 8_000 : 0;
     return { thereMs: 1 + random() * 20 + slow, backMs: 1 + random() * 20, fault: this.#drawnFault() };
   }

@@ -15,6 +15,7 @@ import type { StatefulStage } from '../../../shared/pipeline/definition.ts';
 import { testPipeline } from '../../../shared/testing/index.ts';
 import { click, clicksByUser, type Click } from './clicks.ts';
 
+const NOTHING_FIRED = { firedMs: -Infinity, processingFiredMs: -Infinity };
 const seconds = (count: number) => ({ seconds: count });
 const out = kinesis<unknown>('out');
 const values = (test: { outputs(): readonly { readonly value: unknown }[] }): unknown[] =>
@@ -209,7 +210,7 @@ describe('states of process', () => {
       }),
     );
     const cell = new Cell(stage, 'a', { s: { s: { l: [[1]] } } }, true, true);
-    const time = { eventMs: 1, overMs: -Infinity, firedMs: -Infinity };
+    const time = { eventMs: 1, overMs: -Infinity, ...NOTHING_FIRED };
     expect(() => stage.fold('a', {}, cell, { arrivalMs: 1, time })).toThrow(
       /stored as another kind than map/,
     );
@@ -225,9 +226,12 @@ describe('states of process', () => {
     const old = { s: { s: { m: { old: [1] } } } };
     expect(stage.timers?.dueMs(old, 0)).toBeUndefined();
     const cell = new Cell(stage, 'a', old, true, true);
-    stage.fold('a', {}, cell, { arrivalMs: 1, time: { eventMs: 5, overMs: 0, firedMs: 0 } });
+    stage.fold('a', {}, cell, {
+      arrivalMs: 1,
+      time: { eventMs: 5, overMs: 0, ...NOTHING_FIRED, firedMs: 0 },
+    });
     expect(stage.timers?.dueMs(cell.get() as never, 0)).toBe(10_005);
-    stage.timers?.fire('a', 10_005, cell);
+    stage.timers?.fire('a', 10_005, cell, { nowMs: 0, ...NOTHING_FIRED });
     expect(cell.get()).toEqual(old);
     // In code with a shorter time to live it may be over already: it comes as soon as it can.
     expect(stage.timers?.dueMs({ s: { s: { m: { x: [1, 1] } } } }, 50_000)).toBe(50_001);
@@ -305,7 +309,7 @@ describe('times to live', () => {
         const cell = new Cell(stage, 'a', undefined, false, false);
         const model = new Model({ setValue: 3_000, append: 5_000, set: 8_000 });
         for (const step of list) {
-          const time = { eventMs: step.at, overMs: -Infinity, firedMs: -Infinity };
+          const time = { eventMs: step.at, overMs: -Infinity, ...NOTHING_FIRED };
           const outputs = stage.fold('a', step, cell, { arrivalMs: 1, time });
           const expected = model.run(step);
           expect(outputs).toEqual([expected]);
