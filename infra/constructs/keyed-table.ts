@@ -9,7 +9,8 @@ import {
 } from 'aws-cdk-lib/aws-dynamodb';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import type { Construct } from 'constructs';
-import { DUE_INDEX } from '../../shared/state/due-buckets.ts';
+import type { TimeDomain } from '../../shared/pipeline/definition.ts';
+import { DUE_INDEXES } from '../../shared/state/due-buckets.ts';
 import { ITEM } from '../../shared/state/item-attributes.ts';
 
 /** The partition key of every table of a pipeline, a string; there is no sort key. */
@@ -34,12 +35,13 @@ export interface KeyedTableProps {
   /** Default: the key that AWS manages for DynamoDB. */
   readonly encryptionKey?: IKey | undefined;
   readonly timeToLiveAttribute?: string;
-  /** Whether items wait for event time: the table gets the index of what is due, in which no other item stands. */
-  readonly hasDueItems?: boolean;
+  /** For what items wait: the table gets the index of what is due by each of these times, in which no other item stands. */
+  readonly waitsFor?: readonly TimeDomain[];
 }
 
 /** A table on demand with the one key form that state and sinks use, recoverable to any second of 35 days. */
 export function keyedTable(scope: Construct, id: string, props: KeyedTableProps): TableV2 {
+  const { waitsFor = [] } = props;
   const table = new TableV2(scope, id, {
     partitionKey: { name: PARTITION_KEY, type: AttributeType.STRING },
     billing: Billing.onDemand(),
@@ -48,15 +50,13 @@ export function keyedTable(scope: Construct, id: string, props: KeyedTableProps)
     removalPolicy: props.removalPolicy,
     deletionProtection: props.removalPolicy !== RemovalPolicy.DESTROY,
     ...(props.timeToLiveAttribute === undefined ? {} : { timeToLiveAttribute: props.timeToLiveAttribute }),
-    ...(props.hasDueItems === true && {
-      globalSecondaryIndexes: [
-        {
-          indexName: DUE_INDEX,
-          partitionKey: { name: ITEM.dueBucket, type: AttributeType.STRING },
-          sortKey: { name: ITEM.due, type: AttributeType.NUMBER },
-          projectionType: ProjectionType.KEYS_ONLY,
-        },
-      ],
+    ...(waitsFor.length > 0 && {
+      globalSecondaryIndexes: waitsFor.map((domain) => ({
+        indexName: DUE_INDEXES[domain].name,
+        partitionKey: { name: ITEM.dueBucket, type: AttributeType.STRING },
+        sortKey: { name: DUE_INDEXES[domain].due, type: AttributeType.NUMBER },
+        projectionType: ProjectionType.KEYS_ONLY,
+      })),
     }),
   });
   // CDK refuses a customer's key in a stack of no given region, where the one replica is in the stack's own.

@@ -6,7 +6,8 @@ import type { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { CfnBucket, type Bucket } from 'aws-cdk-lib/aws-s3';
 import { checkpointPrefix } from '../../shared/checkpoint/checkpoint-store.ts';
 import { closedLetterPrefix, deadLetterPrefix } from '../../shared/output/s3-dead-letters.ts';
-import { DUE_INDEX } from '../../shared/state/due-buckets.ts';
+import type { TimeDomain } from '../../shared/pipeline/definition.ts';
+import { DUE_INDEXES } from '../../shared/state/due-buckets.ts';
 import { spilledPrefix } from '../../shared/state/spilled-states.ts';
 import type { AnyTable } from './keyed-table.ts';
 import type { SinkDestinations } from './sink-destinations.ts';
@@ -69,8 +70,8 @@ export interface PipelineResources {
   readonly stream: IStream;
   readonly repartitionStream: IStream | undefined;
   readonly stateTable: AnyTable;
-  /** Whether the table has the index of what is due. */
-  readonly hasDueItems: boolean;
+  /** By which times its items wait: the table has an index of what is due by each. */
+  readonly waitsFor: readonly TimeDomain[];
   readonly bucket: Bucket;
   readonly sinks: SinkDestinations;
   /** Tables in which rows are looked up; of some all rows are read. */
@@ -88,8 +89,9 @@ export function grantPipeline(role: Role, resources: PipelineResources): void {
   allow(role, STATE_ACTIONS, tableArn);
   resources.encryptionKey?.grant(role, ...TABLE_KEY_ACTIONS);
   resources.bucket.encryptionKey?.grant(role, ...BUCKET_KEY_ACTIONS);
-  // The sweep asks the index alone; the items themselves are loaded like any other.
-  if (resources.hasDueItems) allow(role, ['dynamodb:Query'], `${tableArn}/index/${DUE_INDEX}`);
+  // The sweep asks the indexes alone; the items themselves are loaded like any other.
+  for (const domain of resources.waitsFor)
+    allow(role, ['dynamodb:Query'], `${tableArn}/index/${DUE_INDEXES[domain].name}`);
 
   const ownLetters = `${deadLetterPrefix(resources.pipelineName)}*`;
   allow(role, DEAD_LETTER_ACTIONS, resources.bucket.arnForObjects(ownLetters));

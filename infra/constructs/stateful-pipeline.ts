@@ -5,7 +5,7 @@ import type { IStream, Stream } from 'aws-cdk-lib/aws-kinesis';
 import type { EventSourceMapping, Function } from 'aws-cdk-lib/aws-lambda';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
-import { outerSourceOf } from '../../shared/pipeline/definition.ts';
+import { outerSourceOf, timeDomainsOf } from '../../shared/pipeline/definition.ts';
 import { DEFAULTS } from './defaults.ts';
 import { keyedTable, STATE_TTL_ATTRIBUTE } from './keyed-table.ts';
 import { notePolicyForOwner } from './other-account.ts';
@@ -48,7 +48,8 @@ export class StatefulPipeline extends Construct {
   constructor(scope: Construct, id: string, props: StatefulPipelineProps) {
     refuseWrongSettings(props, Stack.of(scope));
     super(scope, id);
-    const { name: pipelineName, source, repartition, time } = props.pipeline.definition;
+    const { name: pipelineName, source, repartition } = props.pipeline.definition;
+    const waitsFor = timeDomainsOf(props.pipeline.definition);
     const removalPolicy = props.removalPolicy ?? DEFAULTS.removalPolicy;
 
     this.stream = sourceStream(this, props);
@@ -59,7 +60,7 @@ export class StatefulPipeline extends Construct {
       removalPolicy,
       encryptionKey: props.encryptionKey,
       timeToLiveAttribute: STATE_TTL_ATTRIBUTE,
-      hasDueItems: time !== undefined,
+      waitsFor,
     });
     this.bucket = pipelineBucket(this, {
       pipelineName,
@@ -89,7 +90,7 @@ export class StatefulPipeline extends Construct {
       stream: this.stream,
       repartitionStream: this.repartitionStream,
       stateTable: this.stateTable,
-      hasDueItems: time !== undefined,
+      waitsFor,
       bucket: this.bucket,
       sinks: this.sinks,
       lookups: lookupsOf(props),

@@ -267,6 +267,13 @@ export function lookupTablesOf({ keyedStages }: PipelineDefinition): string[] {
   return [...new Set(keyedStages.flatMap((stage) => (stage.kind === 'lookup' ? [stage.lookup.table] : [])))];
 }
 
+/** By which times a pipeline's operators wait: event time where it has a time, processing time where one has such timers. */
+export function timeDomainsOf({ time, keyedStages }: PipelineDefinition): TimeDomain[] {
+  if (time === undefined) return [];
+  const isClocked = keyedStages.some((stage) => stage.kind === 'stateful' && stage.timers?.processing);
+  return isClocked ? ['event', 'processing'] : ['event'];
+}
+
 /** The sinks of a pipeline, in order. */
 export function sinksOf(definition: PipelineDefinition): Sink[] {
   return definition.keyedStages.flatMap((stage) => (stage.kind === 'sink' ? [stage.sink] : []));

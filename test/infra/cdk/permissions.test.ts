@@ -1,3 +1,4 @@
+import { processStage } from '../../../shared/time/process-operator.ts';
 import { AttributeType, Table } from 'aws-cdk-lib/aws-dynamodb';
 import { Key } from 'aws-cdk-lib/aws-kms';
 import { Stream } from 'aws-cdk-lib/aws-kinesis';
@@ -110,6 +111,20 @@ describe('the permissions of a pipeline', () => {
     });
 
     expect(allowed(template)).toEqual([...ALWAYS, 'dynamodb:Query <State>/index/due'].sort());
+  });
+
+  it('are another one for timers that go by the clock', () => {
+    const { template } = ordersStack({
+      pipeline: ordersPipeline({
+        time: { at: 0, latenessMs: 0 },
+        keyedStages: [
+          processStage('p', 1, { onRecord: () => undefined, onProcessingTimer: () => undefined }),
+        ],
+      }),
+    });
+
+    const indexes = ['due', 'processing-due'].map((name) => `dynamodb:Query <State>/index/${name}`);
+    expect(allowed(template)).toEqual([...ALWAYS, ...indexes].sort());
   });
 
   it('are one more for a stream and two more for a table, which it never reads', () => {

@@ -6,6 +6,7 @@ import { StartingPosition } from 'aws-cdk-lib/aws-lambda';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { describe, expect, it } from 'vitest';
 import { describeTable } from '../../../infra/local/provision/local-table.ts';
+import { processStage } from '../../../shared/time/process-operator.ts';
 import { ordersPipeline, TOTALS } from './fixtures/orders-pipeline.ts';
 import { ordersStack } from './fixtures/orders-stack.ts';
 
@@ -79,6 +80,12 @@ describe('the state table', () => {
   });
 });
 
+/** With a timer of processing time. */
+const CLOCKED = ordersPipeline({
+  time: { at: 0, latenessMs: 0 },
+  keyedStages: [processStage('p', 1, { onRecord: () => undefined, onProcessingTimer: () => undefined })],
+});
+
 describe('the state table of a pipeline with an event time', () => {
   const pipeline = ordersPipeline({ sinks: [], time: { at: 0, latenessMs: 0 } });
   const tableOf = ({ template }: ReturnType<typeof ordersStack>) =>
@@ -111,6 +118,25 @@ describe('the state table of a pipeline with an event time', () => {
         ],
       },
     });
+  });
+
+  it('has another where timers go by the clock', () => {
+    const [[, plain] = []] = tableOf(ordersStack({ pipeline }));
+    const [[, clocked] = []] = tableOf(ordersStack({ pipeline: CLOCKED }));
+    const [before, after] = [plain, clocked].map(
+      (resource) => resource?.['Properties'] as { readonly GlobalSecondaryIndexes: readonly object[] },
+    );
+    expect(after?.GlobalSecondaryIndexes).toEqual([
+      ...(before?.GlobalSecondaryIndexes ?? []),
+      {
+        IndexName: 'processing-due',
+        KeySchema: [
+          { AttributeName: 'i', KeyType: 'HASH' },
+          { AttributeName: 'j', KeyType: 'RANGE' },
+        ],
+        Projection: { ProjectionType: 'KEYS_ONLY' },
+      },
+    ]);
   });
 
   it('has its index on this machine too', () => {
