@@ -14,5 +14,6 @@ export const DEFAULTS = {
   logRetention: RetentionDays.ONE_MONTH,
   iteratorAge: Duration.minutes(5),
   checkpointInterval: Duration.hours(1),
+  timerInterval: Duration.minutes(1),
   removalPolicy: RemovalPolicy.RETAIN,
 } as const;

@@ -35,6 +35,8 @@ const RETENTION_HOURS: Range = [24, 8760];
 const KEPT_CHECKPOINTS: Range = [1, 1_000];
 /** A page of a scan takes 256; DynamoDB gives 12,000 to a new table, and more on request. */
 const READ_UNITS: Range = [100, 1_000_000];
+/** From what a sweep takes at least to the finest rate of a schedule. */
+const SWEEP_SECONDS: Range = [5, 60];
 /** Longer, and a damaged part would spoil weeks. */
 const CHAIN: Range = [1, 100];
 /** Amazon Kinesis, CreateStream: the shards that one stream can be given. */
@@ -58,6 +60,7 @@ export function refuseWrongSettings(
     ...functionProblems(props),
     ...alarmProblems(props),
     ...checkpointProblems(props),
+    ...timerProblems(props),
     ...placeProblems(props, own),
   ];
   refuse(props.pipeline.definition.name, problems);
@@ -344,16 +347,22 @@ function* functionProblems(props: StatefulPipelineProps): Generator<string> {
   }
 }
 
-/** One for each shard and batch at a time, where the shards are known, and one for commands. */
+/**
+ * One for each shard and batch at a time, where the shards are known, one for commands, and one that is always taken where
+ * timers are swept more than once a minute.
+ */
 function leastConcurrency({
   pipeline,
   shardCount,
   repartitionShardCount,
   parallelizationFactor = 1,
+  timers,
 }: StatefulPipelineProps): number {
+  const sweepSeconds = timers?.interval?.toSeconds({ integral: false }) ?? Infinity;
   const isFront = pipeline.definition.repartition !== undefined;
   const read = (shardCount ?? 1) * (isFront ? 1 : parallelizationFactor);
-  return 1 + read + (isFront ? (repartitionShardCount ?? 1) * parallelizationFactor : 0);
+  const sweeps = Number(sweepSeconds < SWEEP_SECONDS[1]);
+  return 1 + sweeps + read + (isFront ? (repartitionShardCount ?? 1) * parallelizationFactor : 0);
 }
 
 function* networkProblems({ vpc, vpcSubnets, securityGroups }: StatefulPipelineProps): Generator<string> {
@@ -395,6 +404,26 @@ function* checkpointProblems(props: StatefulPipelineProps): Generator<string> {
     yield (
       `checkpoints.interval is ${minutes} minutes; it must be whole minutes from 1 to ${highest}, half of the least ` +
       'retention of the streams: a checkpoint that the stream no longer reaches back to cannot be replayed from.'
+    );
+  }
+}
+
+function* timerProblems({
+  pipeline,
+  timers,
+  timeout = DEFAULTS.timeout,
+}: StatefulPipelineProps): Generator<string> {
+  if (timers === undefined) return;
+  if (pipeline.definition.time === undefined) {
+    yield 'timers is given, and the pipeline has no time for which anything waits: remove it, or give the pipeline a time.';
+  }
+  const seconds = timers.interval?.toSeconds({ integral: false });
+  yield* rangeProblems('timers.interval', seconds, SWEEP_SECONDS, 'seconds');
+  const timeoutSeconds = timeout.toSeconds({ integral: false });
+  if (seconds !== undefined && seconds < SWEEP_SECONDS[1] && timeoutSeconds < SWEEP_SECONDS[1]) {
+    yield (
+      `timers.interval is ${seconds} seconds and timeout ${timeoutSeconds}: an invocation sweeps for a minute, and Lambda ` +
+      `would end it before. Let timeout be at least ${SWEEP_SECONDS[1]} seconds, or timers.interval a minute.`
     );
   }
 }

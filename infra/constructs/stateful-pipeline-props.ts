@@ -39,6 +39,15 @@ export interface CheckpointSettings {
   readonly fullEvery?: number;
 }
 
+export interface TimerSettings {
+  /**
+   * How often a sweep fires what no record fires, above all timers of processing time: whole seconds from 5 to 60. Below a
+   * minute an invocation of the function waits between its sweeps, for all of each minute but the last interval, and is
+   * paid for; it takes one place of `reservedConcurrency`, and `timeout` must be a minute at least. Default: 1 minute.
+   */
+  readonly interval?: Duration;
+}
+
 /** What a pipeline's description does not say. Streams, tables and permissions follow from the description. */
 export interface StatefulPipelineProps {
   readonly pipeline: Pipeline;
@@ -152,6 +161,8 @@ export interface StatefulPipelineProps {
   readonly alarms?: AlarmSettings;
   /** `false`: none is taken by itself; an operator still can. Default: one an hour. */
   readonly checkpoints?: CheckpointSettings | false;
+  /** Of a pipeline with a time. */
+  readonly timers?: TimerSettings;
   /** Receives the bucket's server access logs. Default: none are written. */
   readonly accessLogsBucket?: IBucket;
   /**

@@ -104,7 +104,9 @@ export class StatefulPipeline extends Construct {
       repartitionMapping(this, props, this.repartitionStream, lambda);
     }
     sweepSchedule(this, pipelineName, lambda);
-    if (props.pipeline.definition.time !== undefined) timerSchedule(this, pipelineName, lambda);
+    if (props.pipeline.definition.time !== undefined) {
+      timerSchedule(this, pipelineName, lambda, props.timers?.interval ?? DEFAULTS.timerInterval);
+    }
     const checkpointInterval =
       props.checkpoints === false ? undefined : (props.checkpoints?.interval ?? DEFAULTS.checkpointInterval);
     if (checkpointInterval !== undefined) {

@@ -34,8 +34,8 @@ const COMMANDS = {
     (await import('./letters-command.ts')).lettersCommand('drop', event, context),
   sweep: async (_: object, context: CommandContext): Promise<SweepAnswer> =>
     (await import('./sweep-command.ts')).sweepCommand(context),
-  timers: async (_: object, context: CommandContext): Promise<TimerSweep> =>
-    (await import('./timers-command.ts')).timersCommand(context),
+  timers: async (event: object, context: CommandContext): Promise<TimerSweep> =>
+    (await import('./timers-command.ts')).timersCommand(event, context),
   checkpoint: async (event: object, context: CommandContext): Promise<CheckpointReport> =>
     (await import('./checkpoint-command.ts')).checkpointCommand(event, context),
   rewind: async (event: object, context: CommandContext): Promise<RewindCommandAnswer> =>

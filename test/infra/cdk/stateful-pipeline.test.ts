@@ -302,6 +302,23 @@ describe('the schedule', () => {
     });
     template.hasResourceProperties('AWS::Lambda::Permission', { Principal: 'events.amazonaws.com' });
   });
+
+  it.each([
+    ['once a minute', {}, '{"tidemark":"timers"}'],
+    ['once a minute', { timers: { interval: Duration.minutes(1) } }, '{"tidemark":"timers"}'],
+    [
+      'every ten seconds',
+      { timers: { interval: Duration.seconds(10) } },
+      '{"tidemark":"timers","everySeconds":10}',
+    ],
+  ])('lets the function of a pipeline with a time fire timers %s', (_, settings, input) => {
+    const { template } = ordersStack({ pipeline: CLOCKED, ...settings });
+
+    template.hasResourceProperties('AWS::Events::Rule', {
+      ScheduleExpression: 'rate(1 minute)',
+      Targets: [Match.objectLike({ Input: input })],
+    });
+  });
 });
 
 describe('the event source mapping', () => {

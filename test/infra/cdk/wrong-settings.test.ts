@@ -280,6 +280,27 @@ describe('other settings that cannot work are refused', () => {
     expect(problemWith({ checkpoints: { fullEvery: 0 } })).toContain('from 1 to 100');
   });
 
+  it('are refused where timers cannot fire so often', () => {
+    const pipeline = ordersPipeline({ time: { at: 0, latenessMs: 0 } });
+    const every = (seconds: number) => ({ pipeline, timers: { interval: Duration.seconds(seconds) } });
+    expect(problemsWith(every(5))).toEqual([]);
+    expect(problemsWith(every(60))).toEqual([]);
+    expect(problemWith(every(4))).toBe(
+      'timers.interval is 4; it must be a whole number from 5 to 60 seconds.',
+    );
+    expect(problemWith(every(300))).toContain('timers.interval is 300; it must be');
+    expect(problemWith({ ...every(10), timeout: Duration.seconds(30) })).toBe(
+      'timers.interval is 10 seconds and timeout 30: an invocation sweeps for a minute, and Lambda would end it before. ' +
+        'Let timeout be at least 60 seconds, or timers.interval a minute.',
+    );
+    expect(problemsWith({ ...every(60), timeout: Duration.seconds(30) })).toEqual([]);
+    expect(problemWith({ timers: {} })).toContain('timers is given, and the pipeline has no time');
+    // One place more than shards and commands take.
+    expect(problemsWith({ ...every(60), reservedConcurrency: 2 })).toEqual([]);
+    expect(problemWith({ ...every(10), reservedConcurrency: 2 })).toContain('reservedConcurrency is 2');
+    expect(problemsWith({ ...every(10), reservedConcurrency: 3 })).toEqual([]);
+  });
+
   it('an alarm that comes when records are being lost', () => {
     expect(problemWith({ alarms: { iteratorAge: Duration.hours(25) } })).toBe(
       "alarms.iteratorAge is 90000 seconds; it must be above 0 and at most 86400, half of the source's retention, " +
