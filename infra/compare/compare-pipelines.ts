@@ -10,7 +10,7 @@ import { comparableText, type IgnoredFields } from './comparable-text.ts';
 import { CommonSpan } from './common-span.ts';
 import type { LiveItems } from './live-items.ts';
 import { compareLiveStates, type StatesReport } from './live-states.ts';
-import { judgeTimer } from './lone-timers.ts';
+import { judgeTimer, type FiredTimes } from './lone-timers.ts';
 import { matchOutputs, type LoneTimerOutput, type Matching, type PublishedOutput } from './match-outputs.ts';
 import { matchRows, twinKeyOf, type Ends } from './match-rows.ts';
 import { OutputBuckets } from './output-buckets.ts';
@@ -294,7 +294,7 @@ class Comparison {
           old: olds.get(stateKey),
           new: nows.get(stateKey),
           span,
-          inheritedMs: inherited.get(stateKey) ?? -Infinity,
+          inherited: inherited.get(stateKey),
         });
         if (judged === 'open') open.push(lone);
         if (judged === 'over') over.set(lone.lookAgain, [...(over.get(lone.lookAgain) ?? []), lone.timer]);
@@ -305,16 +305,19 @@ class Comparison {
     for (const { tally } of left) tally.open += 1;
   }
 
-  /** Of these keys: up to where their timers had fired in the fork's checkpoint, milliseconds since the epoch. */
-  async #firedAtFork(keys: ReadonlySet<string>): Promise<Map<string, number>> {
+  /** Of these keys: up to where their timers had fired in the fork's checkpoint. */
+  async #firedAtFork(keys: ReadonlySet<string>): Promise<Map<string, FiredTimes>> {
     const { forked, checkpoints } = this.#options;
-    const fired = new Map<string, number>();
+    const fired = new Map<string, FiredTimes>();
     if (keys.size === 0) return fired;
     for await (const line of checkpointLines(checkpoints, forked)) {
       const key = keyAndStatesOf(line)?.key;
       if (key === undefined || !keys.has(key)) continue;
-      const { firedMs } = itemOfLine(line, forked.generation, forked.generation);
-      if (firedMs !== undefined) fired.set(key, firedMs);
+      const { firedMs, processingFiredMs } = itemOfLine(line, forked.generation, forked.generation);
+      fired.set(key, {
+        ...(firedMs !== undefined && { firedMs }),
+        ...(processingFiredMs !== undefined && { processingFiredMs }),
+      });
     }
     return fired;
   }

@@ -30,8 +30,14 @@ export function haveSameRecords(
 
 /** Whether a timer waits in one of them that is due by the time to which the other has fired. */
 export function isOneToFire(old: StateItem | undefined, now: StateItem | undefined): boolean {
-  const firedMs = Math.max(old?.firedMs ?? -Infinity, now?.firedMs ?? -Infinity);
-  return [old, now].some((item) => item?.dueMs !== undefined && item.dueMs <= firedMs);
+  const items = [old, now];
+  const firedMs = Math.max(...items.map((item) => item?.firedMs ?? -Infinity));
+  const byClockMs = Math.max(...items.map((item) => item?.processingFiredMs ?? -Infinity));
+  return items.some(
+    (item) =>
+      (item?.dueMs !== undefined && item.dueMs <= firedMs) ||
+      (item?.processingDueMs !== undefined && item.processingDueMs <= byClockMs),
+  );
 }
 
 /** Whether the item holds a record behind the fork: what it did not inherit. */

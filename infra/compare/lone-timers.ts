@@ -3,13 +3,16 @@ import type { CommonSpan } from './common-span.ts';
 import { haveSameRecords, isCovered } from './item-standing.ts';
 import type { LoneTimerOutput } from './match-outputs.ts';
 
+/** Up to where a key's timers have fired, by either time. */
+export type FiredTimes = Pick<StateItem, 'firedMs' | 'processingFiredMs'>;
+
 /** Timers fire in each pipeline when they do: what one alone has published, the other may still publish. */
 export interface TimerCircumstances {
   readonly old: StateItem | undefined;
   readonly new: StateItem | undefined;
   readonly span: CommonSpan;
-  /** Up to where the key's timers had fired in the fork's checkpoint, milliseconds since the epoch. */
-  readonly inheritedMs: number;
+  /** The key in the fork's checkpoint: up to where its timers had fired. */
+  readonly inherited: FiredTimes | undefined;
 }
 
 /**
@@ -19,12 +22,17 @@ export interface TimerCircumstances {
  */
 export function judgeTimer(
   { side, output: { place } }: LoneTimerOutput,
-  { old, new: now, span, inheritedMs }: TimerCircumstances,
+  { old, new: now, span, inherited }: TimerCircumstances,
 ): 'inherited' | 'open' | 'over' {
-  const dueMs = place.timer?.dueMs ?? Infinity;
-  if (side === 'old' && dueMs <= inheritedMs) return 'inherited';
+  const { dueMs, domain } = place.timer ?? { dueMs: Infinity, domain: 'event' };
+  const isByClock = domain === 'processing';
+  const inheritedMs = isByClock ? inherited?.processingFiredMs : inherited?.firedMs;
+  if (side === 'old' && dueMs <= (inheritedMs ?? -Infinity)) return 'inherited';
   const other = side === 'old' ? now : old;
   // A timer may have fired with a record, and is published with it.
   if (!haveSameRecords(old, now, span) || !isCovered(other, span)) return 'open';
-  return other?.dueMs !== undefined && other.dueMs <= dueMs ? 'open' : 'over';
+  // What has fired by the clock and is not published stands in the index of event time.
+  if (isByClock && other?.dueMs === 0) return 'open';
+  const nextMs = isByClock ? other?.processingDueMs : other?.dueMs;
+  return nextMs !== undefined && nextMs <= dueMs ? 'open' : 'over';
 }

@@ -1,5 +1,6 @@
 import { comparePositions, type Position } from '../../shared/source/position.ts';
-import { isTimerLane } from '../../shared/source/lane.ts';
+import type { TimeDomain } from '../../shared/pipeline/definition.ts';
+import { isProcessingLane, isTimerLane } from '../../shared/source/lane.ts';
 
 /** What an output's id says, but for the pipeline: where it was made. */
 export interface OutputPlace {
@@ -11,8 +12,8 @@ export interface OutputPlace {
   readonly position: Position;
   readonly element: number;
   readonly index: number;
-  /** Present where a timer made it: when that was due, milliseconds since the epoch. */
-  readonly timer?: { readonly keyHash: string; readonly dueMs: number };
+  /** Present where a timer made it: when that was due, milliseconds since the epoch, and by which time. */
+  readonly timer?: { readonly keyHash: string; readonly dueMs: number; readonly domain: TimeDomain };
 }
 
 const BEHIND_PIPELINE = /^([^/]+\/[^/]+)\/(-?\d+)\/(\d+)\/(\d+)\/([^/]+)\/(\d+)$/;
@@ -31,7 +32,11 @@ export function placeOf(pipeline: string, id: string): OutputPlace | undefined {
     element: Number(element),
     index: Number(index),
     ...(isTimerLane(lane) && {
-      timer: { keyHash: lane.slice(lane.indexOf('/') + 1), dueMs: Number(sequence) },
+      timer: {
+        keyHash: lane.slice(lane.indexOf('/') + 1),
+        dueMs: Number(sequence),
+        domain: isProcessingLane(lane) ? 'processing' : 'event',
+      },
     }),
   };
 }

@@ -81,7 +81,11 @@ describe('an output id', () => {
     });
     expect(placeOf('delays', 'delays/timer/hash-_1/-5000/2/0/out/0')).toMatchObject({
       tail: 'timer/hash-_1/-5000/2/0/0',
-      timer: { keyHash: 'hash-_1', dueMs: -5_000 },
+      timer: { keyHash: 'hash-_1', dueMs: -5_000, domain: 'event' },
+    });
+    expect(placeOf('delays', 'delays/clock/hash-_1/5000/2/0/out/0')).toMatchObject({
+      tail: 'clock/hash-_1/5000/2/0/0',
+      timer: { keyHash: 'hash-_1', dueMs: 5_000, domain: 'processing' },
     });
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CommonSpan } from '../../../infra/compare/common-span.ts';
-import { judgeTimer } from '../../../infra/compare/lone-timers.ts';
+import { judgeTimer, type FiredTimes } from '../../../infra/compare/lone-timers.ts';
 import { matchRows, twinKeyOf } from '../../../infra/compare/match-rows.ts';
 import type { SinkRow } from '../../../infra/compare/sink-rows.ts';
 import { Tally } from '../../../infra/compare/tally.ts';
@@ -94,10 +94,10 @@ describe('what a timer made in one alone', () => {
     ...(dueMs !== undefined && { dueMs }),
   });
 
-  function judge(old: StateItem, now: StateItem, inheritedMs = -Infinity): string {
+  function judge(old: StateItem, now: StateItem, firedMs = -Infinity): string {
     const timer = match(fired('old', 1_000, '1'), undefined).judged;
     if (typeof timer === 'string') throw new Error('That was judged already.');
-    return judgeTimer(timer, { old, new: now, span: SPAN, inheritedMs });
+    return judgeTimer(timer, { old, new: now, span: SPAN, inherited: { firedMs } });
   }
 
   it('is over where the other holds the same records and waits for nothing so early', () => {
@@ -115,5 +115,22 @@ describe('what a timer made in one alone', () => {
   it('is older than the fork where its checkpoint had fired it', () => {
     expect(judge(item(20), item(20), 1_000)).toBe('inherited');
     expect(judge(item(20), item(20), 999)).toBe('over');
+  });
+
+  it('is judged by what fires and waits by the clock, where a timer of processing time made it', () => {
+    const timer = match(fired('old', 1_000, '1'), undefined).judged;
+    if (typeof timer === 'string') throw new Error('That was judged already.');
+    const { output } = timer;
+    const place = { ...output.place, timer: { keyHash: 'h', dueMs: 1_000, domain: 'processing' } as const };
+    const byClock = { ...timer, output: { ...output, place } };
+    const judgeClock = (now: StateItem, inherited: FiredTimes = {}): string =>
+      judgeTimer(byClock, { old: item(20), new: now, span: SPAN, inherited });
+    expect(judgeClock(item(20, 500))).toBe('over');
+    expect(judgeClock({ ...item(20), processingDueMs: 1_000 })).toBe('open');
+    expect(judgeClock({ ...item(20), processingDueMs: 1_001 })).toBe('over');
+    // Fired, and not published.
+    expect(judgeClock(item(20, 0))).toBe('open');
+    expect(judgeClock(item(20), { processingFiredMs: 1_000 })).toBe('inherited');
+    expect(judgeClock(item(20), { firedMs: 1_000 })).toBe('over');
   });
 });
