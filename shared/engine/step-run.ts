@@ -178,12 +178,8 @@ export class StepRun {
 
   #nextIndex(sink: string): number {
     const last = this.entries.findLast((entry) => entry.kind === 'output' && entry.sink === sink);
-    const { element, origin, position } = this.#maker as Maker;
-    const isSame =
-      last?.kind === 'output' &&
-      last.element === element &&
-      last.origin === origin &&
-      last.position === position;
+    const { element, origin } = this.#maker as Maker;
+    const isSame = last?.kind === 'output' && last.element === element && last.origin === origin;
     return isSame ? last.index + 1 : 0;
   }
 }

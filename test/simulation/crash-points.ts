@@ -3,7 +3,7 @@ import { MemoryStream } from '../../shared/testing/simulator/memory-stream.ts';
 import { World } from '../../shared/testing/simulator/world.ts';
 import { seededRandom } from '../../shared/testing/seeded-random.ts';
 import type { RequestPlan } from '../../shared/testing/simulator/simulated-process.ts';
-import { TIMED, TIMED_TOO } from './timed-workloads.ts';
+import { CLOCKED, TIMED, TIMED_TOO } from './timed-workloads.ts';
 import { killing, REPARTITIONED, WORKLOADS, type Poison, type Value, type Workload } from './workloads.ts';
 
 /** A few records that go one known way, request by request. */
@@ -67,6 +67,12 @@ const SCENARIOS: readonly Scenario[] = [
     shards: 2,
     isChained: true,
     records: ['a@d0', 'b,a@d0', 'a@d0', 'b@d0'],
+  },
+  {
+    name: 'timers by the clock that a chain reads',
+    workload: 'clocked',
+    isChained: true,
+    records: ['a@d0', 'b@d0', 'a@d0', 'a@d0'],
   },
   { name: 'times to live', workload: 'living', records: ['a@d0', 'a@d0', 'a@d0', 'b@d0', 'a@d0'] },
 ];
@@ -143,7 +149,7 @@ async function run(
   scenario: Scenario,
   point: CrashPoint | undefined,
 ): Promise<{ violations: string[]; requests: number }> {
-  const workloads: readonly Workload[] = [...WORKLOADS, ...REPARTITIONED, ...TIMED, ...TIMED_TOO];
+  const workloads: readonly Workload[] = [...WORKLOADS, ...REPARTITIONED, ...TIMED, ...TIMED_TOO, ...CLOCKED];
   const { pipeline, next, windows } = workloads.find(
     (each) => each.pipeline.definition.name === scenario.workload,
   ) as Workload;

@@ -111,6 +111,20 @@ describe('types', () => {
     timed.process<never, string, { list: ListState<number> }>('p', { onRecord: () => undefined });
     // @ts-expect-error no state is declared
     timed.process<never, string>('p', { onRecord: (_, { states }) => void states.list });
+    timed.process<number, string>('p', {
+      onRecord: (_, { timers, processingMs }) => {
+        timers.processing.set('t', processingMs + 1_000);
+        expectTypeOf(timers.processing.get('t')).toEqualTypeOf<number | undefined>();
+        // @ts-expect-error a Date or milliseconds
+        timers.processing.set('t', '10 seconds');
+        // @ts-expect-error one kind is within the other, and not the other way round
+        void timers.processing.processing;
+      },
+      onProcessingTimer: (timer, { get }) => {
+        expectTypeOf(timer).toEqualTypeOf<string>();
+        expectTypeOf(get()).toEqualTypeOf<number | undefined>();
+      },
+    });
     // @ts-expect-error days, hours, minutes and seconds
     listState({ ttl: 5 });
     // @ts-expect-error by a write, or by reads too

@@ -306,6 +306,24 @@ describe('timers of processing time', () => {
     );
   });
 
+  it('stay where code does not know them any more, and fire when it does again', async () => {
+    const world = testWorld(quiet());
+    await deliver(world, [arrived(0, 0, click('a', 5))]);
+    const { store } = world.runtime;
+    const without = testWorld(processing({ onRecord: (_, { update }) => update(7) }), { store });
+    without.nowMs += MINUTE_MS;
+    await deliver(without, [arrived(1, 30_000, click('a', 6))]);
+    await sweep(without);
+    const pk = itemKey(1, 'a');
+    expect((await store.load([pk])).get(pk)).toMatchObject({
+      states: new Map([['p', { v: 7, p: { quiet: [START_MS + 10_000, 5_000] } }]]),
+      processingDueMs: START_MS + 10_000,
+    });
+    world.nowMs += MINUTE_MS;
+    await sweep(world);
+    expect(values(world)).toEqual(['quiet at 10000 after 7, last 5000']);
+  });
+
   it('need the function that they call: without it the batch stops, and no record is rejected', async () => {
     const world = testWorld(processing({ onRecord: (_, { timers }) => timers.processing.set('t', 5) }));
     await expect(deliver(world, [arrived(0, 0, click('a', 1))])).rejects.toThrow(
