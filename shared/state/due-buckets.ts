@@ -9,21 +9,27 @@ import type { StateItem } from './state-item.ts';
  * The name of the index of what is due: a global secondary index of keys alone, with the partition key `ITEM.dueBucket`
  * and the sort key `ITEM.due`. Only the table of a pipeline with a time has it, and only items that wait stand in it.
  */
-export const DUE_INDEX = 'due';
+const DUE_INDEX = 'due';
 
 /** The like of what is due by the clock, with the sort key `ITEM.processingDue`: only where a pipeline has such timers. */
-export const PROCESSING_DUE_INDEX = 'processing-due';
+const PROCESSING_DUE_INDEX = 'processing-due';
 
 /** An index, and the attribute by which it is sorted. */
 export interface DueIndex {
   readonly name: string;
   readonly due: string;
+  /** What a pipeline has whose table has it. */
+  readonly of: string;
 }
 
 /** By the time whose timers it finds. */
 export const DUE_INDEXES: Readonly<Record<TimeDomain, DueIndex>> = {
-  event: { name: DUE_INDEX, due: ITEM.due },
-  processing: { name: PROCESSING_DUE_INDEX, due: ITEM.processingDue },
+  event: { name: DUE_INDEX, due: ITEM.due, of: 'a time' },
+  processing: {
+    name: PROCESSING_DUE_INDEX,
+    due: ITEM.processingDue,
+    of: 'timers of processing time',
+  },
 };
 
 /** Keys that one request asks of one part: few enough that the first come at once, and are no longer new at the last. */

@@ -14,15 +14,7 @@ import { queryUnits, readUnits, rowBytes, type Row } from './attribute-bytes.ts'
 import { loadInBatches } from './batch-load.ts';
 import { CostCounter } from './cost-counter.ts';
 import type { TimeDomain } from '../pipeline/definition.ts';
-import {
-  DUE_BUCKETS,
-  DUE_INDEX,
-  DUE_INDEXES,
-  DUE_KEYS_PER_READ,
-  dueBucket,
-  PROCESSING_DUE_INDEX,
-  type DueIndex,
-} from './due-buckets.ts';
+import { DUE_BUCKETS, DUE_INDEXES, DUE_KEYS_PER_READ, dueBucket, type DueIndex } from './due-buckets.ts';
 import {
   cancellationCodes,
   isConditionFailure,
@@ -353,9 +345,8 @@ export class DynamoDbStateStore implements StateStore {
     } catch (error) {
       if (!(error instanceof Error) || !isRefusal(error.name)) throw error;
       throw new Error(
-        `DynamoDB refuses to tell what is due in table ${name}: ${error.message} The table of a pipeline with a time ` +
-          `has the index "${DUE_INDEX}", with timers of processing time also "${PROCESSING_DUE_INDEX}", and its function ` +
-          'may query them: deploy its stack again.',
+        `DynamoDB refuses to tell what is due in table ${name}: ${error.message} The table of a pipeline with ` +
+          `${index.of} has the index "${index.name}", and its function may query it: deploy its stack again.`,
         { cause: error },
       );
     }

@@ -56,5 +56,8 @@ describe('DynamoDbStateStore on dynalite, by single writes', () => {
     await expect(async () => {
       for await (const keys of store.due(1, 5)) expect(keys).toEqual([]);
     }).rejects.toThrow(/table state-\d+: .* has the index "due", .* deploy its stack again/);
+    await expect(async () => {
+      for await (const keys of store.due(1, 5, 'processing')) expect(keys).toEqual([]);
+    }).rejects.toThrow(/timers of processing time has the index "processing-due"/);
   });
 });

@@ -142,7 +142,7 @@ describe('commit by statements', () => {
     await store.commit([...inserts('a'), present]);
     expect(sent[0]?.input.Statements?.map(({ Statement }) => Statement)).toEqual([
       `INSERT INTO "state" VALUE {'pk': ?, 'r': ?, 'm': ?, 's': ?}`,
-      'UPDATE "state" SET r = ? SET m = ? SET s = ? REMOVE b REMOVE v REMOVE o REMOVE d REMOVE f REMOVE t REMOVE i REMOVE x WHERE pk = ? AND r = ?',
+      'UPDATE "state" SET r = ? SET m = ? SET s = ? REMOVE b REMOVE v REMOVE o REMOVE d REMOVE f REMOVE t REMOVE g REMOVE j REMOVE i REMOVE x WHERE pk = ? AND r = ?',
     ]);
     expect(sent[0]?.input.Statements?.[1]?.Parameters).toEqual([
       { N: '9' },
