@@ -1242,8 +1242,8 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     500,
     [
       FOLD,
-      'const overMs = Math.min(times.others, times.before[index] ?? -Infinity);',
-      'const overMs = -Infinity;',
+      'const event = Math.min(times.others, times.before[index] ?? -Infinity);',
+      'const event = -Infinity;',
     ],
     FOCUS.timed,
   ),
