@@ -23,6 +23,7 @@ import { MemoryCheckpointStore } from '../../checkpoint/memory-checkpoint-store.
 import { MemoryGenerationStore } from '../../state/memory-generation-store.ts';
 import { decodeControl, FIRST_CONTROL } from '../../state/progress-codec.ts';
 import { CONTROL_KEY, generationOf } from '../../state/row-key.ts';
+import type { StateItem } from '../../state/state-item.ts';
 import type { Control } from '../../state/state-store.ts';
 import { Checker, type CheckerOptions } from './checker.ts';
 import type { MemoryStream, UserRecord } from './memory-stream.ts';
@@ -453,13 +454,18 @@ export class SimulatedPipeline {
   }
 
   get #waitsForClock(): boolean {
-    return [...this.store.items().values()].some(({ processingDueMs }) => processingDueMs !== undefined);
+    return this.#hasItem(({ processingDueMs }) => processingDueMs !== undefined);
   }
 
   get #hasTimers(): boolean {
+    return this.#hasItem(({ dueMs }) => dueMs !== undefined);
+  }
+
+  /** Of the generation that is at work. */
+  #hasItem(isSuch: (item: StateItem) => boolean): boolean {
     const { generation } = this.#control;
     return [...this.store.items().values()].some(
-      ({ pk, dueMs }) => dueMs !== undefined && generationOf(pk) === generation,
+      (item) => generationOf(item.pk) === generation && isSuch(item),
     );
   }
 
