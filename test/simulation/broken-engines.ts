@@ -725,7 +725,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   ),
   broken(
     'changes progress rows without a look at the version of the control row',
-    1_000,
+    2_000,
     [
       'shared/state/memory-generation-store.ts',
       "(decodeControl(control).version ?? 0) !== version) return 'superseded';",
