@@ -20,6 +20,8 @@ export const OUTPUTS = {
   stream: 'SourceStreamName',
   /** Of all streams that the pipeline reads, with commas between. */
   streams: 'StreamNames',
+  /** Their ARNs, in the same order: one of another account is not found by its name. */
+  streamArns: 'StreamArns',
   stateTable: 'StateTableName',
   bucket: 'BucketName',
   /** Where its outputs go: `sink=physical name`, with commas between. */

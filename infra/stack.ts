@@ -30,6 +30,7 @@ export class PipelineStack extends Stack {
     const values: Record<keyof typeof OUTPUTS, string | undefined> = {
       stream: this.pipeline.stream.streamName,
       streams: this.pipeline.streamNames.join(','),
+      streamArns: this.pipeline.streamArns.join(','),
       stateTable: this.pipeline.stateTable.tableName,
       bucket: this.pipeline.bucket.bucketName,
       sinks: sinkNames(this.pipeline.sinks),

@@ -9,6 +9,7 @@ import { LambdaClient } from '@aws-sdk/client-lambda';
 import { S3Client } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { S3CheckpointStore } from '../../shared/checkpoint/s3-checkpoint-store.ts';
+import { askByArn } from '../../shared/source/ask-by-arn.ts';
 import { LOCAL_CREDENTIALS, LOCAL_REGION } from '../local/engines/local-account.ts';
 import { runningClouds } from '../local/running-cloud-file.ts';
 import { OUTPUTS, stackIdOf } from '../stack-names.ts';
@@ -92,7 +93,8 @@ function localAccess(pipeline: string): PipelineAccess {
   );
 }
 
-function access(
+/** Of a stack with these outputs. */
+export function access(
   pipeline: string,
   outputs: Readonly<Record<string, string>>,
   s3Options: object,
@@ -113,6 +115,8 @@ function access(
   const dynamodb = new DynamoDBClient(dynamodbOptions);
   // HTTP/1.1: not every endpoint speaks HTTP/2.
   const kinesis = new KinesisClient({ ...kinesisOptions, requestHandler: new NodeHttpHandler() });
+  // Of a stack that an earlier version deployed nothing tells them; its streams are asked for by name.
+  askByArn(kinesis, outputs[OUTPUTS.streamArns]?.split(',') ?? []);
   return {
     pipeline,
     bucket: output(OUTPUTS.bucket),

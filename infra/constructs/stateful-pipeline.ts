@@ -35,6 +35,8 @@ export class StatefulPipeline extends Construct {
   readonly repartitionStream: Stream | undefined;
   /** Of all streams that it reads, the source first. */
   readonly streamNames: readonly string[];
+  /** Of the same streams, in the same order. */
+  readonly streamArns: readonly string[];
   readonly stateTable: TableV2;
   readonly bucket: Bucket;
   /** Streams and tables of the sinks, by sink name: what a next pipeline reads. */
@@ -56,6 +58,7 @@ export class StatefulPipeline extends Construct {
     this.repartitionStream = repartitionStream(this, props);
     const streams = [this.stream, ...(this.repartitionStream ? [this.repartitionStream] : [])];
     this.streamNames = streams.map(({ streamName }) => streamName);
+    this.streamArns = streams.map(({ streamArn }) => streamArn);
     this.stateTable = keyedTable(this, 'State', {
       removalPolicy,
       encryptionKey: props.encryptionKey,
@@ -78,7 +81,7 @@ export class StatefulPipeline extends Construct {
       stateTableName: this.stateTable.tableName,
       bucketName: this.bucket.bucketName,
       streamNames: this.streamNames,
-      streamArns: streams.map(({ streamArn }) => streamArn),
+      streamArns: this.streamArns,
       sinks: this.sinks,
       lookupTables: props.lookupTables ?? {},
       repartition: repartition &&
