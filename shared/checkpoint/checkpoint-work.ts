@@ -17,6 +17,11 @@ export interface CheckpointWork {
   readonly base?: DeltaBase;
   /** Whether the base was still a checkpoint when it was named here: only then nothing of it can go. */
   readonly isBaseSure?: boolean;
+  /**
+   * Whether what had been found again could not be read: it goes on as a full one. The base stays named, and so stays
+   * there: who held it before may have found everything, and wake to write the manifest.
+   */
+  readonly isBaseGivenUp?: boolean;
   /** Who has written this: no two invocations are called the same. */
   readonly holder: string;
 }
@@ -33,6 +38,17 @@ export interface SegmentWork {
   readonly items: number;
   /** Of the same. */
   readonly digest: string;
+}
+
+/** @returns `undefined` where the text is no work: it was damaged. */
+export function readWork(text: string): CheckpointWork | undefined {
+  try {
+    const work = JSON.parse(text) as CheckpointWork | null;
+    return Array.isArray(work?.segments) ? work : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
 }
 
 export const NO_WORK: SegmentWork = { isDone: false, parts: [], items: 0, digest: String(new LineDigest()) };

@@ -1,7 +1,7 @@
 import { inParallel } from '../state/in-parallel.ts';
 import { CheckpointError } from './checkpoint-error.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
-import type { CheckpointWork } from './checkpoint-work.ts';
+import { readWork } from './checkpoint-work.ts';
 import { foldersUnder } from './delta-base.ts';
 import type { Manifest } from './manifest.ts';
 
@@ -30,7 +30,7 @@ export async function removeUnneeded(
 ): Promise<string[]> {
   const hidden = await hiddenFolders(checkpoints);
   const ids = await checkpoints.folders();
-  const folders = await inParallel(ids, FOLDERS_IN_FLIGHT, (id) => lookAt(checkpoints, id));
+  const folders = await inParallel(ids, FOLDERS_IN_FLIGHT, (id) => lookAt(checkpoints, id, isLeftOver));
   const needed = new Set<string>();
   for (const folder of folders) if ('under' in folder) for (const id of folder.under) needed.add(id);
   const lastUnreadable = ids.findLast((_, place) => folders[place]?.kind === 'unreadable') ?? '';
@@ -59,20 +59,27 @@ async function hiddenFolders(checkpoints: CheckpointStore): Promise<Set<string>>
   return new Set(ids.filter((_, place) => areHidden[place]));
 }
 
-async function lookAt(checkpoints: CheckpointStore, id: string): Promise<Folder> {
+async function lookAt(
+  checkpoints: CheckpointStore,
+  id: string,
+  isLeftOver: (id: string) => boolean,
+): Promise<Folder> {
   try {
     const manifest = await checkpoints.getManifest(id);
     if (manifest !== undefined) return existing(manifest);
     const work = await checkpoints.getWork(id);
     if (work !== undefined) {
-      const { base } = JSON.parse(work.text) as CheckpointWork;
+      const begun = readWork(work.text);
+      // Nobody goes on with it, whatever it was.
+      if (begun === undefined) return { kind: isLeftOver(id) ? 'left' : 'unreadable' };
+      const { base } = begun;
       return { kind: 'begun', under: new Set(base === undefined ? [] : foldersUnder(base.parts)) };
     }
     // The work goes when the manifest is there: it may have come in between.
     const since = await checkpoints.getManifest(id);
     return since === undefined ? { kind: 'left' } : existing(since);
   } catch (error) {
-    if (error instanceof CheckpointError || error instanceof SyntaxError) return { kind: 'unreadable' };
+    if (error instanceof CheckpointError) return { kind: 'unreadable' };
     throw error;
   }
 }

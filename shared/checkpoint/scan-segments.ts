@@ -2,9 +2,10 @@ import { LOADED_STATES_LIMIT_BYTES } from '../engine/limits.ts';
 import { inParallel } from '../state/in-parallel.ts';
 import type { StateItem } from '../state/state-item.ts';
 import { ByteRoom } from './byte-room.ts';
+import { CheckpointError } from './checkpoint-error.ts';
 import { checkpointLine } from './checkpoint-line.ts';
 import { hashesName, keptName, partName } from './checkpoint-store.ts';
-import type { CheckpointWork, SegmentWork } from './checkpoint-work.ts';
+import { NO_WORK, type CheckpointWork, type SegmentWork } from './checkpoint-work.ts';
 import { linesOf, readPool } from './delta-base.ts';
 import { KeptLines, readKeptLines } from './kept-lines.ts';
 import { hashOfLine, LineDigest } from './line-digest.ts';
@@ -90,14 +91,15 @@ class Scan {
     try {
       await this.#readBase();
     } catch (error) {
+      if (error instanceof Overtaken) return { kind: 'overtaken', work: this.#work };
       // Who slept until others had finished its work, and removed what came of it, misses what it had noted.
       const now = await this.#taker.checkpoints.getWork(this.#work.id);
       if (now?.version !== this.#version) return { kind: 'overtaken', work: this.#work };
       throw error;
     }
     const end = await this.#run();
-    const { base } = this.#work;
-    if (base === undefined || end.kind !== 'complete') return end;
+    const { base, isBaseGivenUp } = this.#work;
+    if (base === undefined || isBaseGivenUp === true || end.kind !== 'complete') return end;
     const kept = new KeptLines(linesOf(base));
     for (const each of this.#kept) kept.merge(each);
     return { ...end, kept };
@@ -105,14 +107,41 @@ class Scan {
 
   async #readBase(): Promise<void> {
     const { checkpoints } = this.#taker;
-    const { id, base, segments } = this.#work;
-    if (base === undefined) return;
+    const { id, base, isBaseGivenUp, segments } = this.#work;
+    if (base === undefined || isBaseGivenUp === true) return;
+    try {
+      this.#kept = await Promise.all(
+        segments.map(({ kept }) =>
+          readKeptLines(checkpoints, id, kept === undefined ? [] : [kept], linesOf(base)),
+        ),
+      );
+    } catch (error) {
+      if (!(error instanceof CheckpointError)) throw error;
+      return this.#giveUpBase(error);
+    }
     if (segments.some(({ isDone }) => !isDone)) this.#pool = await readPool(checkpoints, base);
-    this.#kept = await Promise.all(
-      segments.map(({ kept }) =>
-        readKeptLines(checkpoints, id, kept === undefined ? [] : [kept], linesOf(base)),
-      ),
-    );
+  }
+
+  /**
+   * Goes on as a full one: what has found lines again is scanned anew, and what has only stored some stays. So no object
+   * is left whose damage could stop it once more. Noted first: who does not hold it any more mends nothing.
+   */
+  async #giveUpBase(error: CheckpointError): Promise<void> {
+    const { checkpoints, log } = this.#taker;
+    const { id, segments } = this.#work;
+    const work: CheckpointWork = {
+      ...this.#work,
+      isBaseGivenUp: true,
+      segments: segments.map((each) => (each.kept === undefined ? each : NO_WORK)),
+    };
+    const version = await checkpoints.putWork(id, JSON.stringify(work), this.#version);
+    if (version === undefined) throw new Overtaken();
+    this.#work = work;
+    this.#version = version;
+    log.error('What an unfinished delta has kept cannot be read: it goes on as a full checkpoint', {
+      id,
+      error: String(error),
+    });
   }
 
   async #run(): Promise<ScanEnd> {

@@ -7,7 +7,7 @@ import { without } from '../state/without.ts';
 import type { Clock } from '../time/clock.ts';
 import { begunMs, checkpointId } from './checkpoint-id.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
-import { NO_WORK, totalsOf, type CheckpointWork } from './checkpoint-work.ts';
+import { NO_WORK, readWork, totalsOf, type CheckpointWork } from './checkpoint-work.ts';
 import { findBase, linesOf, type DeltaBase, type DeltaOptions } from './delta-base.ts';
 import type { KeptLines } from './kept-lines.ts';
 import {
@@ -124,6 +124,8 @@ const CONTROL_TRIES = 10;
  * - The manifest comes last, where there is none, and only if the generation that was scanned is still the current one:
  *   one that is being cleaned up has holes.
  * - Whoever dies leaves a lease that runs out, and a folder that is no checkpoint.
+ * - What is damaged of that costs work, and no checkpoint: without what a delta has found again it goes on as a full one,
+ *   without the work file another one is begun.
  * @throws when a request fails; the next call goes on.
  */
 export async function takeCheckpoint(
@@ -232,7 +234,13 @@ async function resume(
   }
   const kept = await taker.checkpoints.getWork(id);
   if (kept === undefined) return 'gone';
-  const before = JSON.parse(kept.text) as CheckpointWork;
+  const before = readWork(kept.text);
+  if (before === undefined) {
+    taker.log.error('What was noted of an unfinished checkpoint cannot be read: another one is begun', {
+      id,
+    });
+    return 'gone';
+  }
   const isTooOld = nowMs - before.startedMs > resumableMs(taker);
   if (before.generation !== control.generation || isTooOld) return 'gone';
   if ((await lend(taker, control, id)) === undefined) return 'contended';

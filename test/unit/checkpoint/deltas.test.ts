@@ -1,7 +1,11 @@
+import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { CheckpointStore } from '../../../shared/checkpoint/checkpoint-store.ts';
-import { hashesName } from '../../../shared/checkpoint/checkpoint-store.ts';
+import { hashesName, type KeptWork } from '../../../shared/checkpoint/checkpoint-store.ts';
+import type { CheckpointWork } from '../../../shared/checkpoint/checkpoint-work.ts';
+import { KeptLines } from '../../../shared/checkpoint/kept-lines.ts';
+import { sha256 } from '../../../shared/checkpoint/part-form.ts';
 import { lineBefore } from '../../../shared/checkpoint/checkpoint-line.ts';
 import { copyCheckpoint } from '../../../shared/checkpoint/fork.ts';
 import { LineDigest } from '../../../shared/checkpoint/line-digest.ts';
@@ -470,6 +474,209 @@ describe('taking a delta', () => {
       expect((await world.store.readControl()).checkpoint, `${at}`).toBeUndefined();
     }
   });
+
+  describe('of which an object of kept lines is damaged before it is gone on with', () => {
+    type Damage = (world: TakingWorld, id: string, name: string) => Promise<void> | void;
+    const damages: readonly (readonly [string, Damage])[] = [
+      ['is missing', (world, id, name) => void world.checkpoints.objects.delete(`${id}/${name}`)],
+      ['is empty', (world, id, name) => world.checkpoints.putPart(id, name, new Uint8Array())],
+      [
+        'is cut off',
+        ({ checkpoints }, id, name) =>
+          checkpoints.putPart(
+            id,
+            name,
+            (checkpoints.objects.get(`${id}/${name}`) as Uint8Array).slice(0, -3),
+          ),
+      ],
+      ['is garbage', (world, id, name) => world.checkpoints.putPart(id, name, new Uint8Array(40).fill(7))],
+      [
+        'is of another time',
+        (world, id, name) => world.checkpoints.putPart(id, name, new KeptLines(KEYS).pack().packed),
+      ],
+      // The note names what stands there, which is of another number of lines, or nothing that was packed.
+      ['tells of fewer lines', (world, id, name) => replaced(world, id, name, gzipSync(new Uint8Array(1)))],
+      [
+        'tells of more lines',
+        (world, id, name) => replaced(world, id, name, gzipSync(new Uint8Array(1_000))),
+      ],
+      ['was never packed', (world, id, name) => replaced(world, id, name, new Uint8Array(40).fill(7))],
+    ];
+
+    async function replaced(
+      { checkpoints }: TakingWorld,
+      id: string,
+      name: string,
+      bytes: Uint8Array,
+    ): Promise<void> {
+      const { text, version } = (await checkpoints.getWork(id)) as KeptWork;
+      const [before = ''] = new RegExp(`(?<="${name}","bytes":\\d+,"sha256":")\\w+`).exec(text) ?? [];
+      expect(before).toHaveLength(64);
+      await checkpoints.putPart(id, name, bytes);
+      await checkpoints.putWork(id, text.replace(before, sha256(bytes)), version);
+    }
+
+    /** Each page takes a third of the time that there is. */
+    function slow(world: TakingWorld): Pick<CheckpointTaker, 'generations'> {
+      const { generations } = world;
+      return {
+        generations: {
+          scan: (request) => {
+            world.nowMs += 20_000;
+            return generations.scan(request);
+          },
+          replaceControl: (before, after) => generations.replaceControl(before, after),
+          costs: () => generations.costs(),
+        },
+      };
+    }
+
+    /** A delta of a table that changes, which has found lines again and stored some. */
+    async function unfinished(): Promise<{
+      world: TakingWorld;
+      id: string;
+      kept: string[];
+      work: CheckpointWork;
+    }> {
+      const world = await worldOf();
+      await take(world);
+      for (let number = 0; number < KEYS; number += 4) await world.write(0, `key ${number}`);
+      const { id = '', status } = await take(world, {}, { ...slow(world), partBytes: 300 });
+      expect(status).toBe('unfinished');
+      for (const key of ['key 1', 'key 2', 'key 58', 'new']) await world.write(0, key);
+      return { world, id, ...(await notedOf(world, id)) };
+    }
+
+    async function notedOf(
+      world: TakingWorld,
+      id: string,
+    ): Promise<{ kept: string[]; work: CheckpointWork }> {
+      const work = JSON.parse((await world.checkpoints.getWork(id))?.text ?? '') as CheckpointWork;
+      const kept = work.segments.map((segment) => segment.kept?.name).filter((name) => name !== undefined);
+      expect(kept.length).toBeGreaterThan(0);
+      return { kept, work };
+    }
+
+    async function expectFull(world: TakingWorld, { status, id }: CheckpointReport): Promise<void> {
+      expect(status).toBe('taken');
+      const manifest = await openCheckpoint(world.checkpoints, id ?? '');
+      expect(manifest.delta).toBeUndefined();
+      expect(manifest.parts.filter(({ from }) => from !== undefined)).toEqual([]);
+      for (const there of await world.checkpointsThere()) expect(await world.problemsOf(there)).toEqual([]);
+      expect((await world.store.readControl()).checkpoint).toBeUndefined();
+    }
+
+    it.each(damages)('goes on as a full one, and says so: it %s', async (_, damage) => {
+      const { world, id, kept } = await unfinished();
+      await damage(world, id, kept[0] ?? '');
+      const report = await take(world);
+      expect(report).toMatchObject({ id, isNew: false });
+      expect(report).not.toHaveProperty('kept');
+      await expectFull(world, report);
+      expect(world.logged).toHaveLength(1);
+      expect(world.logged[0]).toContain('goes on as a full checkpoint');
+      expect(world.logged[0]).toContain(id);
+      // What follows is a delta upon it.
+      const lines = await world.lines();
+      const next = await take(world);
+      expect(next.kept).toBeGreaterThan(0);
+      await expectGood(world, new Map([[next.id ?? '', lines]]));
+    });
+
+    it('comes to its end though whatever it notes is lost behind each invocation', async () => {
+      const { world, id } = await unfinished();
+      const reports: CheckpointReport[] = [];
+      do {
+        for (const name of world.checkpoints.objects.keys()) {
+          if (name.startsWith(id) && name.endsWith('.kept.gz')) world.checkpoints.objects.delete(name);
+        }
+        reports.push(await take(world, {}, slow(world)));
+      } while (reports.at(-1)?.status === 'unfinished' && reports.length < 20);
+      expect(reports.length).toBeGreaterThan(1);
+      expect(reports.at(-1)?.id).toBe(id);
+      await expectFull(world, reports.at(-1) as CheckpointReport);
+      expect(world.logged).toHaveLength(1);
+    });
+
+    it.each(['before', 'behind'] as const)('is no other where it dies %s any request', async (when) => {
+      let died = true;
+      for (let at = 1; died; at++) {
+        const { world, id, kept } = await unfinished();
+        world.checkpoints.objects.delete(`${id}/${kept[0]}`);
+        const ports = new Process(at, when).ports(world);
+        const failure = await take(world, {}, { ...ports, partBytes: 300 }).catch((error: unknown) => error);
+        died = failure instanceof Died || world.logged.some((line) => line.includes('behind it'));
+        for (const there of await world.checkpointsThere()) {
+          expect(await world.problemsOf(there), `${at}`).toEqual([]);
+        }
+        const { status } = await take(world);
+        expect(status, `${at}`).toBe('taken');
+        for (const there of await world.checkpointsThere()) {
+          expect(await world.problemsOf(there), `${at}`).toEqual([]);
+        }
+        const manifest = await openCheckpoint(world.checkpoints, id);
+        expect(manifest.delta, `${at}`).toBeUndefined();
+      }
+    });
+
+    it('is not spoilt by who had all of it, slept before its manifest, and wakes when the base was deleted', async () => {
+      for (const isGoneOn of [true, false]) {
+        const world = await worldOf();
+        const { id: base = '' } = await take(world);
+        await world.write(0, 'key 3');
+        let spared = false;
+        const sleepy = new Proxy(world.checkpoints, {
+          get: (target, name) => {
+            const member = Reflect.get(target, name, target) as (...given: unknown[]) => Promise<unknown>;
+            return async (...given: unknown[]) => {
+              if (name === 'putManifest') {
+                const { id } = given[0] as Manifest;
+                const name = (await notedOf(world, id)).kept[0] ?? '';
+                const object = (await world.checkpoints.getPart(id, name)) as Uint8Array;
+                world.checkpoints.objects.delete(`${id}/${name}`);
+                world.nowMs += 2 * MINUTE_MS;
+                // Another goes on: to its end, or until its first page.
+                const until = world.nowMs + HOUR_MS + (isGoneOn ? MINUTE_MS : 1);
+                await take(world, {}, { deadlineMs: until });
+                spared = !(await deleteCheckpoint(world.checkpoints, base)) || isGoneOn;
+                await world.checkpoints.putPart(id, name, object);
+              }
+              return Reflect.apply(member, target, given);
+            };
+          },
+        });
+        const startMs = world.nowMs + HOUR_MS;
+        await take(world, {}, { checkpoints: sleepy, clock: { nowMs: () => startMs } });
+        expect(spared).toBe(true);
+        const there = await world.checkpointsThere();
+        expect(there).toHaveLength(1);
+        for (const manifest of there) expect(await world.problemsOf(manifest)).toEqual([]);
+      }
+    });
+  });
+
+  it.each(['', 'no JSON', '{"id":"2027', 'null', '{}'])(
+    'is begun anew where its work file is damaged, and holds up removing no longer than it may be gone on with: %j',
+    async (text) => {
+      const world = await worldOf();
+      await take(world);
+      const { id = '', status } = await take(world, {}, { deadlineMs: world.nowMs + HOUR_MS + 1 });
+      expect(status).toBe('unfinished');
+      world.checkpoints.objects.set(`${id}/work.json`, Buffer.from(text));
+      const report = await take(world);
+      expect(report).toMatchObject({ status: 'taken', isNew: true });
+      expect(report.id).not.toBe(id);
+      expect(world.logged.join()).toContain('another one is begun');
+      await expectGood(world, new Map([[report.id ?? '', await world.lines()]]));
+      const only = { retention: { keepLast: 1, keepDaily: 0 } };
+      const { id: full = '' } = await take(world, { isFull: true }, only);
+      expect(await world.checkpoints.folders()).toContain(id);
+      world.nowMs += 90_000_000 + 24 * HOUR_MS;
+      const last = await take(world, { isFull: true }, only);
+      expect(last.removed).toContain(full);
+      expect(await world.checkpoints.folders()).toEqual([last.id]);
+    },
+  );
 
   it('is not confused by who held it before, fell asleep and wakes at any moment', async () => {
     let slept = true;
