@@ -2,9 +2,12 @@ import Table from 'cli-table3';
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import { breakEven, RATES, type BreakEven, type CheaperRange } from '../cost/break-even.ts';
+import { evenlyChangedShare, type CountedCheckpoint } from '../cost/counted-checkpoints.ts';
 import { HOURS_PER_MONTH, LIST_PRICES, SECONDS_PER_MONTH } from '../cost/list-prices.ts';
 import { ASSUMED, costPage, WAYS, type CostPage, type Way } from '../cost/monthly-cost.ts';
 import { shardsNeeded, type StreamShape } from '../cost/stream-shape.ts';
+import { CHECKPOINT_DEFAULTS } from '../../shared/checkpoint/checkpoint-defaults.ts';
+import { poolLinesOf } from '../../shared/checkpoint/line-pool.ts';
 import { INLINE_STATE_LIMIT_BYTES } from '../../shared/engine/limits.ts';
 import type { OperatorContext } from './operator-context.ts';
 import { wholeNumber } from './parse-command.ts';
@@ -22,6 +25,8 @@ interface CostOptions {
   readonly memoryMb: number;
   readonly requestMs: number;
   readonly recordsPerCore: number;
+  readonly changedPercent?: number;
+  readonly fullEvery: number;
   readonly json?: boolean;
 }
 
@@ -42,6 +47,17 @@ export function costCommand({ out }: Pick<OperatorContext, 'out'>, command: Comm
     .option('--shards <n>', 'of the source stream; as many as needed unless given', from(1, 10_000))
     .option('--window-seconds <n>', 'how long a batch gathers records', from(0, 300), 1)
     .option('--memory-mb <n>', 'of the function', from(128, 10_240), 1_024)
+    .option(
+      '--changed-percent <n>',
+      'of the keys that change from one checkpoint to the next, an hour; what evenly drawn records change unless given',
+      percent,
+    )
+    .option(
+      '--full-every <n>',
+      'every so many checkpoints one is full; 1 where all are',
+      from(1, 100),
+      CHECKPOINT_DEFAULTS.fullEvery,
+    )
     .option('--request-ms <n>', 'taken for one round trip', from(1, 10_000), ASSUMED.requestMs)
     .option(
       '--records-per-core <n>',
@@ -54,7 +70,7 @@ export function costCommand({ out }: Pick<OperatorContext, 'out'>, command: Comm
       const shape = shapeOf(options);
       const assumptions = { requestMs: options.requestMs, recordsPerCoreSecond: options.recordsPerCore };
       const page = await costPage(shape, assumptions);
-      const even = await breakEven(shape, assumptions);
+      const even = await breakEven(shape, assumptions, () => Promise.resolve(page.checkpoints));
       if (options.json === true) out(JSON.stringify({ ...reportOf(shape, page, even), assumptions }));
       else for (const line of costLines(shape, page, even, options)) out(line);
     });
@@ -72,6 +88,13 @@ function from(lowest: number, highest: number): (text: string) => number {
       );
     }
   };
+}
+
+/** A percentage, of which parts may be given. */
+function percent(text: string): number {
+  const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : NaN;
+  if (value >= 0 && value <= 100) return value;
+  throw new InvalidArgumentError('Allowed are numbers from 0 to 100, such as 1 or 0.5.');
 }
 
 /** @throws UsageError where options do not go together. */
@@ -92,8 +115,21 @@ function shapeOf(options: CostOptions): StreamShape {
         `${formatted(COUNTED_BYTES_LIMIT)}, and a function would need several times that: give a smaller --batch.`,
     );
   }
-  const { windowSeconds, memoryMb } = options;
-  return { recordsPerSecond, keys, batchSize, recordBytes, stateBytes, shards, windowSeconds, memoryMb };
+  const { windowSeconds, memoryMb, changedPercent, fullEvery } = options;
+  const changedShare =
+    changedPercent === undefined ? evenlyChangedShare(recordsPerSecond, keys) : changedPercent / 100;
+  return {
+    recordsPerSecond,
+    keys,
+    batchSize,
+    recordBytes,
+    stateBytes,
+    shards,
+    windowSeconds,
+    memoryMb,
+    changedShare,
+    fullEvery,
+  };
 }
 
 /** What the page says, for a script. Dollars are of a month. */
@@ -104,6 +140,7 @@ export function reportOf(shape: StreamShape, page: CostPage, { rates, cheaper }:
     shape,
     shards: page.shards,
     batch: page.batch,
+    checkpoints: page.checkpoints,
     batchesPerSecond: page.batchesPerSecond,
     batchMs: page.batchMs,
     keepsUp: page.keepsUp,
@@ -134,6 +171,7 @@ export function costLines(
       `${rounded(batch.wcu)} write units in ${rounded(batch.writeRequests)} requests, ${rounded(batch.rcu)} read units in ` +
       `${rounded(batch.readRequests)}, ${rounded(batch.published)} outputs in ${rounded(batch.sinkRequests)}; ` +
       `${rounded(page.batchesPerSecond)} batches a second.`,
+    checkpointsText(shape, page),
     ...(page.keepsUp ? [] : ['', tooSlow(page)]),
     '',
     partsTable(shape, page),
@@ -149,7 +187,7 @@ export function costLines(
     '',
     `Counted: requests and units. Taken: ${taken.requestMs} ms a round trip; ${formatted(taken.recordsPerCore)} records a ` +
       'second and vCPU of Flink or Spark, as few and as small',
-    'workers as they can have; no item found in memory (a warm container reads less); checkpoints stored unpacked.',
+    'workers as they can have; no item found in memory (a warm container reads less); states that pack to three quarters.',
     `Left out, for all: the stream (${dollars(streamDollars(shape, page))} provisioned), outputs, transfer, free tiers, ` +
       'discounts, support. Left out of the others, to',
     'their favour: logs and metrics of Flink and Spark, their checkpoints, spare capacity; of idempotency its expired records.',
@@ -157,6 +195,37 @@ export function costLines(
     'claim is applied again.',
     `Not checked against their pages, look them up: prices of ${LIST_PRICES.unchecked.join(', ')}.`,
   ];
+}
+
+/** How many checkpoints are deltas, and what those and the full ones store and ask for. */
+export function checkpointsText(
+  { keys, changedShare, fullEvery, memoryMb }: StreamShape,
+  { checkpoints: { full, delta, standing } }: Pick<CostPage, 'checkpoints'>,
+): string {
+  const each = ({ bytes, puts, gets }: CountedCheckpoint): string =>
+    `${megabytes(bytes)} in ${rounded(puts)} puts and listings and ${rounded(gets)} gets each`;
+  const changed = `${(changedShare * 100).toLocaleString('en-US', { maximumSignificantDigits: 3 })} % of the keys changed before each`;
+  if (delta.aDay === 0) {
+    const why =
+      fullEvery === 1
+        ? '--full-every is 1'
+        : keys > poolLinesOf(memoryMb)
+          ? `--memory-mb ${formatted(memoryMb)} is for deltas of ${formatted(poolLinesOf(memoryMb))} keys`
+          : `${changed}: a delta would keep too little`;
+    return (
+      `Checkpoints, counted by taking them: all ${full.aDay} a day are full, since ${why}; ${each(full)}; ` +
+      `in the bucket stand ${megabytes(standing.fullBytes)}.`
+    );
+  }
+  return (
+    `Checkpoints, counted by taking them, ${changed}: ${full.aDay} a day are full, ${each(full)}; ${delta.aDay} are deltas, ` +
+    `${each(delta)}; in the bucket stand ${megabytes(standing.fullBytes)} of full ones and ` +
+    `${megabytes(standing.deltaBytes)} of deltas.`
+  );
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toLocaleString('en-US', { maximumSignificantDigits: 3 })} MB`;
 }
 
 function partsTable(shape: StreamShape, { costs }: CostPage): string {

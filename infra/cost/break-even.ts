@@ -1,4 +1,5 @@
 import { countBatch } from './counted-batch.ts';
+import { countCheckpoints } from './counted-checkpoints.ts';
 import { costPage, WAYS, type Assumptions, type CostPage, type Way } from './monthly-cost.ts';
 import type { StreamShape } from './stream-shape.ts';
 
@@ -25,11 +26,19 @@ export const RATES = [1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_
 /** How close to a change the search comes. */
 const PRECISION = 1.05;
 
-/** Where the same stream, with the same keys and settings, costs less with Tidemark than otherwise. */
-export async function breakEven(shape: StreamShape, assumptions: Assumptions): Promise<BreakEven> {
+/**
+ * Where the same stream, with the same keys, settings and share of changed keys, costs less with Tidemark than otherwise.
+ * @param countDay of checkpoints, which are the same at every rate.
+ */
+export async function breakEven(
+  shape: StreamShape,
+  assumptions: Assumptions,
+  countDay: typeof countCheckpoints = countCheckpoints,
+): Promise<BreakEven> {
   const counted = remembered(countBatch);
+  const countedDay = remembered(countDay);
   const pageAt = (recordsPerSecond: number): Promise<CostPage> =>
-    costPage({ ...shape, recordsPerSecond }, assumptions, counted);
+    costPage({ ...shape, recordsPerSecond }, assumptions, counted, countedDay);
   const pages: CostPage[] = [];
   for (const rate of RATES) pages.push(await pageAt(rate));
   const ranges = async (way: Way): Promise<CheaperRange[]> => {
@@ -87,8 +96,8 @@ function dollarsOf(costs: CostPage['costs']): Record<Way, number> {
 }
 
 /** Many rates have batches of the same shape. */
-function remembered(count: typeof countBatch): typeof countBatch {
-  const known = new Map<string, ReturnType<typeof countBatch>>();
+function remembered<S, T>(count: (shape: S) => Promise<T>): (shape: S) => Promise<T> {
+  const known = new Map<string, Promise<T>>();
   return (shape) => {
     const name = JSON.stringify(shape);
     const result = known.get(name) ?? count(shape);

@@ -1,6 +1,12 @@
 import { CHECKPOINT_DEFAULTS } from '../../shared/checkpoint/checkpoint-defaults.ts';
 import { readUnits, writeUnits } from '../../shared/state/attribute-bytes.ts';
 import { countBatch, type CountedBatch } from './counted-batch.ts';
+import {
+  countCheckpoints,
+  type CheckpointShape,
+  type CountedCheckpoint,
+  type CountedCheckpoints,
+} from './counted-checkpoints.ts';
 import { HOURS_PER_MONTH, LIST_PRICES as PRICES, SECONDS_PER_MONTH } from './list-prices.ts';
 import { recordsPerBatch, shardsOf, type StreamShape } from './stream-shape.ts';
 
@@ -41,6 +47,7 @@ export type Way = keyof typeof WAYS;
 export interface CostPage {
   readonly shards: number;
   readonly batch: CountedBatch;
+  readonly checkpoints: CountedCheckpoints;
   readonly batchesPerSecond: number;
   /** How long the function works on a batch, milliseconds: round trips and CPU. */
   readonly batchMs: number;
@@ -67,9 +74,6 @@ const METRICS = 15;
 const LOG_BYTES = 2_500;
 /** X-Ray's default rule: the first of each second, and of the others one in twenty. */
 const TRACED_SHARE = 0.05;
-/** Checkpoints that stand in the bucket: those that are kept, and for a day those that were removed. */
-const CHECKPOINT_COPIES =
-  CHECKPOINT_DEFAULTS.retention.keepLast * 2 + CHECKPOINT_DEFAULTS.retention.keepDaily;
 
 /** Of an item that a function writes by itself: its key, and names of attributes. */
 const PLAIN_ITEM_BYTES = 60;
@@ -79,16 +83,18 @@ const IDEMPOTENCY_RECORD_BYTES = 250;
 const FLINK_STORAGE_GB_PER_KPU = 50;
 const GB_PER_CORE = 4;
 
-/** Counts a batch of this shape, and prices it in each way. */
+/** Counts a batch and a day of checkpoints of this shape, and prices them in each way. */
 export async function costPage(
   shape: StreamShape,
   assumptions: Assumptions,
   count: typeof countBatch = countBatch,
+  countDay: typeof countCheckpoints = countCheckpoints,
 ): Promise<CostPage> {
   const shards = shardsOf(shape);
   const records = recordsPerBatch(shape);
   const keys = keysOfShard(shape.keys, shards);
   const batch = await count({ records, keys, stateBytes: shape.stateBytes });
+  const checkpoints = await countDay(checkpointShapeOf(shape));
   const batchesPerSecond = shape.recordsPerSecond / records;
   const cpuMs =
     batch.readRequests * CPU_MS.batchRead +
@@ -96,10 +102,11 @@ export async function costPage(
     batch.sinkRequests * CPU_MS.putRecords +
     records * CPU_MS.record;
   const batchMs = batch.rounds * assumptions.requestMs + scaled(cpuMs, shape);
-  const setting = { shape, batch, batchesPerSecond, batchMs, ...assumptions };
+  const setting = { shape, batch, checkpoints, batchesPerSecond, batchMs, ...assumptions };
   return {
     shards,
     batch,
+    checkpoints,
     batchesPerSecond,
     batchMs,
     keepsUp: (batchesPerSecond / shards) * (batchMs / 1_000) < 1,
@@ -115,21 +122,31 @@ export async function costPage(
 interface Setting extends Assumptions {
   readonly shape: StreamShape;
   readonly batch: CountedBatch;
+  readonly checkpoints: CountedCheckpoints;
   readonly batchesPerSecond: number;
   readonly batchMs: number;
 }
 
-function tidemark({ shape, batch, batchesPerSecond, batchMs }: Setting): MonthlyCost {
+/** Of these alone depends what checkpoints store and ask for: not of the rate. */
+function checkpointShapeOf(shape: StreamShape): CheckpointShape {
+  const { keys, stateBytes, changedShare, fullEvery, memoryMb } = shape;
+  return { keys, stateBytes, changedShare, fullEvery, memoryMb };
+}
+
+function tidemark({ shape, batch, checkpoints, batchesPerSecond, batchMs }: Setting): MonthlyCost {
   const batches = batchesPerSecond * SECONDS_PER_MONTH;
   const stored = (shape.keys * batch.itemBytes) / GB;
-  const scans = HOURS_PER_MONTH * readUnits(shape.keys * batch.itemBytes);
+  const { segments } = CHECKPOINT_DEFAULTS;
+  const scans = HOURS_PER_MONTH * segments * readUnits((shape.keys * batch.itemBytes) / segments);
+  const { full, delta, standing, idlePuts } = checkpoints;
   return sum('tidemark', {
     'DynamoDB writes': writes(batches * batch.wcu),
     'DynamoDB reads, no item in memory': reads(batches * batch.rcu),
-    'S3, spilled states':
-      (batches / 1_000) * (batch.blobPuts * PRICES.s3.thousandPuts + batch.blobGets * PRICES.s3.thousandGets),
+    'S3, spilled states': requests(batches * batch.blobPuts, batches * batch.blobGets),
     'DynamoDB storage and recovery': stored * (PRICES.dynamoDb.gbMonth + PRICES.dynamoDb.recoveryGbMonth),
-    'Checkpoints, one an hour': reads(scans) + stored * CHECKPOINT_COPIES * PRICES.s3.gbMonth,
+    'Checkpoints, one an hour: scans of the table': reads(scans) + requests(HOURS_PER_MONTH * idlePuts, 0),
+    'Checkpoints in S3: full ones': kept(full, standing.fullBytes),
+    'Checkpoints in S3: deltas': kept(delta, standing.deltaBytes),
     Lambda: lambda(batches, batchMs, shape),
     'Logs, metrics, alarms, traces': observed(batchesPerSecond),
   });
@@ -190,6 +207,16 @@ function writes(units: number): number {
 
 function reads(units: number): number {
   return (units / MILLION) * PRICES.dynamoDb.millionReadUnits;
+}
+
+function requests(puts: number, gets: number): number {
+  return (puts * PRICES.s3.thousandPuts + gets * PRICES.s3.thousandGets) / 1_000;
+}
+
+/** Checkpoints of a kind, in S3: what stands there, and what is asked for. */
+function kept({ aDay, puts, gets }: CountedCheckpoint, bytes: number): number {
+  const taken = (HOURS_PER_MONTH / 24) * aDay;
+  return (bytes / GB) * PRICES.s3.gbMonth + requests(taken * puts, taken * gets);
 }
 
 function lambda(invocations: number, ms: number, { memoryMb }: StreamShape): number {

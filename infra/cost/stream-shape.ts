@@ -16,6 +16,10 @@ export interface StreamShape {
   readonly windowSeconds: number;
   /** The function's memory. */
   readonly memoryMb: number;
+  /** Of the keys, those that change between two checkpoints: from 0 to 1. */
+  readonly changedShare: number;
+  /** Every so many checkpoints one is full; 1 where all are. */
+  readonly fullEvery: number;
 }
 
 /** Amazon Kinesis quotas: what one shard takes. */

@@ -15,6 +15,8 @@ export const CHECKPOINT_DEFAULTS = {
    * capacity mode"), and, dealt over four segments, a quarter of what one partition gives: batches go on at full speed.
    */
   readUnitsPerSecond: 3_000,
+  /** Parts of the table that are scanned side by side: what one processor can pack, and DynamoDB gives, without a queue. */
+  segments: 4,
   /** Every so many checkpoints one is full: what is lost with one damaged object is bounded by that. */
   fullEvery: 8,
 } as const;

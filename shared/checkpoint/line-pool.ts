@@ -12,6 +12,14 @@ const WORD_VALUES = 2 ** 32;
 /** What memory a line takes: its hash, its slots, and a bit for each of some segments that may keep it. */
 export const POOL_LINE_BYTES = LINE_HASH_BYTES + 4 * SLOTS_PER_LINE + 1;
 
+/** Of the function's memory, for the lines that a delta is compared with: a scan and the engine need the rest. */
+const POOL_SHARE = 0.25;
+
+/** How many lines a delta may be compared with. @param memoryMb of the function that takes it. */
+export function poolLinesOf(memoryMb: number): number {
+  return Math.floor((memoryMb * 1024 * 1024 * POOL_SHARE) / POOL_LINE_BYTES);
+}
+
 /**
  * The lines of parts that lie there already: whoever makes one of them again need not store it. A line is known by its
  * content alone, key, revision, states, marks and all, so that whatever has changed is another line.

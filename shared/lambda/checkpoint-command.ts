@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { CHECKPOINT_DEFAULTS } from '../checkpoint/checkpoint-defaults.ts';
 import { begunMs, savepointNameProblem } from '../checkpoint/checkpoint-id.ts';
-import { POOL_LINE_BYTES } from '../checkpoint/line-pool.ts';
+import { poolLinesOf } from '../checkpoint/line-pool.ts';
 import { newestCheckpoint } from '../checkpoint/read-checkpoint.ts';
 import { takeCheckpoint, type CheckpointReport } from '../checkpoint/take-checkpoint.ts';
 import { ConfigurationError } from '../pipeline/configuration-error.ts';
@@ -19,17 +20,6 @@ export interface CheckpointEvent {
   /** No delta. */
   readonly isFull?: boolean;
 }
-
-/** Of the function's memory, for the lines that a delta is compared with: a scan and the engine need the rest. */
-const POOL_SHARE = 0.25;
-
-/** How many lines a delta may be compared with. */
-function poolLinesOf(memoryMb: number): number {
-  return Math.floor((memoryMb * 1024 * 1024 * POOL_SHARE) / POOL_LINE_BYTES);
-}
-
-/** Parts of the table that are scanned side by side: what one processor can pack, and DynamoDB gives, without a queue. */
-const SEGMENTS = 4;
 
 /**
  * Takes a checkpoint, or goes on with one, until time runs short. It is invoked again by the schedule, never by itself:
@@ -76,7 +66,7 @@ export async function checkpointCommand(event: object, context: CommandContext):
         ...(settings.fullEvery > 1 && {
           deltas: { fullEvery: settings.fullEvery, poolLines: poolLinesOf(settings.memoryMb) },
         }),
-        segments: SEGMENTS,
+        segments: CHECKPOINT_DEFAULTS.segments,
         readUnitsPerSecond: settings.checkpointReadUnits,
         clock,
         wait: runtime.wait,

@@ -1,7 +1,8 @@
 import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { DEFAULTS } from '../../../infra/constructs/defaults.ts';
-import { breakEvenText, costCommand } from '../../../infra/cli/cost.ts';
+import type { StreamShape } from '../../../infra/cost/stream-shape.ts';
+import { breakEvenText, checkpointsText, costCommand } from '../../../infra/cli/cost.ts';
 
 async function cost(...options: string[]): Promise<string[]> {
   const lines: string[] = [];
@@ -48,6 +49,41 @@ describe('tidemark cost', () => {
     });
   });
 
+  it('says which checkpoints are deltas, what they store, and what they cost', async () => {
+    const sparse = ['--records-per-second', '1', '--keys', '100', '--changed-percent', '2.5'];
+    const page = (await cost(...sparse)).join('\n');
+    expect(page).toContain(
+      'Checkpoints, counted by taking them, 2.5 % of the keys changed before each: 3 a day are full, ',
+    );
+    expect(page).toMatch(
+      /; 21 are deltas, [\d.]+ MB in [\d.]+ puts and listings and [\d.]+ gets each; in the/,
+    );
+    expect(page).toMatch(/stand [\d.]+ MB of full ones and [\d.]+ MB of deltas\./);
+    expect(page).toMatch(/│ {3}Checkpoints in S3: deltas +│ +0\.\d\d │/);
+
+    const [line = ''] = await cost(...sparse, '--full-every', '4', '--json');
+    expect(JSON.parse(line)).toMatchObject({
+      shape: { changedShare: 0.025, fullEvery: 4 },
+      checkpoints: { full: { aDay: 6 }, delta: { aDay: 18 }, standing: {} },
+    });
+  });
+
+  it('says why none is a delta', async () => {
+    // Each of the keys has some records an hour.
+    expect((await cost(...SMALL)).join('\n')).toContain(
+      'all 24 a day are full, since 100 % of the keys changed before each: a delta would keep too little; ',
+    );
+    expect((await cost(...SMALL, '--full-every', '1')).join('\n')).toContain('since --full-every is 1; ');
+    const full = { aDay: 24, bytes: 1e6, puts: 100, gets: 10 };
+    const none = { aDay: 0, bytes: 0, puts: 0, gets: 0 };
+    const standing = { fullBytes: 5e7, deltaBytes: 0 };
+    const shape = { keys: 2_000_000, memoryMb: 128, changedShare: 0.01, fullEvery: 8 } as StreamShape;
+    expect(checkpointsText(shape, { checkpoints: { full, delta: none, standing, idlePuts: 22 } })).toBe(
+      'Checkpoints, counted by taking them: all 24 a day are full, since --memory-mb 128 is for deltas of 1,766,022 ' +
+        'keys; 1 MB in 100 puts and listings and 10 gets each; in the bucket stand 50 MB.',
+    );
+  });
+
   it('takes what the construct takes where nothing is given', async () => {
     const [line = ''] = await cost('--records-per-second', '1', '--keys', '1', '--json');
 
@@ -70,6 +106,9 @@ describe('tidemark cost', () => {
       ['--records-per-second', '1', '--keys', 'many'],
       "'many' is invalid. Allowed are whole numbers from 1 to",
     ],
+    [[...SMALL, '--changed-percent', '101'], "'101' is invalid. Allowed are numbers from 0 to 100, such as"],
+    [[...SMALL, '--changed-percent', '-1'], 'Allowed are numbers from 0 to 100'],
+    [[...SMALL, '--full-every', '0'], 'Allowed are whole numbers from 1 to 100.'],
     [[...SMALL, '--batch', '10001'], 'Allowed are whole numbers from 1 to 10,000.'],
     [['--keys', '1'], "required option '--records-per-second <n>' not specified"],
     [

@@ -12,6 +12,8 @@ const SHAPE: StreamShape = {
   shards: 1,
   windowSeconds: 1,
   memoryMb: 1_024,
+  changedShare: 1,
+  fullEvery: 8,
 };
 const SECONDS = 730 * 3_600;
 
@@ -57,6 +59,26 @@ describe('what a month costs', () => {
     expect(batch.wcu).toBeCloseTo(22, 0);
     const writes = costs.tidemark.parts.find(({ what }) => what === 'DynamoDB writes');
     expect(writes?.dollars).toBeCloseTo((batch.wcu * SECONDS * 0.625) / 1_000_000, 6);
+  });
+
+  it('is of checkpoints what they read, and of each kind what it stores and asks for', async () => {
+    const { costs, batch } = await costPage(SHAPE, ASSUMED, undefined, async () => ({
+      full: { aDay: 3, bytes: 1, puts: 100, gets: 10 },
+      delta: { aDay: 21, bytes: 1, puts: 50, gets: 20 },
+      standing: { fullBytes: 10 * 1024 ** 3, deltaBytes: 1024 ** 3 },
+      idlePuts: 22,
+    }));
+
+    const dollarsOf = (name: string) => costs.tidemark.parts.find(({ what }) => what.includes(name))?.dollars;
+    // Four segments of a table that is smaller than a read unit, and listings at ticks at which nothing is due.
+    expect(20 * batch.itemBytes).toBeLessThan(4 * 4_096);
+    expect(dollarsOf('scans of the table')).toBeCloseTo(
+      (730 * 4 * 0.125) / 1e6 + (730 * 22 * 0.005) / 1e3,
+      9,
+    );
+    const days = 730 / 24;
+    expect(dollarsOf('full ones')).toBeCloseTo(0.23 + (days * 3 * (100 * 0.005 + 10 * 0.0004)) / 1e3, 9);
+    expect(dollarsOf('deltas')).toBeCloseTo(0.023 + (days * 21 * (50 * 0.005 + 20 * 0.0004)) / 1e3, 9);
   });
 
   it('is the sum of its parts', async () => {
