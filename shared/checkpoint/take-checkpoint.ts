@@ -5,11 +5,12 @@ import type { GenerationStore } from '../state/generation-store.ts';
 import type { CheckpointLease, Control, StateStore } from '../state/state-store.ts';
 import { without } from '../state/without.ts';
 import type { Clock } from '../time/clock.ts';
+import { CheckpointError } from './checkpoint-error.ts';
 import { begunMs, checkpointId } from './checkpoint-id.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
 import { NO_WORK, readWork, totalsOf, type CheckpointWork } from './checkpoint-work.ts';
 import { findBase, linesOf, type DeltaBase, type DeltaOptions } from './delta-base.ts';
-import type { KeptLines } from './kept-lines.ts';
+import { readKeptLines, type KeptLines } from './kept-lines.ts';
 import {
   CHECKPOINT_FORMAT,
   DELTA_FORMAT,
@@ -73,7 +74,7 @@ export interface CheckpointRequest {
  * - `busy`: somebody takes one now, or a rewind is under way.
  * - `notDue`: the newest is young enough.
  * - `nameTaken`: there is a savepoint of this name.
- * - `abandoned`: a rewind came in between, or it was left for another; it is no checkpoint and never will be one.
+ * - `abandoned`: a rewind came in between, it was left for another, or was damaged; it is no checkpoint and never will be one.
  */
 export type CheckpointOutcome = 'taken' | 'unfinished' | 'busy' | 'notDue' | 'nameTaken' | 'abandoned';
 
@@ -162,9 +163,15 @@ export async function takeCheckpoint(
     if (!isTaken) await giveBack(taker, work.id, 'over');
     return { status: isTaken ? 'taken' : 'abandoned', ...report };
   }
-  // Where there is one, it is of somebody who went on with the same work: as good as this.
+  // Where there is one, it is of somebody who went on with the same work: as good as this, unless what it keeps is damaged.
   const isByPartition = control.isByPartition === true;
-  await taker.checkpoints.putManifest(manifestOf(taker, { ...work, isByPartition }, reached, end.kept));
+  const manifest = manifestOf(taker, { ...work, isByPartition }, reached, end.kept);
+  const isMine = (await taker.checkpoints.putManifest(manifest)) === 'stored';
+  const there = isMine ? manifest : await taker.checkpoints.getManifest(work.id);
+  if (there !== undefined && (await hideSpoilt(taker, there))) {
+    await giveBack(taker, work.id, 'over');
+    return { status: 'abandoned', ...report };
+  }
   return { ...report, ...(await settle(taker, work.id)) };
 }
 
@@ -222,9 +229,11 @@ async function resume(
   { id }: CheckpointLease,
   nowMs: number,
 ): Promise<Begun | 'gone' | 'contended'> {
-  const manifest = await taker.checkpoints.getManifest(id);
+  const manifest = await readable(taker, id);
+  if (manifest === 'unreadable') return 'gone';
   if (manifest !== undefined) {
     // It came as far as the manifest, and no further.
+    if (await hideSpoilt(taker, manifest)) return 'gone';
     return {
       ...identityOf(manifest),
       isNew: false,
@@ -233,7 +242,8 @@ async function resume(
     };
   }
   const kept = await taker.checkpoints.getWork(id);
-  if (kept === undefined) return 'gone';
+  // What was hidden is removed by whoever comes to it.
+  if (kept === undefined || (await taker.checkpoints.isHidden(id))) return 'gone';
   const before = readWork(kept.text);
   if (before === undefined) {
     taker.log.error('What was noted of an unfinished checkpoint cannot be read: another one is begun', {
@@ -252,6 +262,41 @@ async function resume(
   // From here on whoever held it can write no more.
   const version = await taker.checkpoints.putWork(id, JSON.stringify(work), kept.version);
   return version === undefined ? 'contended' : { holder, work, version, isNew: false };
+}
+
+/** The manifest of a checkpoint that somebody has left. One of a later version cannot be read either. */
+async function readable(
+  { checkpoints, log }: CheckpointTaker,
+  id: string,
+): Promise<Manifest | 'unreadable' | undefined> {
+  try {
+    return await checkpoints.getManifest(id);
+  } catch (error) {
+    if (!(error instanceof CheckpointError)) throw error;
+    log.error('The manifest of a new checkpoint cannot be read: another one is begun', {
+      id,
+      error: String(error),
+    });
+    return 'unreadable';
+  }
+}
+
+/**
+ * Hides a checkpoint of which nobody can tell the lines that it keeps, before its taking is over. Asked behind the
+ * manifest: who slept in front of it may have noted what was damaged since.
+ * @returns whether it is hidden.
+ */
+async function hideSpoilt({ checkpoints, log }: CheckpointTaker, { id, delta }: Manifest): Promise<boolean> {
+  if (delta === undefined) return false;
+  try {
+    await readKeptLines(checkpoints, id, delta.kept, delta.lines);
+    return false;
+  } catch (error) {
+    if (!(error instanceof CheckpointError)) throw error;
+    await checkpoints.hide(id);
+    log.error('What a new delta keeps cannot be read: it is no checkpoint', { id, error: String(error) });
+    return true;
+  }
 }
 
 /** @returns `overtaken` where somebody else has gone on with it while the base was asked. */

@@ -619,8 +619,48 @@ describe('taking a delta', () => {
       }
     });
 
+    it('is no checkpoint where that happens behind its manifest, and another one is begun', async () => {
+      const world = await worldOf();
+      await take(world);
+      await world.write(0, 'key 3');
+      const dying = new Proxy(world.checkpoints, {
+        get: (target, name) => {
+          const member = Reflect.get(target, name, target) as (...given: unknown[]) => Promise<unknown>;
+          return async (...given: unknown[]) => {
+            const answer = await Reflect.apply(member, target, given);
+            if (name === 'putManifest') throw new Died();
+            return answer;
+          };
+        },
+      });
+      await expect(take(world, {}, { checkpoints: dying })).rejects.toThrow(Died);
+      const spoilt = (await world.checkpointsThere()).at(-1) as Manifest;
+      world.checkpoints.objects.delete(`${spoilt.id}/${spoilt.delta?.kept[0]?.name}`);
+
+      // Another one dies as soon as it is hidden: nobody goes on with that.
+      const refusing = { replaceControl: () => Promise.reject(new Died()) };
+      const generations = new Proxy(world.generations, {
+        get: (target, name) =>
+          name in refusing ? refusing.replaceControl : (Reflect.get(target, name, target) as unknown),
+      });
+      await expect(take(world, {}, { generations })).rejects.toThrow(Died);
+      expect((await world.checkpointsThere()).map(({ id }) => id)).not.toContain(spoilt.id);
+
+      const report = await take(world);
+      expect(report).toMatchObject({ status: 'taken', isNew: true });
+      expect(report.id).not.toBe(spoilt.id);
+      expect(world.logged.join()).toContain('it is no checkpoint');
+      await expectGood(world, new Map([[report.id ?? '', await world.lines()]]));
+      expect(await world.checkpoints.folders()).not.toContain(spoilt.id);
+    });
+
     it('is not spoilt by who had all of it, slept before its manifest, and wakes when the base was deleted', async () => {
-      for (const isGoneOn of [true, false]) {
+      for (const [isGoneOn, isBack] of [
+        [true, true],
+        [false, true],
+        [true, false],
+        [false, false],
+      ]) {
         const world = await worldOf();
         const { id: base = '' } = await take(world);
         await world.write(0, 'key 3');
@@ -636,10 +676,10 @@ describe('taking a delta', () => {
                 world.checkpoints.objects.delete(`${id}/${name}`);
                 world.nowMs += 2 * MINUTE_MS;
                 // Another goes on: to its end, or until its first page.
-                const until = world.nowMs + HOUR_MS + (isGoneOn ? MINUTE_MS : 1);
+                const until = world.nowMs + HOUR_MS + (isGoneOn === true ? MINUTE_MS : 1);
                 await take(world, {}, { deadlineMs: until });
-                spared = !(await deleteCheckpoint(world.checkpoints, base)) || isGoneOn;
-                await world.checkpoints.putPart(id, name, object);
+                spared = !(await deleteCheckpoint(world.checkpoints, base)) || isGoneOn === true;
+                if (isBack === true) await world.checkpoints.putPart(id, name, object);
               }
               return Reflect.apply(member, target, given);
             };
@@ -649,11 +689,25 @@ describe('taking a delta', () => {
         await take(world, {}, { checkpoints: sleepy, clock: { nowMs: () => startMs } });
         expect(spared).toBe(true);
         const there = await world.checkpointsThere();
-        expect(there).toHaveLength(1);
+        expect(there).toHaveLength(isGoneOn === true || isBack === true ? 1 : 0);
         for (const manifest of there) expect(await world.problemsOf(manifest)).toEqual([]);
       }
     });
   });
+
+  it.each(['no JSON', '{"format":3}'])(
+    'is begun anew where the manifest that somebody has left cannot be read: %j',
+    async (text) => {
+      const world = await worldOf();
+      const { id = '' } = await take(world, {}, { deadlineMs: world.nowMs + HOUR_MS + 1 });
+      world.checkpoints.objects.set(`${id}/manifest.json`, Buffer.from(text));
+      const report = await take(world);
+      expect(report).toMatchObject({ status: 'taken', isNew: true });
+      expect(report.id).not.toBe(id);
+      expect(world.logged.join()).toContain('cannot be read: another one is begun');
+      expect((await world.store.readControl()).checkpoint).toBeUndefined();
+    },
+  );
 
   it.each(['', 'no JSON', '{"id":"2027', 'null', '{}'])(
     'is begun anew where its work file is damaged, and holds up removing no longer than it may be gone on with: %j',
