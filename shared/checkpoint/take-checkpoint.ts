@@ -167,8 +167,11 @@ export async function takeCheckpoint(
   const isByPartition = control.isByPartition === true;
   const manifest = manifestOf(taker, { ...work, isByPartition }, reached, end.kept);
   const isMine = (await taker.checkpoints.putManifest(manifest)) === 'stored';
-  const there = isMine ? manifest : await taker.checkpoints.getManifest(work.id);
-  if (there !== undefined && (await hideSpoilt(taker, there))) {
+  const isSpoilt = await orGivingBack(taker, work.id, async () => {
+    const there = isMine ? manifest : await taker.checkpoints.getManifest(work.id);
+    return there !== undefined && hideSpoilt(taker, there);
+  });
+  if (isSpoilt) {
     await giveBack(taker, work.id, 'over');
     return { status: 'abandoned', ...report };
   }

@@ -475,6 +475,28 @@ describe('taking a delta', () => {
     }
   });
 
+  it('is there where what it keeps cannot be asked for behind its manifest, and the next call ends it at once', async () => {
+    const world = await worldOf();
+    await take(world);
+    await world.write(0, 'key 3');
+    let isThere = false;
+    const failing = new Proxy(world.checkpoints, {
+      get: (target, name) => {
+        const member = Reflect.get(target, name, target) as (...given: unknown[]) => Promise<unknown>;
+        return async (...given: unknown[]) => {
+          if (name === 'getPart' && isThere) throw new Error('Slow down');
+          if (name === 'putManifest') isThere = true;
+          return Reflect.apply(member, target, given);
+        };
+      },
+    });
+    await expect(take(world, {}, { checkpoints: failing })).rejects.toThrow('Slow down');
+    const report = await world.take({}, { deltas: DELTAS });
+    expect(report).toMatchObject({ status: 'taken', isNew: false, kept: KEYS - 1 });
+    await expectGood(world, new Map([[report.id ?? '', await world.lines()]]));
+    expect(world.logged).toEqual([]);
+  });
+
   describe('of which an object of kept lines is damaged before it is gone on with', () => {
     type Damage = (world: TakingWorld, id: string, name: string) => Promise<void> | void;
     const damages: readonly (readonly [string, Damage])[] = [
