@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { CHECKPOINT_TICK } from '../../../infra/constructs/pipeline-metrics.ts';
 import {
   countCheckpoints,
   evenlyChangedShare,
+  TICK_MINUTES,
   type CheckpointShape,
 } from '../../../infra/cost/counted-checkpoints.ts';
 
@@ -65,6 +67,7 @@ describe('a day of checkpoints', () => {
 
   it('asks at each tick at which none is due for the folders and the newest manifest', async () => {
     expect((await count({})).idlePuts).toBe(11 * 2);
+    expect(TICK_MINUTES).toBe(CHECKPOINT_TICK.toMinutes());
   });
 });
 
