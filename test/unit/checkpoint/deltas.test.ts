@@ -548,6 +548,7 @@ describe('taking a delta', () => {
             return generations.scan(request);
           },
           replaceControl: (before, after) => generations.replaceControl(before, after),
+          shards: (generation) => world.generations.shards(generation),
           costs: () => generations.costs(),
         },
       };
