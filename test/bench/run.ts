@@ -6,6 +6,7 @@ import { deltaCosts, type DeltaCosts } from './checkpoint-deltas.ts';
 import { scaleInMemory, scaleOnEngines, type CheckpointScale } from './checkpoint-scale.ts';
 import { countedCosts, type BatchCosts } from './counted-costs.ts';
 import { engineCpu, type EngineCpu } from './engine-cpu.ts';
+import { operatorCosts, sweepCosts, type OperatorCosts, type SweepCosts } from './operator-costs.ts';
 import { replayCosts, type ReplayCosts } from './replay-costs.ts';
 import { spilledCosts, type SpilledCosts } from './spilled-costs.ts';
 
@@ -16,6 +17,9 @@ const HEAP_LIMIT_MB = 256;
 const CHECKPOINT_KEYS = Number(process.argv[process.argv.indexOf('--keys') + 1] ?? '') || 100_000;
 const ENGINE_KEYS = 20_000;
 const REPLAY_RECORDS = 200_000;
+/** Timers that wait, and how many of them are due; `--timers 1000000` for the million. */
+const TIMERS = Number(process.argv[process.argv.indexOf('--timers') + 1] ?? '') || 100_000;
+const DUE_TIMERS = 1_000;
 
 interface Results {
   readonly engineCpu: EngineCpu[];
@@ -24,6 +28,8 @@ interface Results {
   readonly checkpoints: readonly CheckpointScale[];
   readonly deltas: readonly DeltaCosts[];
   readonly replays: readonly ReplayCosts[];
+  readonly operators: readonly OperatorCosts[];
+  readonly sweeps: readonly SweepCosts[];
   readonly batchHeap: BatchHeap;
   readonly bundles: BundleCost[];
 }
@@ -42,6 +48,8 @@ async function measure(): Promise<Results> {
     checkpoints: await checkpointScale(),
     deltas: await deltaCosts(CHECKPOINT_KEYS),
     replays: await replayCosts(REPLAY_RECORDS),
+    operators: await operatorCosts(),
+    sweeps: [await sweepCosts(TIMERS, DUE_TIMERS), await sweepCosts(TIMERS, TIMERS - 1)],
     batchHeap: await batchHeap(HEAP_LIMIT_MB),
     bundles,
   };
@@ -85,6 +93,11 @@ if (process.argv.includes('--json')) {
     results.deltas,
   );
   show('Replays against the live batches that had processed the same records (in memory)', results.replays);
+  show(
+    'Operators: 20,000 records of 100 keys, 1,000 a batch, each batch 10 s of event time',
+    results.operators,
+  );
+  show('One sweep where timers of so many keys wait (in memory)', results.sweeps);
   show('Heap of one batch of 10,000 records of 400 bytes, 10,000 keys', [results.batchHeap]);
   show('Bundles, and importing them against importing the same SDK clients alone', results.bundles);
   console.log(
