@@ -45,7 +45,10 @@ export async function partLanes(
     const isDone = handedIn === undefined || isAtOrAbove(position, handedIn);
     const batch = isDone
       ? undefined
-      : await shardRecords.from(delivered, position ?? first, handedIn, keepGoing);
+      : await shardRecords
+          .from(delivered, position ?? first, handedIn, keepGoing)
+          .catch((error: unknown) => whereInTime(error, keepGoing));
+    if (batch === 'late') return false;
     if (isDone || batch === undefined) {
       // What the stream does not hold any more cannot come again.
       if (await store.partLanes(generation, shard, handedIn, isDone ? position : handedIn)) {
@@ -63,6 +66,12 @@ export async function partLanes(
     if (failedFrom !== undefined) return false;
   }
   return false;
+}
+
+/** What cannot be read in the time that there is, is read when the batch comes again. @throws the error where there is time. */
+function whereInTime(error: unknown, keepGoing: () => boolean): 'late' {
+  if (keepGoing()) throw error;
+  return 'late';
 }
 
 const GIVEN_UP =
