@@ -153,6 +153,19 @@ describe('a ParallelizationFactor that is raised while a shard is read', () => {
     expect((await world.store.readProgress(1, SHARD))?.attempts.size).toBe(0);
   });
 
+  it('has the batch come again where its time is up before the stream could be read', async () => {
+    const world = await begun(records);
+    const runtime = raised(world, {
+      from: async () => {
+        world.nowMs += 3_600_000;
+        throw new Error('Kinesis gives nothing');
+      },
+    });
+    const { failedFrom } = await deliver(world, [records[1] as SourceRecord], { runtime });
+    expect(failedFrom).toEqual(records[1]?.position);
+    expect((await world.store.readProgress(1, SHARD))?.attempts.size).toBe(0);
+  });
+
   it('gives up what the stream does not hold any more, and applies none of it in another lane', async () => {
     const world = await begun(records);
     const runtime = raised(world, streamOf(records.slice(0, 2)));
