@@ -1,26 +1,18 @@
 import { giveNotice } from '../engine/leave-out-rejected.ts';
 import type { Runtime } from '../engine/runtime.ts';
-import { comparePositions, decodePosition, type Position } from '../source/position.ts';
+import { comparePositions, type Position } from '../source/position.ts';
 import type { GenerationStore, ProgressChange } from '../state/generation-store.ts';
 import { inParallel } from '../state/in-parallel.ts';
-import { MAX_GENERATION } from '../state/revision.ts';
-import type {
-  Control,
-  NewProgress,
-  Progress,
-  ReplayOutputs,
-  RewindStep,
-  RewindWork,
-} from '../state/state-store.ts';
+import type { Control, ReplayOutputs, RewindStep, RewindWork } from '../state/state-store.ts';
 import { without } from '../state/without.ts';
 import type { LaneTime } from '../time/lane-time.ts';
 import { carryRelayed } from './carry-relayed.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
-import { incompatibilities } from './compatibility.ts';
-import { forkProblems } from './fork.ts';
-import type { Manifest, ManifestShard } from './manifest.ts';
-import { findGaps, replayShard, type ReplayGap, type ReplayReport } from './replay.ts';
+import type { Manifest } from './manifest.ts';
+import { replayShard, type ReplayGap, type ReplayReport } from './replay.ts';
 import type { ReplaySource, SourceShard } from './replay-source.ts';
+import { objectionTo, refused } from './rewind-objections.ts';
+import { insertRows } from './rewound-rows.ts';
 import { restorePart, verifySegment, type RestoredPart, type VerifiedSegment } from './restore.ts';
 
 /** Progress rows that are changed side by side. */
@@ -45,10 +37,6 @@ export type RewindAnswer = { readonly kind: 'at'; readonly control: Control } | 
 
 const NO_NOTICE = refused('the notice that there may be letters without a key was not written: try again');
 const NOT_CARRIED = refused('the letters of what is only passed on were not all written: try again');
-/** What is pending has the lane under which it was made. */
-const OTHER_LANES =
-  'this pipeline has lanes by partition key (ParallelizationFactor above 1), and of the checkpoint, which an earlier ' +
-  'version has taken, nothing tells what was handed in by shard: take another one';
 const SUPERSEDED = { kind: 'superseded' } as const;
 
 export interface RewindRequest {
@@ -119,106 +107,6 @@ export async function beginRewind(rewinder: Rewinder, request: RewindRequest): P
   // Somebody else wrote the row, or this call's own first try did.
   const current = await store.readControl();
   return current.rewind?.id === request.id ? { kind: 'at', control: current } : SUPERSEDED;
-}
-
-/** What speaks against a rewind. Nothing is written to find it out. */
-async function objectionTo(
-  rewinder: Rewinder,
-  control: Control,
-  manifest: Manifest,
-  request: Omit<RewindRequest, 'id' | 'holder' | 'checkpoint'>,
-): Promise<RewindRefusal | undefined> {
-  const { runtime, source } = rewinder;
-  const { store, program } = runtime;
-  const isFork = manifest.forkedFrom !== undefined;
-  if (control.rewind !== undefined) {
-    return refused(`rewind ${control.rewind.id} is under way: resume or undo it`);
-  }
-  if (control.phase !== 'live' && !(control.phase === 'awaitsFork' && isFork)) {
-    return refused(`the pipeline is in phase '${control.phase}'`);
-  }
-  const reasons = incompatibilities(manifest, program, new Set(request.dropped));
-  if (isFork) {
-    reasons.push(...forkProblems(manifest, program, await source.shards()));
-    const isByPartition = control.isByPartition === true || runtime.parallelizationFactor > 1;
-    const isLive = control.phase === 'live';
-    if (isLive && request.forks === 'replace')
-      reasons.push(...(await replaceProblems(runtime, control, manifest)));
-    if (!isLive && isByPartition && !manifest.isByPartition && manifest.reached === undefined)
-      reasons.push(OTHER_LANES);
-  }
-  if (request.forks === 'new' && control.phase === 'live') {
-    reasons.push(
-      'this pipeline was not deployed to await a fork, and processes records by itself: whoever wants its state ' +
-        'to be left for that of the checkpoint says --replace',
-    );
-  }
-  if (control.nextGeneration + 2 > MAX_GENERATION) {
-    reasons.push(`generation ${control.nextGeneration} is the last one; fork into a new pipeline`);
-  }
-  if (request.outputs === 'suppress' && (control.isByPartition === true || manifest.isByPartition)) {
-    reasons.push(
-      'with a ParallelizationFactor above 1 the seals do not tell what was published, and what is suppressed might ' +
-        'never be: choose other outputs',
-    );
-  }
-  if (reasons.length > 0) return { kind: 'refused', reasons };
-  if (request.allowsGap === true || request.skipsReplay === true) return undefined;
-  const gaps = await findGaps({ ...rewinder, store }, manifest, control.generation);
-  return gaps.length > 0 ? { kind: 'gaps', gaps } : undefined;
-}
-
-/**
- * Why a pipeline that publishes already cannot take over another's state: what the other has published, this one must have
- * published too, for nobody will. In lanes by shard that is so where it has come as far. Else nothing proves it.
- */
-async function replaceProblems(
-  { store, program, parallelizationFactor }: Runtime,
-  { generation, isByPartition }: Control,
-  manifest: Manifest,
-): Promise<string[]> {
-  const unproven: string[] = [];
-  if (isByPartition === true || parallelizationFactor > 1 || manifest.isByPartition)
-    unproven.push('with a ParallelizationFactor above 1 positions do not tell it');
-  if (program.definition.time !== undefined) unproven.push('positions do not tell which timers have fired');
-  if (manifest.reached === undefined)
-    unproven.push('an earlier version has taken the checkpoint: another one tells it');
-  if (unproven.length > 0) {
-    return [
-      `nothing proves that this pipeline has published what the other one has (${unproven.join('; ')}), and nobody else ` +
-        'would: rewind it to the checkpoint that the other one began from',
-    ];
-  }
-  const reached = Object.entries(manifest.reached ?? {});
-  const behind = await inParallel(reached, ROWS_IN_FLIGHT, async ([shard, { position }]) => {
-    if (position === undefined) return [];
-    const own = (await store.readProgress(generation, shard))?.position;
-    return own === undefined || comparePositions(own, decodePosition(position)) < 0 ? [shard] : [];
-  });
-  return behind
-    .flat()
-    .map(
-      (shard) =>
-        `this pipeline has not come as far in shard ${shard} as the other one had at the end of the checkpoint, and nobody ` +
-        'would publish what lies between: wait until it has, and fork again',
-    );
-}
-
-/**
- * Whether this pipeline can go on from another's checkpoint, asked before anything of that is copied.
- * @param manifest the other pipeline's; its parts are not looked at.
- * @returns nothing where nothing speaks against it.
- */
-export async function judgeFork(
-  rewinder: Rewinder,
-  manifest: Manifest,
-  request: Pick<RewindRequest, 'outputs' | 'allowsGap' | 'dropped' | 'forks'>,
-): Promise<RewindRefusal | undefined> {
-  const { store, program } = rewinder.runtime;
-  const { name: pipeline } = program.definition;
-  if (manifest.pipeline === pipeline) return refused('a pipeline is not forked into itself: rewind it');
-  const own = { ...manifest, pipeline, forkedFrom: manifest.pipeline };
-  return objectionTo(rewinder, await store.readControl(), own, request);
 }
 
 /** Takes a rewind over: whoever had it fails at the next thing that could do harm. */
@@ -459,7 +347,7 @@ async function liftAsBefore({ runtime, generations }: Rewinder, { from, to }: Re
   });
 }
 
-type RewindingControl = Control & { readonly rewind: RewindWork };
+export type RewindingControl = Control & { readonly rewind: RewindWork };
 
 /** The control row, where it still has the version and the rewind is at one of these steps. */
 async function expected(
@@ -496,81 +384,6 @@ async function changeAll(
     generations.changeProgress(generation, shard, change, version),
   );
   return !results.includes('superseded');
-}
-
-async function insertRows(
-  { runtime, generations, source }: Rewinder,
-  { rewind, isByPartition, epoch }: RewindingControl,
-  manifest: Manifest,
-  version: number,
-): Promise<boolean> {
-  const { from, to, skipsReplay } = rewind;
-  const known = new Map(manifest.shards.map((shard) => [shard.shard, shard]));
-  const own = rewind.outputs === 'again' ? to : epoch;
-  const isFork = manifest.forkedFrom !== undefined;
-  const told = isFork ? Object.keys(manifest.reached ?? {}) : [];
-  const shards = [...new Set([...known.keys(), ...told, ...(await generations.shards(from))])];
-  const results = await inParallel(shards, ROWS_IN_FLIGHT, async (shard) => {
-    const sealed = await runtime.store.readProgress(from, shard);
-    const checkpointed = known.get(shard);
-    const isRelayed = source.isRelayed(shard);
-    // Of a shard that was read nobody but its row knows: its lanes may be by shard still.
-    const lanes = sealed ?? (isFork ? lanesOfFork(manifest, checkpointed, shard) : undefined);
-    const hasLanes =
-      !isRelayed && (lanes?.isByPartition ?? (isByPartition === true || manifest.isByPartition));
-    const goesOn = isRelayed || skipsReplay === true;
-    const reached = goesOn
-      ? sealed?.position
-      : checkpointed?.position === undefined || hasLanes
-        ? undefined
-        : decodePosition(checkpointed.position);
-    const arrivalMs = goesOn ? sealed?.arrivalMs : checkpointed?.arrivalMs;
-    // Where the stream is replayed from its oldest record, event time begins there too.
-    const { time, liftedMs } = (goesOn ? sealed : hasLanes ? undefined : checkpointed) ?? {};
-    const shownEpoch = isRelayed ? epoch : own;
-    const progress: NewProgress = {
-      phase: 'replay',
-      records: (goesOn ? sealed?.records : checkpointed?.records) ?? 0,
-      ...(reached !== undefined && { position: reached }),
-      ...(reached !== undefined && arrivalMs !== undefined && { arrivalMs }),
-      ...(time !== undefined && { time }),
-      ...(liftedMs !== undefined && { liftedMs }),
-      ...(lanes?.first !== undefined && { first: lanes.first }),
-      ...(hasLanes && { isByPartition: true }),
-      // What may be published by shard already is not to be published by partition key.
-      ...(lanes?.handedIn !== undefined && { handedIn: lanes.handedIn }),
-      ...(lanes?.byShardUntil !== undefined && { byShardUntil: lanes.byShardUntil }),
-      ...(shownEpoch !== undefined && { epoch: shownEpoch }),
-    };
-    return generations.changeProgress(to, shard, { kind: 'insert', progress }, version);
-  });
-  return !results.includes('superseded');
-}
-
-/**
- * What a fork knows of a shard's lanes. Where they became by partition key while the checkpoint was scanned, or are to
- * become so here, what was handed in by shard is ended by shard first, from the checkpoint's position on: see `partLanes`.
- * @returns nothing where the checkpoint does not tell.
- */
-function lanesOfFork(
-  { reached }: Manifest,
-  begun: ManifestShard | undefined,
-  shard: string,
-): Pick<Progress, 'isByPartition' | 'first' | 'handedIn' | 'byShardUntil'> | undefined {
-  if (reached === undefined) return undefined;
-  const decoded = (position: string | undefined): Position | undefined =>
-    position === undefined ? undefined : decodePosition(position);
-  const first = decoded(begun?.first);
-  const byShardUntil = decoded(begun?.byShardUntil);
-  const handedIn = decoded(reached[shard]?.handedIn);
-  const isByPartition =
-    begun?.isByPartition === true || (handedIn === undefined && reached[shard]?.isByPartition === true);
-  return {
-    isByPartition,
-    ...(first !== undefined && { first }),
-    ...(handedIn !== undefined && { handedIn }),
-    ...(byShardUntil !== undefined && { byShardUntil }),
-  };
 }
 
 /**
@@ -623,8 +436,4 @@ function inOrder(tasks: readonly ShardReplay[]): ShardReplay[] {
     }
   }
   return ordered;
-}
-
-function refused(...reasons: string[]): RewindRefusal {
-  return { kind: 'refused', reasons };
 }

@@ -2,6 +2,7 @@ import { redoClosedLetters, type RedoReport } from '../checkpoint/redo-letters.t
 import { linesThatCount, type Manifest } from '../checkpoint/manifest.ts';
 import type { ReplayReport } from '../checkpoint/replay.ts';
 import type { RestoredPart, VerifiedSegment } from '../checkpoint/restore.ts';
+import { judgeFork } from '../checkpoint/rewind-objections.ts';
 import * as steps from '../checkpoint/rewind.ts';
 import type {
   RewindAnswer,
@@ -51,7 +52,7 @@ export type RewindStepRequest =
   /** @param after where the call before ended, empty at the beginning. */
   | { readonly step: 'redo'; readonly version: number; readonly after: string };
 
-type ForkRequest = Parameters<typeof steps.judgeFork>[2];
+type ForkRequest = Parameters<typeof judgeFork>[2];
 
 /** What the function that is deployed says of itself. */
 export interface AboutFunction {
@@ -132,7 +133,7 @@ export async function rewindCommand(event: object, context: CommandContext): Pro
   const keepGoing = (): boolean => runtime.clock.nowMs() < untilMs;
   switch (asked.step) {
     case 'judge':
-      return (await steps.judgeFork(rewinder, asked.manifest, asked.request)) ?? null;
+      return (await judgeFork(rewinder, asked.manifest, asked.request)) ?? null;
     case 'begin': {
       const answer = await steps.beginRewind(rewinder, asked.request);
       runtime.log.warn(`A rewind was asked for: ${answer.kind}`, { checkpoint: asked.request.checkpoint });

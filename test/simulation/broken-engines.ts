@@ -28,6 +28,8 @@ const LANES = 'shared/engine/lane-times.ts';
 const TIME_WORLD = 'test/simulation/drawn-time.ts';
 const WORLD = 'test/simulation/drawn-world.ts';
 const REWIND = 'shared/checkpoint/rewind.ts';
+const OBJECTIONS = 'shared/checkpoint/rewind-objections.ts';
+const ROWS = 'shared/checkpoint/rewound-rows.ts';
 const RESTORE = 'shared/checkpoint/restore.ts';
 const TAKE = 'shared/checkpoint/take-checkpoint.ts';
 const FORK = 'shared/checkpoint/fork.ts';
@@ -351,7 +353,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   broken(
     'forgets in a rewind up to where lanes were by shard',
     1_000,
-    [REWIND, 'byShardUntil: lanes.byShardUntil', 'byShardUntil: undefined'],
+    [ROWS, 'byShardUntil: lanes.byShardUntil', 'byShardUntil: undefined'],
     FOCUS.loweredFactor,
     FOCUS.raised,
     FOCUS.rewinds,
@@ -359,7 +361,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   broken(
     'forgets in a rewind what was handed in by shard',
     2_000,
-    [REWIND, 'handedIn: lanes.handedIn', 'handedIn: undefined'],
+    [ROWS, 'handedIn: lanes.handedIn', 'handedIn: undefined'],
     FOCUS.loweredFactor,
     FOCUS.raised,
     FOCUS.rewinds,
@@ -367,7 +369,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   broken(
     'has the front of a repartition go on by partition key behind a rewind',
     1_000,
-    [REWIND, '!isRelayed && (lanes?.isByPartition ??', '(lanes?.isByPartition ??'],
+    [ROWS, '!isRelayed && (lanes?.isByPartition ??', '(lanes?.isByPartition ??'],
     FOCUS.loweredFactor,
     FOCUS.repartitioned,
     FOCUS.rewinds,
@@ -607,7 +609,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   broken(
     'rewinds and forgets how far event time was',
     1_000,
-    [REWIND, '...(time !== undefined && { time }),', ''],
+    [ROWS, '...(time !== undefined && { time }),', ''],
     FOCUS.timed,
     FOCUS.rewinds,
   ),
@@ -621,14 +623,14 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   broken(
     'lets a pipeline take over the state of another that is ahead of it',
     3_000,
-    [REWIND, '? [shard] : []', '? [] : []'],
+    [OBJECTIONS, '? [shard] : []', '? [] : []'],
     FOCUS.forks,
     FOCUS.replaces,
   ),
   broken(
     'forgets in a fork what was handed in by shard',
     3_000,
-    [REWIND, '    ...(handedIn !== undefined && { handedIn }),', ''],
+    [ROWS, '    ...(handedIn !== undefined && { handedIn }),', ''],
     FOCUS.loweredFactor,
     FOCUS.raised,
     FOCUS.forks,
@@ -711,7 +713,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
   broken(
     'replays from the recorded progress with ParallelizationFactor above 1',
     3_000,
-    [REWIND, 'checkpointed?.position === undefined || hasLanes', 'checkpointed?.position === undefined'],
+    [ROWS, 'checkpointed?.position === undefined || hasLanes', 'checkpointed?.position === undefined'],
     FOCUS.rewinds,
     FOCUS.loweredFactor,
   ),
